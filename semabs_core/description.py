@@ -1,0 +1,199 @@
+"""Sentences to (target, relation, reference): "the mug behind the lamp" to ("mug", "behind", "lamp")."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from semabs_core.networks import RELATIONS
+
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "in": (
+        "in", "inside", "inside of", "within", "contained in", "contained by", "in the inside of",
+        "in the middle of",
+    ),
+    "behind": (
+        "behind", "in back of", "in the back of", "at the back of", "to the rear of", "hidden by",
+        "occluded by", "obscured by", "on the far side of", "on the other side of",
+    ),
+    "in front of": (
+        "in front of", "in the front of", "at the front of", "to the front of", "before", "ahead of",
+    ),
+    "on the left of": (
+        "on the left of", "to the left of", "at the left of", "left of", "on the left side of",
+        "to the left side of", "on the left hand side of", "on the left-hand side of",
+    ),
+    "on the right of": (
+        "on the right of", "to the right of", "at the right of", "right of", "on the right side of",
+        "to the right side of", "on the right hand side of", "on the right-hand side of",
+    ),
+    "on": ("on", "on top of", "on the top of", "atop", "atop of", "upon", "onto", "supported by"),
+}  # fmt: skip
+"""The phrases that mean each of the six relations that the networks know."""
+
+REFUSED = (
+    "underneath", "beneath", "below", "under", "above", "over", "next to", "beside", "besides",
+    "near", "near to", "close to", "nearby", "between", "among", "around", "against", "along",
+    "outside", "outside of", "across from", "opposite", "far from", "away from", "by",
+    "at the side of", "on the side of", "to the side of", "at the bottom of", "on the bottom of",
+)  # fmt: skip
+"""Phrases that are spatial relations, but none that the networks know."""
+
+_COMPOUNDS = {
+    "in": ("built", "plug", "walk", "drop", "drive", "stand", "lead", "pop"),
+    "on": ("carry", "clip", "stick", "slip", "iron", "snap", "roll", "bolt", "add", "try"),
+    "over": ("pull", "roll", "hand"),
+    "by": ("stand", "lay"),
+}
+"""Words that make one noun with the preposition behind them: "carry on bag", "built in oven"."""
+
+_DETERMINERS = frozenset(
+    "a an the my your our his her their its some any this that these those one".split()
+)
+_LEADS = re.compile(
+    r"^(?:(?:please|can|could|would|will|you|me|us|hey|robot|now)\s+)*"
+    r"(?:(?:find|locate|localize|localise|get|fetch|bring|show|give|grab|take|look\s+for|search\s+for|"
+    r"point\s+(?:at|to)|where(?:'s|\s+is|\s+are)|where|go\s+to|pick\s+up|there\s+(?:is|are))\b\s*)"
+    r"(?:me\s+|us\s+|for\s+)?",
+    re.IGNORECASE,
+)
+_TAIL = frozenset(
+    "that which who is are was were being 's placed sitting standing lying laying resting hidden "
+    "hiding located kept stored put left hanging found positioned situated stuck lost right just "
+    "directly immediately somewhere".split()
+)
+
+
+class DescriptionError(ValueError):
+    """A description cannot be understood; the message says which part and what would do."""
+
+
+class RelationError(DescriptionError):
+    """A spatial relation that the networks do not know."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is asked for.
+
+    Attributes:
+        target: the thing to find, words only.
+        relation: one of the six relations.
+        reference: what it is found by.
+    """
+
+    target: str
+    relation: str
+    reference: str
+
+    @property
+    def sentence(self) -> str:
+        """As ``clip_spatial`` networks read it."""
+        return f"{self.target} {self.relation} a {self.reference}"
+
+
+_PHRASES = {tuple(p.split()): name for name, phrases in SYNONYMS.items() for p in phrases}
+_PHRASES.update({tuple(phrase.split()): "" for phrase in REFUSED})
+_LONGEST = max(map(len, _PHRASES))
+
+
+def canonical_relation(words: str) -> str:
+    """The relation that a phrase means: "to the left of" to "on the left of".
+
+    Raises:
+        RelationError: naming the phrase and the relations that are known.
+    """
+    relation = _PHRASES.get(tuple(words.lower().split()), "")
+    if not relation:
+        raise RelationError(f"unknown relation {words!r}; known are: {', '.join(RELATIONS)}")
+    return relation
+
+
+def noun_phrase(words: str, role: str = "name") -> str:
+    """A name without surrounding articles, punctuation and space.
+
+    Raises:
+        DescriptionError: if nothing remains.
+    """
+    kept = " ".join(words.split()).strip(" .,;:!?\"'").split()
+    while len(kept) > 1 and kept[0].lower() in _DETERMINERS:
+        kept = kept[1:]
+    if not kept or (len(kept) == 1 and kept[0].lower() in _DETERMINERS):
+        raise DescriptionError(f"the {role} has no words: {words!r}")
+    return " ".join(kept)
+
+
+def make_description(target: str, relation: str, reference: str) -> Description:
+    """A description from its three parts, each cleaned and checked.
+
+    Raises:
+        DescriptionError: if the target or reference has no words (RelationError for the relation).
+    """
+    return Description(
+        noun_phrase(target, "target"),
+        canonical_relation(relation),
+        noun_phrase(reference, "reference"),
+    )
+
+
+def parse_description(sentence: str) -> Description:
+    """Take a sentence apart at its first spatial relation.
+
+    Articles, requests ("find", "where is") and fillers ("that is standing") are dropped; all other
+    words stay, so that long-tail names ("hair dryer with its wires all tangled up") survive. What
+    follows the relation is the reference, further relations included.
+
+    Args:
+        sentence: such as "Where is the red mug, to the left of the lamp?".
+
+    Raises:
+        DescriptionError: if there is no relation, target or reference.
+        RelationError: if the relation is one that the networks do not know, such as "beneath".
+    """
+    text = " ".join(sentence.split()).strip(" .!?;:\"'")
+    if not text:
+        raise DescriptionError("the sentence is empty")
+    text = _LEADS.sub("", text.replace("’", "'"))
+    tokens = text.split()
+    plain = [token.strip(",.;:!?\"'()").lower() for token in tokens]
+    start, end = _find_relation(plain, sentence)
+    phrase = " ".join(plain[start:end])
+    target = _strip_tail(tokens[:start], plain[:start])
+    reference = " ".join(tokens[end:])
+    if not target:
+        raise DescriptionError(f"nothing stands before {phrase!r} in {sentence!r}: name the target")
+    if not reference.strip(" ,.;:!?\"'"):
+        raise DescriptionError(f"nothing follows {phrase!r} in {sentence!r}: name the reference")
+    return make_description(" ".join(target), phrase, reference)
+
+
+def _find_relation(plain: list[str], sentence: str) -> tuple[int, int]:
+    """Where the first relation (known or refused) stands, as a token range; the longest one there."""
+    for start in range(1 if len(plain) > 1 else 0, len(plain)):
+        for length in range(min(_LONGEST, len(plain) - start), 0, -1):
+            phrase = tuple(plain[start : start + length])
+            if phrase not in _PHRASES or _is_compound(plain, start, length):
+                continue
+            return start, start + length
+    first = plain[0] if plain else ""
+    if (first,) in _PHRASES:
+        raise DescriptionError(f"nothing stands before {first!r} in {sentence!r}: name the target")
+    raise DescriptionError(
+        f"no spatial relation in {sentence!r}; say for example "
+        "'the mug behind the lamp' with one of: " + ", ".join(RELATIONS)
+    )
+
+
+def _is_compound(plain: list[str], start: int, length: int) -> bool:
+    """Whether the preposition belongs to a noun ("carry on bag") and a relation still follows."""
+    if length > 1 or plain[start - 1] not in _COMPOUNDS.get(plain[start], ()):
+        return False
+    return any((word,) in _PHRASES for word in plain[start + 1 :])
+
+
+def _strip_tail(tokens: list[str], plain: list[str]) -> list[str]:
+    """The target without what leads to the relation: "mug that is standing" to "mug"."""
+    end = len(tokens)
+    while end > 1 and plain[end - 1] in _TAIL:
+        end -= 1
+    return tokens[:end]

@@ -1,0 +1,175 @@
+"""Back-projection, rigid and similarity transforms, what the camera sees and what it saw to be free.
+
+Frames (``T_a_b`` maps points of ``b`` to ``a``): camera (x right, y down, z forward, metres), world
+(z up, metres), viewer (below the camera at floor height, x forward, y left, z up, metres), scene (the
+frame of the networks: the viewer's axes, scaled so that the region fills the networks' bounds).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semabs_core.types import Camera
+
+Points = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+
+MIN_HORIZONTAL = float(np.sin(np.radians(10.0)))
+"""Below this horizontal part the optical axis counts as vertical, and the image's up direction leads."""
+
+
+def transform_points(T: Matrix, points: NDArray) -> Points:
+    """Apply a (4, 4) affine transform to points (..., 3)."""
+    return points @ T[:3, :3].T + T[:3, 3]
+
+
+def invert(T: Matrix) -> Matrix:
+    """Inverse of a (4, 4) affine transform."""
+    return np.linalg.inv(T)
+
+
+def valid_depth(depth_m: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(H, W) bool: where the sensor has a reading (finite and positive)."""
+    return np.isfinite(depth_m) & (depth_m > 0)
+
+
+def back_project(depth_m: NDArray[np.float32], K: Matrix) -> Points:
+    """Depth image to camera points.
+
+    Args:
+        depth_m: (H, W) float32, metres along the optical axis.
+        K: (3, 3) intrinsics, pixels.
+
+    Returns:
+        (H, W, 3) float64, camera frame, metres; pixels without a reading give NaN or nonsense, mask
+        them with :func:`valid_depth`.
+    """
+    height, width = depth_m.shape
+    v, u = np.mgrid[0:height, 0:width].astype(np.float64)
+    y = (v - K[1, 2]) / K[1, 1]
+    x = (u - K[0, 2] - K[0, 1] * y) / K[0, 0]
+    return np.stack([x, y, np.ones_like(x)], axis=-1) * depth_m[..., None].astype(np.float64)
+
+
+def project(points_camera: NDArray, K: Matrix) -> tuple[Points, NDArray[np.float64]]:
+    """Camera points (..., 3) to pixels (..., 2) as (u, v), and their depths (...,) in metres."""
+    z = points_camera[..., 2]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        uv = (points_camera @ K.T)[..., :2] / z[..., None]
+    return uv, z
+
+
+def viewer_frame(T_world_camera: Matrix, floor_z_m: float = 0.0) -> Matrix:
+    """The viewer's frame: below the camera at floor height, x where the camera looks, z up.
+
+    Where the optical axis is within 10 degrees of vertical its horizontal direction means nothing, and
+    the image's up direction takes its place.
+
+    Args:
+        T_world_camera: (4, 4) rigid, camera to world.
+        floor_z_m: height of the floor in the world, metres.
+
+    Returns:
+        (4, 4) float64 ``T_world_viewer``, rigid.
+    """
+    forward = T_world_camera[:2, 2]
+    if np.linalg.norm(forward) < MIN_HORIZONTAL:
+        forward = -T_world_camera[:2, 1]
+    x = np.append(forward / np.linalg.norm(forward), 0.0)
+    z = np.array([0.0, 0.0, 1.0])
+    T = np.eye(4)
+    T[:3, :3] = np.stack([x, np.cross(z, x), z], axis=1)
+    T[:3, 3] = [*T_world_camera[:2, 3], floor_z_m]
+    return T
+
+
+def region_to_bounds(region_min_m: NDArray, region_size_m: float, bounds: NDArray) -> Matrix:
+    """The similarity that maps a cube of the viewer frame onto the networks' bounds.
+
+    Args:
+        region_min_m: (3,) lower corner in the viewer frame, metres.
+        region_size_m: edge of the cube, metres.
+        bounds: (2, 3) lower and upper corner in scene units; a cube.
+
+    Returns:
+        (4, 4) float64 ``T_scene_viewer``.
+    """
+    lower, upper = np.asarray(bounds, dtype=np.float64)
+    scale = float((upper - lower)[0]) / float(region_size_m)
+    T = np.diag([scale, scale, scale, 1.0])
+    T[:3, 3] = lower - scale * np.asarray(region_min_m, dtype=np.float64)
+    return T
+
+
+def split_similarity(T: Matrix) -> tuple[Matrix, float]:
+    """A camera-to-scene transform that may hold a scale and a reflection, as a rigid one in metres.
+
+    The published scene files store such transforms. The scale is divided out of the whole transform; a
+    reflection is undone by mirroring the scene's y axis, because the images are not mirrored.
+
+    Args:
+        T: (4, 4) ``T_scene_camera``.
+
+    Returns:
+        (4, 4) rigid ``T_world_camera`` in metres, and the scale in scene units per metre.
+
+    Raises:
+        ValueError: if ``T`` is no similarity.
+    """
+    T = np.asarray(T, dtype=np.float64)
+    if T.shape != (4, 4) or not np.isfinite(T).all():
+        raise ValueError(f"the camera pose must be a finite (4, 4) matrix, got {T.shape}")
+    determinant = np.linalg.det(T[:3, :3])
+    scale = float(np.cbrt(abs(determinant)))
+    R = T[:3, :3] / scale if scale > 0 else T[:3, :3]
+    if scale == 0 or not np.allclose(R @ R.T, np.eye(3), atol=1e-3):
+        raise ValueError(f"the camera pose must be a rotation times a scale, got\n{T}")
+    rigid = np.eye(4)
+    rigid[:3, :3], rigid[:3, 3] = R, T[:3, 3] / scale
+    if determinant < 0:
+        rigid = np.diag([1.0, -1.0, 1.0, 1.0]) @ rigid
+    u, _, vt = np.linalg.svd(rigid[:3, :3])
+    rigid[:3, :3] = u @ vt
+    return rigid, scale
+
+
+def in_frustum(points_world: NDArray, camera: Camera, T_world_camera: Matrix) -> NDArray[np.bool_]:
+    """(N,) bool: which points (N, 3) of the world lie in front of the camera and inside its image."""
+    uv, z = project(transform_points(invert(T_world_camera), points_world), camera.K)
+    with np.errstate(invalid="ignore"):
+        return (
+            (z > 0)
+            & (uv[..., 0] >= -0.5)
+            & (uv[..., 0] < camera.width - 0.5)
+            & (uv[..., 1] >= -0.5)
+            & (uv[..., 1] < camera.height - 0.5)
+        )
+
+
+def seen_free(
+    points_world: NDArray,
+    depth_m: NDArray[np.float32],
+    camera: Camera,
+    T_world_camera: Matrix,
+    margin_m: float = 0.0,
+) -> NDArray[np.bool_]:
+    """Which points the camera looked through: nearer than the reading of their pixel.
+
+    Args:
+        points_world: (N, 3) world frame, metres.
+        depth_m: (H, W) float32, metres.
+        camera: intrinsics and image size.
+        T_world_camera: (4, 4) rigid.
+        margin_m: how much nearer than the reading a point must be, metres.
+
+    Returns:
+        (N,) bool; False outside the frustum and where the pixel has no reading.
+    """
+    uv, z = project(transform_points(invert(T_world_camera), points_world), camera.K)
+    inside = in_frustum(points_world, camera, T_world_camera)
+    free = np.zeros(len(points_world), dtype=bool)
+    u, v = np.rint(uv[inside]).astype(int).T
+    reading = depth_m[v.clip(0, camera.height - 1), u.clip(0, camera.width - 1)]
+    free[inside] = valid_depth(reading) & (z[inside] < reading - margin_m)
+    return free

@@ -1,0 +1,428 @@
+"""The five networks: completion and localization, by approach (arXiv 2207.11514, section 3.3).
+
+Letters: B scenes, P labels or descriptions, N input points, M query points, C channels. Points are in
+the scene frame. A network encodes points into volumes (the costly part, worth caching) and decodes
+volumes at any query point; ``forward`` does both.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from semabs_core.unet3d import ResidualUNet3D
+from semabs_core.voxels import (
+    SAMPLINGS,
+    grid_index,
+    sample_volume,
+    sampling_coordinates,
+    scatter_mean,
+)
+
+TASKS = ("completion", "localization")
+APPROACHES = ("semantic_abstraction", "semantic_aware", "clip_spatial")
+POINTING_METHODS = ("cosine_sim", "dot_product", "additive")
+RELATIONS = ("in", "behind", "in front of", "on the left of", "on the right of", "on")
+PAD_RELATION = "[pad]"
+RELATION_TOKENS = (*RELATIONS, PAD_RELATION)
+INPUT_WIDTHS = {"saliency": 1, "rgb": 3}
+TEMPERATURE = 0.07
+"""The published divisor of the cosine similarity."""
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Everything that decides a network's shape. Defaults are the published hyperparameters.
+
+    Attributes:
+        task: ``completion`` or ``localization``.
+        approach: ``semantic_abstraction``, ``semantic_aware`` or (localization) ``clip_spatial``.
+        voxel_shape: cells of the virtual grid per axis.
+        bounds: lower and upper corner of the grid, scene units.
+        channels: channels C of the volumes.
+        f_maps: channels of the U-Net's finest level.
+        groups: groups of its group norms.
+        levels: its number of resolutions.
+        hidden: width H of the point encoder.
+        pointing_dim: width d of localization features.
+        pointing_method: ``cosine_sim``, ``dot_product`` or ``additive``.
+        concat_xyz: whether decoders read the normalised query coordinate too.
+        text_dim: width D of the vision-language model's text features.
+        sampling: ``aligned``, or ``published`` for weights trained by the published code.
+    """
+
+    task: str = "completion"
+    approach: str = "semantic_abstraction"
+    voxel_shape: tuple[int, int, int] = (128, 128, 128)
+    bounds: tuple[tuple[float, float, float], tuple[float, float, float]] = (
+        (-1.0, -1.0, -0.1),
+        (1.0, 1.0, 1.9),
+    )
+    channels: int = 16
+    f_maps: int = 16
+    groups: int = 8
+    levels: int = 6
+    hidden: int = 128
+    pointing_dim: int = 64
+    pointing_method: str = "cosine_sim"
+    concat_xyz: bool = True
+    text_dim: int = 512
+    sampling: str = "aligned"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "voxel_shape", tuple(int(n) for n in self.voxel_shape))
+        bounds = tuple(tuple(float(v) for v in corner) for corner in self.bounds)
+        object.__setattr__(self, "bounds", bounds)
+        choices = {
+            "task": TASKS,
+            "approach": APPROACHES[: 3 if self.task == "localization" else 2],
+            "pointing_method": POINTING_METHODS,
+            "sampling": SAMPLINGS,
+        }
+        for name, allowed in choices.items():
+            value = getattr(self, name)
+            if value not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+        if len(self.voxel_shape) != 3 or min(self.voxel_shape) < 2 ** (self.levels - 1):
+            raise ValueError(
+                f"voxel_shape must be three sizes of at least {2 ** (self.levels - 1)} for "
+                f"{self.levels} levels, got {self.voxel_shape}"
+            )
+        if [len(corner) for corner in self.bounds] != [3, 3]:
+            raise ValueError(f"bounds must be two corners of three numbers, got {self.bounds}")
+        if any(low >= high for low, high in zip(*self.bounds, strict=True)):
+            raise ValueError(f"the lower bounds must be below the upper ones, got {self.bounds}")
+
+    @property
+    def inputs(self) -> str:
+        """What the network reads per point: ``saliency`` (relevancy) or ``rgb``."""
+        return "rgb" if self.approach == "semantic_aware" else "saliency"
+
+    def to_dict(self) -> dict:
+        """Plain values for JSON."""
+        return dataclasses.asdict(self)
+
+
+class VolumeEncoder(nn.Module):
+    """Point features to a completed volume: point MLP, scatter by mean, U-Net."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        width = 3 + INPUT_WIDTHS[config.inputs]
+        self.points = nn.Sequential(
+            nn.Linear(width, config.hidden),
+            nn.LeakyReLU(),
+            nn.Linear(config.hidden, config.hidden),
+            nn.LeakyReLU(),
+            nn.Linear(config.hidden, config.channels),
+        )
+        self.unet = ResidualUNet3D(
+            config.channels, config.channels, config.f_maps, config.levels, config.groups
+        )
+
+    def forward(self, xyz: Tensor, features: Tensor, index: Tensor, shape: tuple) -> Tensor:
+        """xyz (B, N, 3), features (B, N, F), grid index (B, N, 3) to (B, C, X, Y, Z)."""
+        encoded = self.points(torch.cat([xyz, features], dim=-1))
+        return self.unet(scatter_mean(encoded, index, shape))
+
+
+class ImplicitDecoder(nn.Module):
+    """Samples a volume at a query and maps the sample through an MLP: (B, M, C) to (B, M, out)."""
+
+    def __init__(self, channels: int, out: int, concat_xyz: bool) -> None:
+        super().__init__()
+        self.concat_xyz = concat_xyz
+        self.mlp = nn.Sequential(
+            nn.Linear(channels + 3 * concat_xyz, channels),
+            nn.LeakyReLU(),
+            nn.Linear(channels, out),
+        )
+
+    def forward(self, volume: Tensor, coordinates: Tensor, sampling: str) -> Tensor:
+        features = sample_volume(volume, coordinates, sampling)
+        if self.concat_xyz:
+            features = torch.cat([features, coordinates.to(features.dtype)], dim=-1)
+        return self.mlp(features)
+
+
+class Pointer(nn.Module):
+    """How well point features (..., M, d) answer a query vector (..., d): logits (..., M)."""
+
+    def __init__(self, method: str, width: int) -> None:
+        super().__init__()
+        self.method = method
+        if method == "additive":
+            self.v = nn.Linear(width, 1, bias=False)
+
+    def forward(self, features: Tensor, query: Tensor) -> Tensor:
+        if self.method == "cosine_sim":
+            features, query = F.normalize(features, dim=-1), F.normalize(query, dim=-1)
+            return (features @ query[..., None])[..., 0] / TEMPERATURE
+        if self.method == "dot_product":
+            return (features @ query[..., None])[..., 0] / math.sqrt(features.shape[-1])
+        return self.v(torch.tanh(features + query[..., None, :]))[..., 0]
+
+
+def expect(name: str, value: Tensor | None, shape: Sequence[int | None]) -> Tensor:
+    """``value``, whose shape must agree with ``shape`` (None: any size)."""
+    if value is None:
+        raise ValueError(f"{name} is missing")
+    fits = value.ndim == len(shape) and all(
+        want is None or want == got for want, got in zip(shape, value.shape, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("any" if n is None else str(n) for n in shape)
+        raise ValueError(f"{name} must have shape ({wanted}), got {tuple(value.shape)}")
+    return value
+
+
+class SpatialNetwork(nn.Module):
+    """What all networks share: the bounds, the virtual grid and the volume encoder."""
+
+    lower: Tensor
+    metadata: dict
+    upper: Tensor
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("lower", torch.tensor(config.bounds[0]), persistent=False)
+        self.register_buffer("upper", torch.tensor(config.bounds[1]), persistent=False)
+        self.encoder = VolumeEncoder(config)
+
+    def encode_volume(self, input_xyz: Tensor, features: Tensor) -> Tensor:
+        """Input points to one volume per label.
+
+        Args:
+            input_xyz: (B, N, 3) float32, scene frame.
+            features: (B, P, N, F): relevancy (F = 1) or RGB in 0..1 (F = 3).
+
+        Returns:
+            (B, P, C, X, Y, Z).
+        """
+        batch, points = expect("input_xyz", input_xyz, (None, None, 3)).shape[:2]
+        width = INPUT_WIDTHS[self.config.inputs]
+        labels = expect("features", features, (batch, None, points, width)).shape[1]
+        index = grid_index(input_xyz, self.lower, self.upper, self.config.voxel_shape)
+
+        def spread(x: Tensor) -> Tensor:
+            return x[:, None].expand(-1, labels, -1, -1).flatten(0, 1)
+
+        volume = self.encoder(
+            spread(input_xyz), features.flatten(0, 1), spread(index), self.config.voxel_shape
+        )
+        return volume.unflatten(0, (batch, labels))
+
+    def read_volume(self, decoder: ImplicitDecoder, volume: Tensor, query_xyz: Tensor) -> Tensor:
+        """Decode volumes (B, P or 1, C, X, Y, Z) at queries (B, P, M, 3): (B, P, M, out)."""
+        batch, volumes, channels = volume.shape[:3]
+        expect("query_xyz", query_xyz, (batch, None, None, 3))
+        labels, queries = query_xyz.shape[1:3]
+        shape = self.config.voxel_shape
+        index = grid_index(query_xyz, self.lower, self.upper, shape)
+        coordinates = sampling_coordinates(index, shape, self.config.sampling)
+        if volumes not in (1, labels):
+            raise ValueError(f"there are {volumes} volumes but queries for {labels} labels")
+        decoded = decoder(
+            volume.reshape(batch * volumes, channels, *shape),
+            coordinates.reshape(batch * volumes, -1, 3),
+            self.config.sampling,
+        )
+        return decoded.reshape(batch, labels, queries, -1)
+
+
+class CompletionNetwork(SpatialNetwork):
+    """OVSSC by semantic abstraction: the relevancy of a label to the occupancy of that label."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__(config)
+        self.decoder = ImplicitDecoder(config.channels, 1, config.concat_xyz)
+
+    def decode(
+        self, volume: Tensor, query_xyz: Tensor, label_features: Tensor | None = None
+    ) -> Tensor:
+        """Volumes (B, P, C, X, Y, Z) at queries (B, P, M, 3): logits (B, P, M)."""
+        return self.read_volume(self.decoder, volume, query_xyz)[..., 0]
+
+    def forward(
+        self,
+        input_xyz: Tensor,
+        input_features: Tensor,
+        query_xyz: Tensor,
+        label_features: Tensor | None = None,
+    ) -> Tensor:
+        """Logit per query point that the label occupies it.
+
+        Args:
+            input_xyz: (B, N, 3) float32, scene frame.
+            input_features: (B, P, N, 1) relevancy per label; for ``semantic_aware`` (B, 1, N, 3) RGB in
+                0..1, one cloud for all labels.
+            query_xyz: (B, P, M, 3) float32, scene frame.
+            label_features: (B, P, D), normalised text features; ``semantic_aware`` only.
+
+        Returns:
+            (B, P, M) logits.
+        """
+        volume = self.encode_volume(input_xyz, input_features)
+        return self.decode(volume, query_xyz, label_features)
+
+
+class SemanticAwareCompletion(CompletionNetwork):
+    """The OVSSC baseline: RGB to text-aligned features, compared with each label's text feature."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__(config)
+        self.decoder = ImplicitDecoder(config.channels, config.text_dim, config.concat_xyz)
+        self.pointer = Pointer(config.pointing_method, config.text_dim)
+
+    def decode(
+        self, volume: Tensor, query_xyz: Tensor, label_features: Tensor | None = None
+    ) -> Tensor:
+        """A volume (B, 1, C, X, Y, Z) at queries (B, P, M, 3): logits (B, P, M)."""
+        batch, labels = query_xyz.shape[:2]
+        query = expect("label_features", label_features, (batch, labels, self.config.text_dim))
+        return self.pointer(self.read_volume(self.decoder, volume, query_xyz), query)
+
+
+class LocalizationNetwork(SpatialNetwork):
+    """VOOL by semantic abstraction: volumes of target and reference, pointed at by a relation."""
+
+    feature_keys: tuple[str, ...] = ("target", "reference")
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__(config)
+        self.build(config)
+
+    def build(self, config: NetworkConfig) -> None:
+        """Make what the approach needs beyond the volume encoder."""
+        self.relations = nn.Parameter(torch.randn(len(RELATION_TOKENS), config.pointing_dim))
+        self.decoder = ImplicitDecoder(2 * config.channels, config.pointing_dim, config.concat_xyz)
+        self.pointer = Pointer(config.pointing_method, config.pointing_dim)
+
+    def encode(self, input_xyz: Tensor, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The volumes (B, P, C, X, Y, Z) of each of ``feature_keys``."""
+        missing = [key for key in self.feature_keys if key not in features]
+        if missing:
+            raise ValueError(
+                f"{self.config.approach} localization reads the features "
+                f"{', '.join(self.feature_keys)}; missing: {', '.join(missing)}"
+            )
+        return {key: self.encode_volume(input_xyz, features[key]) for key in self.feature_keys}
+
+    def relation_vectors(self, relations: Sequence[Sequence[str]]) -> Tensor:
+        """Names (B x P) to learned vectors (B, P, d)."""
+        for relation in (name for row in relations for name in row):
+            if relation not in RELATION_TOKENS:
+                raise ValueError(
+                    f"unknown relation {relation!r}; known are {', '.join(RELATIONS)}"
+                )
+        rows = [[RELATION_TOKENS.index(name) for name in row] for row in relations]
+        return self.relations[torch.tensor(rows, device=self.relations.device)]
+
+    def decode(
+        self,
+        volumes: Mapping[str, Tensor],
+        query_xyz: Tensor,
+        relations: Sequence[Sequence[str]],
+        target_features: Tensor | None = None,
+        reference_features: Tensor | None = None,
+    ) -> Tensor:
+        """Volumes at queries (B, P, M, 3): logits (B, P, M)."""
+        volume = torch.cat([volumes["target"], volumes["reference"]], dim=2)
+        features = self.read_volume(self.decoder, volume, query_xyz)
+        return self.pointer(features, self.relation_vectors(relations))
+
+    def forward(
+        self,
+        input_xyz: Tensor,
+        features: Mapping[str, Tensor],
+        query_xyz: Tensor,
+        relations: Sequence[Sequence[str]],
+        target_features: Tensor | None = None,
+        reference_features: Tensor | None = None,
+    ) -> Tensor:
+        """Logit per query point that the described target is there.
+
+        Args:
+            input_xyz: (B, N, 3) float32, scene frame.
+            features: ``{"target", "reference"}`` (B, P, N, 1) relevancy, or ``{"rgb"}`` (B, P or 1, N, 3)
+                in 0..1, or ``{"description"}`` (B, P, N, 1), as the approach wants.
+            query_xyz: (B, P, M, 3) float32, scene frame.
+            relations: B rows of P names out of ``RELATION_TOKENS``.
+            target_features: (B, P, D) text encodings of the bare names; ``semantic_aware`` only.
+            reference_features: the same for the references.
+
+        Returns:
+            (B, P, M) logits.
+        """
+        volumes = self.encode(input_xyz, features)
+        return self.decode(volumes, query_xyz, relations, target_features, reference_features)
+
+
+class SemanticAwareLocalization(LocalizationNetwork):
+    """The VOOL baseline that reads RGB and the text encodings of target and reference."""
+
+    feature_keys = ("rgb",)
+
+    def build(self, config: NetworkConfig) -> None:
+        self.relations = nn.Parameter(torch.randn(len(RELATION_TOKENS), config.pointing_dim))
+        # The published inner decoder, which this approach uses, never reads coordinates.
+        self.decoder = ImplicitDecoder(config.channels, config.pointing_dim, concat_xyz=False)
+        self.query = nn.Linear(2 * config.text_dim + config.pointing_dim, config.pointing_dim)
+        self.pointer = Pointer(config.pointing_method, config.pointing_dim)
+
+    def decode(
+        self,
+        volumes: Mapping[str, Tensor],
+        query_xyz: Tensor,
+        relations: Sequence[Sequence[str]],
+        target_features: Tensor | None = None,
+        reference_features: Tensor | None = None,
+    ) -> Tensor:
+        shape = (*query_xyz.shape[:2], self.config.text_dim)
+        words = [
+            expect("target_features", target_features, shape),
+            expect("reference_features", reference_features, shape),
+            self.relation_vectors(relations),
+        ]
+        features = self.read_volume(self.decoder, volumes["rgb"], query_xyz)
+        return self.pointer(features, self.query(torch.cat(words, dim=-1)))
+
+
+class ClipSpatialLocalization(LocalizationNetwork):
+    """The VOOL baseline that reads the relevancy of the whole sentence."""
+
+    feature_keys = ("description",)
+
+    def build(self, config: NetworkConfig) -> None:
+        self.decoder = ImplicitDecoder(config.channels, 1, config.concat_xyz)
+
+    def decode(
+        self,
+        volumes: Mapping[str, Tensor],
+        query_xyz: Tensor,
+        relations: Sequence[Sequence[str]],
+        target_features: Tensor | None = None,
+        reference_features: Tensor | None = None,
+    ) -> Tensor:
+        return self.read_volume(self.decoder, volumes["description"], query_xyz)[..., 0]
+
+
+NETWORKS: dict[tuple[str, str], type[SpatialNetwork]] = {
+    ("completion", "semantic_abstraction"): CompletionNetwork,
+    ("completion", "semantic_aware"): SemanticAwareCompletion,
+    ("localization", "semantic_abstraction"): LocalizationNetwork,
+    ("localization", "semantic_aware"): SemanticAwareLocalization,
+    ("localization", "clip_spatial"): ClipSpatialLocalization,
+}
+
+
+def build_network(config: NetworkConfig) -> SpatialNetwork:
+    """A freshly initialised network for a config."""
+    return NETWORKS[config.task, config.approach](config)

@@ -1,0 +1,336 @@
+"""Image and labels to multi-scale relevancy maps: tiles, presets, assembling (arXiv 2207.11514)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.transforms import v2
+
+from semabs_core.encoder import ImageTextEncoder, TileState
+
+DEFAULT_PROMPTS = ("a photograph of a {} in a home.",)
+RENDER_PROMPTS = ("a render of a {} in a game engine.",)
+TILINGS = ("full", "published")
+MIN_IMAGE_EDGE = 16
+DEFAULT_TILE_BATCH = {"cpu": 16, "cuda": 128}
+OnProgress = Callable[[str, float], None]
+"""Called as ``on_progress(stage, fraction)`` between batches; raise from it to stop."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How an image is looked at.
+
+    Attributes:
+        fractions: tile edges as fractions (numerator, denominator) of the image's shorter side; the
+            stride is a quarter of the edge.
+        augmentations: colour-jittered copies besides the image.
+        horizontal_flip: whether every tile is seen mirrored too.
+    """
+
+    fractions: tuple[tuple[int, int], ...]
+    augmentations: int
+    horizontal_flip: bool
+
+
+FOUR_SCALES = ((1, 1), (2, 3), (1, 2), (1, 4))
+PRESETS = {
+    "ours": Preset(FOUR_SCALES, augmentations=5, horizontal_flip=True),
+    "chefer_et_al": Preset(((1, 1),), augmentations=0, horizontal_flip=False),
+    "fast": Preset(FOUR_SCALES, augmentations=0, horizontal_flip=False),
+}
+
+
+@dataclass(frozen=True)
+class TileGrid:
+    """The tiles of one scale: every row start with every column start.
+
+    Attributes:
+        size: edge of a tile, pixels.
+        rows: first rows of the tiles.
+        columns: their first columns.
+    """
+
+    size: int
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows) * len(self.columns)
+
+
+def tile_grids(height: int, width: int, preset: Preset, tiling: str = "full") -> list[TileGrid]:
+    """The tiles of an image, a grid per scale.
+
+    ``full`` adds a last tile flush with the border where the stride does not divide, so that every
+    pixel is covered at every scale. ``published`` keeps the grid of the published code, which drops
+    tiles that start at a column >= height or a row >= width.
+    """
+    shorter = min(height, width)
+    grids = []
+    for numerator, denominator in preset.fractions:
+        size = shorter * numerator // denominator
+        stride = size // 4
+        rows = list(range(0, height - size + 1, stride))
+        columns = list(range(0, width - size + 1, stride))
+        if tiling == "published":
+            rows = [start for start in rows if start < width]
+            columns = [start for start in columns if start < height]
+        else:
+            rows += [height - size] if rows[-1] != height - size else []
+            columns += [width - size] if columns[-1] != width - size else []
+        grids.append(TileGrid(size, tuple(rows), tuple(columns)))
+    return grids
+
+
+def placement(starts: Sequence[int], size: int, patches: int, length: int) -> Tensor:
+    """The linear map that enlarges tiles along one axis and averages them where they overlap.
+
+    Enlarging is bilinear with ``align_corners=False`` and separable, and so is the number of tiles
+    over a pixel; a scale is assembled by one such matrix per axis.
+
+    Args:
+        starts: n first pixels of the tiles.
+        size: their length, pixels.
+        patches: patches per tile.
+        length: pixels of the image.
+
+    Returns:
+        (length, n * patches) float32; rows of pixels that no tile covers are 0.
+    """
+    enlarge = F.interpolate(
+        torch.eye(patches)[None], size=size, mode="linear", align_corners=False
+    )[0].T
+    matrix = torch.zeros(length, len(starts), patches)
+    count = torch.zeros(length)
+    for tile, start in enumerate(starts):
+        matrix[start : start + size, tile] = enlarge
+        count[start : start + size] += 1
+    return (matrix / count.clamp_min(1)[:, None, None]).flatten(1)
+
+
+@dataclass(frozen=True)
+class EmbeddedTiles:
+    """A batch of tiles after the image tower; keep a frame's batches to ask for more labels later.
+
+    Attributes:
+        state: what the encoder remembers of the tiles.
+        mirrored: the same of the mirrored tiles, where the preset wants them.
+        slots: (T,) int64, which tile of the frame's list each one is.
+    """
+
+    state: TileState | Tensor
+    mirrored: TileState | Tensor | None
+    slots: Tensor
+
+
+class RelevancyExtractor:
+    """Where an image supports a text, for any labels.
+
+    Args:
+        encoder: the vision-language model.
+        preset: ``ours``, ``chefer_et_al`` or ``fast``.
+        tiling: ``full``, or ``published`` for parity with the published code.
+        augmentations: colour-jittered copies; None for the preset's number.
+        seed: of the colour jitter.
+        rollout_layers: how many of the last blocks the relevancy is rolled out over. More than one goes
+            through autograd, which is slower.
+        tile_batch: tiles per forward pass, which bounds the memory; None for 16 on CPU, 128 on CUDA.
+    """
+
+    def __init__(
+        self,
+        encoder: ImageTextEncoder,
+        preset: str = "ours",
+        tiling: str = "full",
+        augmentations: int | None = None,
+        seed: int = 0,
+        rollout_layers: int = 1,
+        tile_batch: int | None = None,
+    ) -> None:
+        if preset not in PRESETS:
+            raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
+        if tiling not in TILINGS:
+            raise ValueError(f"tiling must be one of {', '.join(TILINGS)}, got {tiling!r}")
+        if not 1 <= rollout_layers <= encoder.layers:
+            raise ValueError(f"rollout_layers must be 1..{encoder.layers}, got {rollout_layers}")
+        if augmentations is not None and augmentations < 0:
+            raise ValueError(f"augmentations must not be negative, got {augmentations}")
+        if tile_batch is not None and tile_batch < 1:
+            raise ValueError(f"tile_batch must be at least 1, got {tile_batch}")
+        self.encoder = encoder
+        self.preset = PRESETS[preset]
+        self.tiling = tiling
+        self.augmentations = (
+            self.preset.augmentations if augmentations is None else int(augmentations)
+        )
+        self.seed = seed
+        self.rollout_layers = rollout_layers
+        self.tile_batch = tile_batch or DEFAULT_TILE_BATCH.get(encoder.device.type, 16)
+
+    def __call__(
+        self,
+        image: NDArray[np.uint8],
+        labels: list[str],
+        prompts: Sequence[str] | None = None,
+        distractors: Sequence[str] = (),
+        on_progress: OnProgress | None = None,
+    ) -> NDArray[np.float32]:
+        """Relevancy maps of an image.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            labels: L names.
+            prompts: templates with one ``{}``; None for ``a photograph of a {} in a home.``.
+            distractors: names whose mean map is subtracted from every map.
+            on_progress: called between batches of tiles.
+
+        Returns:
+            (L, H, W) float32; not negative without distractors.
+        """
+        names = [*labels, *distractors]
+        tiles = self.embed(image, on_progress)
+        maps = self.maps(tiles, image.shape[:2], names, prompts)
+        if distractors:
+            maps = maps[: len(labels)] - maps[len(labels) :].mean(axis=0)
+        return maps
+
+    def embed(
+        self, image: NDArray[np.uint8], on_progress: OnProgress | None = None
+    ) -> Iterator[EmbeddedTiles]:
+        """Run the image tower over all tiles of an image, a batch at a time.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            on_progress: called before each batch.
+
+        Yields:
+            The batches. They can be kept (about 0.1 MB a tile for ViT-B/32 in half precision) and given
+            to :meth:`maps` again with other labels.
+        """
+        image = check_image(image)
+        picture = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+        grids = tile_grids(*image.shape[:2], self.preset, self.tiling)
+        total = sum(map(len, grids)) * (1 + self.augmentations)
+        done = 0
+        for view in self._views(picture):
+            for grid in grids:
+                corners = [(row, column) for row in grid.rows for column in grid.columns]
+                for first in range(0, len(corners), self.tile_batch):
+                    if on_progress:
+                        on_progress("relevancy", done / total)
+                    batch = corners[first : first + self.tile_batch]
+                    tiles = self._prepare(view, batch, grid.size)
+                    slots = torch.arange(done, done + len(batch))
+                    flipped = self._embed(tiles.flip(-1)) if self.preset.horizontal_flip else None
+                    yield EmbeddedTiles(self._embed(tiles), flipped, slots)
+                    done += len(batch)
+
+    def maps(
+        self,
+        tiles: Iterable[EmbeddedTiles],
+        shape: tuple[int, int],
+        labels: Sequence[str],
+        prompts: Sequence[str] | None = None,
+    ) -> NDArray[np.float32]:
+        """Relevancy maps of embedded tiles.
+
+        Args:
+            tiles: all batches of an image, from :meth:`embed`.
+            shape: (H, W) of the image.
+            labels: L names.
+            prompts: templates with one ``{}``.
+
+        Returns:
+            (L, H, W) float32, not negative.
+        """
+        text = self.label_features(labels, prompts)
+        height, width = shape
+        grids = tile_grids(height, width, self.preset, self.tiling)
+        per_view = sum(map(len, grids))
+        patches = self.encoder.patch_grid
+        mean = torch.zeros(per_view, len(text), *patches, device=self.encoder.device)
+        for batch in tiles:
+            relevancy = self._relevancy(batch.state, text)
+            if batch.mirrored is not None:
+                relevancy = (relevancy + self._relevancy(batch.mirrored, text).flip(-1)) / 2
+            slots = (batch.slots % per_view).to(mean.device)
+            mean.index_add_(0, slots, relevancy.float())
+        mean /= 1 + self.augmentations
+        total = torch.zeros(len(text), height, width, device=mean.device)
+        for grid, part in zip(grids, mean.split([len(grid) for grid in grids]), strict=True):
+            rows = placement(grid.rows, grid.size, patches[0], height).to(mean.device)
+            columns = placement(grid.columns, grid.size, patches[1], width).to(mean.device)
+            part = part.unflatten(0, (len(grid.rows), len(grid.columns)))
+            part = part.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)
+            total += rows @ part @ columns.T
+        return (total / len(grids)).cpu().numpy()
+
+    def label_features(self, labels: Sequence[str], prompts: Sequence[str] | None) -> Tensor:
+        """Text features (L, D) of labels, checked."""
+        names = list(labels)
+        if not names:
+            raise ValueError("labels must not be empty")
+        for name in names:
+            if not isinstance(name, str) or not name.strip():
+                raise ValueError(f"labels must be words, got {name!r}")
+        templates = list(DEFAULT_PROMPTS if prompts is None else prompts)
+        if not templates:
+            raise ValueError("prompts must not be empty")
+        for template in templates:
+            if template.count("{}") != 1:
+                raise ValueError(f"a prompt must hold one {{}} for the label, got {template!r}")
+        return self.encoder.label_features(names, templates)
+
+    def _views(self, picture: Tensor) -> Iterator[Tensor]:
+        """The picture (3, H, W) uint8, then its jittered copies (seeded; global state untouched)."""
+        yield picture
+        if not self.augmentations:
+            return
+        jitter = v2.ColorJitter(brightness=0.6, contrast=0.6, saturation=0.6, hue=0.1)
+        for copy in range(self.augmentations):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(self.seed * 1_000_003 + copy)
+                jittered = jitter(picture)
+            yield jittered
+
+    def _prepare(self, view: Tensor, corners: list[tuple[int, int]], size: int) -> Tensor:
+        """Cut tiles out, resize to the encoder's input rounding to 8 bits as PIL does, normalise."""
+        tiles = torch.stack([view[:, r : r + size, c : c + size] for r, c in corners])
+        edge = self.encoder.image_size
+        if size != edge:
+            tiles = F.interpolate(tiles, (edge, edge), mode="bicubic", antialias=True)
+        mean = torch.tensor(self.encoder.mean)[:, None, None] * 255
+        std = torch.tensor(self.encoder.std)[:, None, None] * 255
+        tiles = tiles.to(self.encoder.device).float()
+        normal = (tiles - mean.to(tiles.device)) / std.to(tiles.device)
+        return normal.to(self.encoder.dtype)
+
+    def _embed(self, tiles: Tensor) -> TileState | Tensor:
+        """The last block's state; for a deeper roll-out the tiles themselves."""
+        return tiles if self.rollout_layers > 1 else self.encoder.embed_tiles(tiles)
+
+    def _relevancy(self, state: TileState | Tensor, text: Tensor) -> Tensor:
+        """(T, L, rows, columns) relevancy of a batch."""
+        if isinstance(state, Tensor):
+            return self.encoder.tile_relevancy_rollout(state, text, self.rollout_layers)
+        return self.encoder.tile_relevancy(state, text)
+
+
+def check_image(image: NDArray) -> NDArray[np.uint8]:
+    """The image, if it is (H, W, 3) uint8 and large enough to be cut into tiles."""
+    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"image must be (H, W, 3) uint8, got {getattr(image, 'shape', image)!r}")
+    if image.dtype != np.uint8:
+        raise ValueError(f"image must be uint8 with values 0..255, got {image.dtype}")
+    if min(image.shape[:2]) < MIN_IMAGE_EDGE:
+        raise ValueError(
+            f"image must be at least {MIN_IMAGE_EDGE} pixels wide and high, got {image.shape[:2]}"
+        )
+    return image

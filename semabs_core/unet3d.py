@@ -1,0 +1,83 @@
+"""The residual 3D U-Net that turns a volume of scattered point features into a complete one.
+
+The architecture is that of Semantic Abstraction (arXiv 2207.11514), which follows Lee et al.,
+"Superhuman Accuracy on the SNEMI3D Connectomics Challenge" (arXiv 1706.00120).
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class NormConv(nn.Module):
+    """Group norm, then a 3x3x3 convolution without bias. (B, in, X, Y, Z) to (B, out, X, Y, Z)."""
+
+    def __init__(self, in_channels: int, out_channels: int, groups: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(groups if in_channels >= groups else 1, in_channels)
+        self.conv = nn.Conv3d(in_channels, out_channels, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(self.norm(x))
+
+
+class ResidualBlock(nn.Module):
+    """Three normalised convolutions; the first one's output is the residual."""
+
+    def __init__(self, in_channels: int, out_channels: int, groups: int) -> None:
+        super().__init__()
+        self.conv1 = NormConv(in_channels, out_channels, groups)
+        self.conv2 = NormConv(out_channels, out_channels, groups)
+        self.conv3 = NormConv(out_channels, out_channels, groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        residual = F.relu(self.conv1(x))
+        return F.relu(self.conv3(F.relu(self.conv2(residual))) + residual)
+
+
+class UpBlock(nn.Module):
+    """Upsamples to the size of the skip connection, adds it, refines."""
+
+    def __init__(self, in_channels: int, out_channels: int, groups: int) -> None:
+        super().__init__()
+        self.upsample = nn.ConvTranspose3d(in_channels, out_channels, 3, stride=2, padding=1)
+        self.block = ResidualBlock(out_channels, out_channels, groups)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        return self.block(self.upsample(x, output_size=skip.shape[2:]) + skip)
+
+
+class ResidualUNet3D(nn.Module):
+    """(B, in_channels, X, Y, Z) to (B, out_channels, X, Y, Z).
+
+    Args:
+        in_channels: channels of the input volume.
+        out_channels: channels of the result.
+        f_maps: channels of the finest level; level ``k`` has ``f_maps * 2 ** k``.
+        levels: number of resolutions; each axis must be at least ``2 ** (levels - 1)``.
+        groups: groups of the group norm (1 where there are fewer channels).
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, f_maps: int, levels: int, groups: int
+    ) -> None:
+        super().__init__()
+        widths = [f_maps * 2**k for k in range(levels)]
+        self.encoders = nn.ModuleList(
+            ResidualBlock(before, after, groups)
+            for before, after in zip([in_channels, *widths[:-1]], widths, strict=True)
+        )
+        self.decoders = nn.ModuleList(
+            UpBlock(widths[k], widths[k - 1], groups) for k in range(levels - 1, 0, -1)
+        )
+        self.final = nn.Conv3d(f_maps, out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        skips: list[Tensor] = []
+        for level, encoder in enumerate(self.encoders):
+            x = encoder(x if level == 0 else F.max_pool3d(x, 2))
+            skips.append(x)
+        for decoder, skip in zip(self.decoders, reversed(skips[:-1]), strict=True):
+            x = decoder(x, skip)
+        return self.final(x)

@@ -1,0 +1,1 @@
+"""Pictures and meshes for people: colours, renderings, figures, files."""

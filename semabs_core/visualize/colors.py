@@ -1,0 +1,47 @@
+"""Colours that belong to names, and colour maps."""
+
+from __future__ import annotations
+
+import colorsys
+import zlib
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+
+PALETTE_SIZE = 24
+
+
+def _palette() -> NDArray[np.float64]:
+    """(24, 3) RGB in 0..1: twelve hues, strong and pale, neighbours far apart."""
+    hues = [(0.618034 * i) % 1.0 for i in range(PALETTE_SIZE)]
+    shades = [(0.85, 0.95), (0.5, 0.8), (0.9, 0.65)]
+    return np.array([colorsys.hsv_to_rgb(h, *shades[i % 3]) for i, h in enumerate(hues)])
+
+
+PALETTE = _palette()
+
+
+def class_colors(classes: Sequence[str]) -> NDArray[np.float64]:
+    """A colour per class, (L, 3) RGB in 0..1.
+
+    A name has the same colour in every list, unless an earlier name of the list has taken it.
+    """
+    taken: set[int] = set()
+    colors = []
+    for name in classes:
+        index = zlib.crc32(name.lower().encode()) % PALETTE_SIZE
+        if len(taken) < PALETTE_SIZE:
+            while index in taken:
+                index = (index + 1) % PALETTE_SIZE
+            taken.add(index)
+        colors.append(PALETTE[index])
+    return np.array(colors).reshape(-1, 3)
+
+
+def heat(values: NDArray, low: float = 0.0, high: float = 1.0) -> NDArray[np.uint8]:
+    """Values (...) to the colour map `turbo`, (..., 3) uint8."""
+    scaled = np.clip((np.asarray(values, dtype=np.float64) - low) / (high - low), 0, 1)
+    rgba = matplotlib.colormaps["turbo"](scaled, bytes=True)
+    return rgba[..., :3]

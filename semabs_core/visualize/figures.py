@@ -1,0 +1,244 @@
+"""Figures that a person understands without explanation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from semabs_core.geometry import back_project, transform_points, valid_depth
+from semabs_core.types import Completion, Localization, RGBDFrame
+from semabs_core.visualize.colors import class_colors, heat
+from semabs_core.visualize.meshes import Mesh, completion_mesh, cubes
+from semabs_core.visualize.render import View, look_at, shade
+
+GAP = 12
+INK = (25, 25, 25)
+
+
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """The typeface of all figures, from matplotlib's package."""
+    path = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
+    return ImageFont.truetype(str(path), size)
+
+
+def write_png(image: NDArray[np.uint8], path: str | os.PathLike) -> None:
+    """Write a picture, beside and renamed."""
+    file = Path(path)
+    part = file.with_name(file.name + ".part")
+    Image.fromarray(image).save(part, format="PNG")
+    os.replace(part, file)
+
+
+def fit_text(text: str, size: int, width: int) -> str:
+    """The text, cut with an ellipsis where it is wider than ``width`` pixels."""
+    letters = font(size)
+    if letters.getlength(text) <= width:
+        return text
+    while text and letters.getlength(text + "…") > width:
+        text = text[:-1]
+    return text + "…"
+
+
+def titled(image: NDArray[np.uint8], title: str, size: int = 15) -> NDArray[np.uint8]:
+    """A picture under a line of text."""
+    bar = size + 13
+    canvas = Image.new("RGB", (image.shape[1], image.shape[0] + bar), "white")
+    canvas.paste(Image.fromarray(image), (0, bar))
+    draw = ImageDraw.Draw(canvas)
+    draw.text((4, 5), fit_text(title, size, image.shape[1] - 8), font=font(size), fill=INK)
+    return np.asarray(canvas)
+
+
+def tile(images: Sequence[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]:
+    """Pictures of one size in rows of ``columns``, on white."""
+    height, width = images[0].shape[:2]
+    rows = -(-len(images) // columns)
+    canvas = np.full(
+        (rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, dtype=np.uint8
+    )
+    for i, image in enumerate(images):
+        y, x = i // columns * (height + GAP), i % columns * (width + GAP)
+        canvas[y : y + height, x : x + width] = image
+    return canvas
+
+
+def overlay(rgb: NDArray[np.uint8], relevancy: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Relevancy (step 7) over the grey image: blue is less than the mean map, red is more.
+
+    The colours span the map's own range of -m..m with m its largest magnitude, at least 0.02.
+    """
+    limit = max(float(np.abs(relevancy).max()), 0.02)
+    grey = rgb.mean(axis=-1, keepdims=True)
+    colors = heat(relevancy, -limit, limit)
+    return np.rint(0.35 * grey + 0.65 * colors).clip(0, 255).astype(np.uint8)
+
+
+def relevancy_mosaic(
+    rgb: NDArray[np.uint8], maps: NDArray[np.float32], labels: Sequence[str]
+) -> NDArray[np.uint8]:
+    """The image and one panel per label.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        maps: (L, H, W) float32, step 7.
+        labels: L names.
+    """
+    panels = [titled(rgb, "image")]
+    panels += [titled(overlay(rgb, m), label) for m, label in zip(maps, labels, strict=True)]
+    columns = max(1, round(np.sqrt(len(panels) * rgb.shape[0] / rgb.shape[1] * 1.6)))
+    return tile(panels, min(columns, len(panels)))
+
+
+def legend(
+    entries: Sequence[tuple[str, NDArray]], height: int, width: int = 250, size: int = 15
+) -> NDArray[np.uint8]:
+    """Names beside their colours, as many as fit."""
+    canvas = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(canvas)
+    step = size + 10
+    room = max(1, (height - 8) // step)
+    for i, (name, color) in enumerate(entries[:room]):
+        y = 4 + i * step
+        last = i == room - 1 and len(entries) > room
+        if not last:
+            fill = tuple(int(round(255 * c)) for c in color)
+            draw.rectangle((6, y + 2, 6 + size, y + 2 + size), fill=fill, outline=INK)
+        text = f"and {len(entries) - room + 1} more" if last else name
+        draw.text((14 + size, y), fit_text(text, size, width - 20 - size), font=font(size), fill=INK)
+    return np.asarray(canvas)
+
+
+def beside(*images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pictures in a row on white, aligned at the top."""
+    height = max(image.shape[0] for image in images)
+    padded = [
+        np.pad(
+            image, ((0, height - image.shape[0]), (0, GAP), (0, 0)), constant_values=255
+        )
+        for image in images
+    ]
+    return np.concatenate(padded, axis=1)
+
+
+def scene_views(frame: RGBDFrame, completion: Completion, size: tuple[int, int]) -> list[View]:
+    """Two views of a completed region: over the camera's shoulder, and from above at the side."""
+    width, height = size
+    edge = completion.voxel_size_m * completion.labels.shape[0]
+    T = completion.T_world_grid
+    centre = T[:3, :3] @ np.full(3, edge / 2) + T[:3, 3]
+    centre[2] = T[2, 3] + 0.3 * edge
+    forward, left = T[:3, 0], T[:3, 1]
+    up = np.array([0.0, 0.0, 1.0])
+    eyes = [
+        centre + edge * (-1.45 * forward + 0.35 * left + 0.75 * up),
+        centre + edge * (-0.55 * forward - 1.35 * left + 0.95 * up),
+    ]
+    return [look_at(eye, centre, width, height, fov_deg=42) for eye in eyes]
+
+
+def frame_points(frame: RGBDFrame, stride: int = 1) -> tuple[NDArray, NDArray]:
+    """The frame's readings in the world (N, 3), metres, and their colours (N, 3) in 0..1."""
+    valid = valid_depth(frame.depth_m)
+    valid[np.arange(len(valid)) % stride != 0] = False
+    valid[:, np.arange(valid.shape[1]) % stride != 0] = False
+    points = back_project(frame.depth_m, frame.K)[valid]
+    return transform_points(frame.T_world_camera, points), frame.rgb[valid] / 255
+
+
+def frame_mesh(frame: RGBDFrame, max_jump: float = 0.05) -> Mesh:
+    """The visible surface as a mesh in the image's colours; broken where the depth jumps."""
+    height, width = frame.depth_m.shape
+    points = transform_points(frame.T_world_camera, back_project(frame.depth_m, frame.K))
+    points = np.nan_to_num(points.reshape(-1, 3))
+    index = np.arange(height * width).reshape(height, width)
+    a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]
+    quads = np.stack([a, b, c, d], axis=-1).reshape(-1, 4)
+    depth = np.where(valid_depth(frame.depth_m), frame.depth_m, np.nan).reshape(-1)[quads]
+    with np.errstate(invalid="ignore"):
+        good = np.ptp(depth, axis=1) < max_jump * depth.mean(axis=1)
+    quads = quads[good]
+    triangles = np.concatenate([quads[:, [0, 2, 1]], quads[:, [0, 3, 2]]])
+    colors = frame.rgb.reshape(-1, 3)[quads].mean(axis=1) / 255
+    return Mesh(points, triangles, np.tile(colors, (2, 1)))
+
+
+def clip_to_region(mesh: Mesh, completion: Completion) -> Mesh:
+    """The triangles of a mesh inside the completed region."""
+    T = np.linalg.inv(completion.T_world_grid)
+    local = mesh.vertices @ T[:3, :3].T + T[:3, 3]
+    edge = completion.voxel_size_m * np.array(completion.labels.shape)
+    inside = ((local >= 0) & (local <= edge)).all(axis=1)
+    kept = inside[mesh.triangles].all(axis=1)
+    return Mesh(mesh.vertices, mesh.triangles[kept], mesh.colors[kept])
+
+
+def completion_figure(
+    frame: RGBDFrame, completion: Completion, size: tuple[int, int] = (520, 420)
+) -> NDArray[np.uint8]:
+    """What the camera measured, and the completed scene from two views with a legend."""
+    views = scene_views(frame, completion, size)
+    mesh = completion_mesh(completion)
+    counts = completion.voxels_per_class()
+    colors = class_colors(completion.classes)
+    entries = [
+        (f"{name} ({counts[name]:,})", color)
+        for name, color in zip(completion.classes, colors, strict=True)
+        if counts[name]
+    ]
+    measured = shade(clip_to_region(frame_mesh(frame), completion), views[0])
+    panels = [titled(measured, "measured by the camera")]
+    panels += [
+        titled(shade(mesh, view), title)
+        for view, title in zip(views, ("completed, behind the camera", "completed, from the right"))
+    ]
+    names = titled(legend(entries, size[1]), "class (voxels)")[:, :250]
+    return beside(*panels, names)
+
+
+def localization_figure(
+    frame: RGBDFrame,
+    completion: Completion,
+    localization: Localization,
+    question: str,
+    size: tuple[int, int] = (520, 420),
+) -> NDArray[np.uint8]:
+    """The measured scene with the answer region in red and its best point, from two views."""
+    views = scene_views(frame, completion, size)
+    surface = clip_to_region(frame_mesh(frame), completion)
+    s = completion.voxel_size_m
+    T = np.linalg.inv(completion.T_world_grid)
+    local = localization.points_m @ T[:3, :3].T + T[:3, 3]
+    index = np.floor(local / s).astype(int)
+    occupied = np.zeros(completion.labels.shape, dtype=bool)
+    index = index[((index >= 0) & (index < np.array(occupied.shape))).all(axis=1)]
+    occupied[tuple(index.T)] = True
+    region = cubes(occupied, s, completion.T_world_grid, np.array([0.9, 0.1, 0.1]))
+    mesh = Mesh.join([surface, region])
+    panels = []
+    for view, title in zip(views, ("from behind the camera", "from the right")):
+        picture = Image.fromarray(shade(mesh, view))
+        _mark(picture, view, localization.position_m)
+        panels.append(titled(np.asarray(picture), title))
+    x, y, z = localization.position_m
+    answer = f"“{question}”: x {x:.2f}, y {y:.2f}, z {z:.2f} m, score {localization.score:.2f}"
+    return titled(beside(*panels), answer, size=18)
+
+
+def _mark(picture: Image.Image, view: View, point: NDArray) -> None:
+    """Draw a cross-hair where a point (world, metres) is seen."""
+    T = np.linalg.inv(view.T_world_camera)
+    u, v, w = view.camera.K @ (T[:3, :3] @ point + T[:3, 3])
+    if w <= 0:
+        return
+    x, y = u / w, v / w
+    draw = ImageDraw.Draw(picture)
+    for width, color in ((5, "white"), (2, "black")):
+        draw.ellipse((x - 11, y - 11, x + 11, y + 11), outline=color, width=width)
+        draw.line((x - 17, y, x + 17, y), fill=color, width=width)
+        draw.line((x, y - 17, x, y + 17), fill=color, width=width)

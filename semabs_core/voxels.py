@@ -1,0 +1,103 @@
+"""Points to grid, grid to points.
+
+A *virtual grid* of (X, Y, Z) cells spans the bounds with its first and last cell on them: the index of
+a point is ``(p - lower) * (n - 1) / (upper - lower)`` per axis.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+SAMPLINGS = ("aligned", "published")
+
+
+def grid_index(points: Tensor, lower: Tensor, upper: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Fractional grid index of points, clamped to the grid.
+
+    Args:
+        points: (..., 3) float, scene frame.
+        lower: (3,) lower corner of the bounds.
+        upper: (3,) upper corner.
+        shape: (X, Y, Z) cells.
+
+    Returns:
+        (..., 3) float in ``[0, n - 1]`` per axis.
+    """
+    last = torch.as_tensor(shape, device=points.device, dtype=points.dtype) - 1
+    index = (points - lower) * last / (upper - lower)
+    return torch.minimum(index.clamp_min(0), last)
+
+
+def scatter_mean(features: Tensor, index: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Average point features per cell; empty cells are 0.
+
+    Args:
+        features: (B, N, C) float.
+        index: (B, N, 3) fractional indices, truncated here.
+        shape: (X, Y, Z) cells.
+
+    Returns:
+        (B, C, X, Y, Z) in the dtype of ``features``, summed in float32.
+    """
+    batch, _, channels = features.shape
+    x, y, z = index.long().unbind(-1)
+    flat = (x * shape[1] + y) * shape[2] + z
+    cells = shape[0] * shape[1] * shape[2]
+    flat = flat + torch.arange(batch, device=flat.device)[:, None] * cells
+    flat = flat.reshape(-1)
+    total = torch.zeros(batch * cells, channels, device=features.device)
+    total = total.index_add(0, flat, features.reshape(-1, channels).float())
+    count = torch.zeros(batch * cells, device=features.device)
+    count = count.index_add(0, flat, torch.ones_like(flat, dtype=torch.float32))
+    mean = total / count.clamp_min(1)[:, None]
+    return mean.to(features.dtype).view(batch, *shape, channels).permute(0, 4, 1, 2, 3)
+
+
+def sampling_coordinates(index: Tensor, shape: tuple[int, int, int], sampling: str) -> Tensor:
+    """Fractional indices (..., 3) to coordinates in about [-1, 1], axes in the order x, y, z.
+
+    ``aligned`` divides by n - 1, so the last cell is at 1; ``published`` divides by n, as the
+    published implementation does.
+    """
+    size = torch.as_tensor(shape, device=index.device, dtype=index.dtype)
+    return index / (size - 1 if sampling == "aligned" else size) * 2 - 1
+
+
+def sample_volume(volume: Tensor, coordinates: Tensor, sampling: str) -> Tensor:
+    """Trilinear samples of a volume, border values outside.
+
+    Args:
+        volume: (B, C, X, Y, Z).
+        coordinates: (B, M, 3) from :func:`sampling_coordinates`, in the order x, y, z.
+        sampling: ``aligned`` reads the right place; ``published`` hands x to the volume's last axis
+            and z to its first, as the published implementation does.
+
+    Returns:
+        (B, M, C).
+    """
+    if sampling == "aligned":
+        coordinates = coordinates.flip(-1)
+    grid = coordinates[:, None, None].to(volume.dtype)
+    samples = F.grid_sample(
+        volume, grid, mode="bilinear", padding_mode="border", align_corners=True
+    )
+    return samples[:, :, 0, 0].transpose(1, 2)
+
+
+def dense_grid(bounds: NDArray, resolution: int) -> NDArray[np.float32]:
+    """Points of a regular grid over the bounds, both ends included.
+
+    Args:
+        bounds: (2, 3) lower and upper corner, scene frame.
+        resolution: points per axis.
+
+    Returns:
+        (resolution ** 3, 3) float32 in C order of (x, y, z): z runs fastest.
+    """
+    axes = [np.linspace(bounds[0][i], bounds[1][i], resolution) for i in range(3)]
+    grid = np.meshgrid(*axes, indexing="ij")
+    return np.stack(grid, axis=-1).reshape(-1, 3).astype(np.float32)

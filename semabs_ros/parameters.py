@@ -1,0 +1,312 @@
+"""ROS parameters, declared from the config dataclasses, where all defaults live."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from semabs_core.config import (
+    ConfigError,
+    RelevancyConfig,
+    SemabsConfig,
+    load_config,
+    option,
+    parse_config,
+)
+
+_STRICT = {"extra": "forbid", "allow_inf_nan": False}
+UNSET_INT = -1
+"""ROS has no null: -1, an empty string and an empty list stand for an option that is not set."""
+
+
+@dataclass(frozen=True, config=_STRICT)
+class NodeConfig:
+    """What the node needs besides the pipeline's config."""
+
+    config_file: str = option("", "YAML file with defaults for the model options below; empty: none")
+    autostart: bool = option(False, "configure and activate without a lifecycle manager")
+    classes: list[str] = option(
+        lambda: ["floor", "wall", "table", "chair", "sofa", "cupboard", "lamp", "book", "plant"],
+        "names that the continuous completion labels",
+        live=True,
+    )
+    world_frame: str = option(
+        "", "gravity-aligned frame of all outputs; empty: the root of the camera's TF tree", live=True
+    )
+    rgb_transport: Literal["raw", "compressed"] = option("raw", "raw, or rgb/image/compressed")
+    depth_transport: Literal["raw", "compressedDepth", "compressed"] = option(
+        "raw", "raw, depth/image/compressedDepth, or depth/image/compressed (16-bit PNG)"
+    )
+    rectified_images: bool = option(
+        False, "the images are rectified already: use P of camera_info and ignore its distortion"
+    )
+    reliability: Literal["auto", "reliable", "best_effort"] = option(
+        "auto", "of the image subscriptions; auto matches the publishers", live=True
+    )
+    sync_queue_size: int = option(10, "messages per topic that wait for their partners", ge=1, le=1000)
+    sync_slop_s: float = option(
+        0.05, "how far stamps of one frame may lie apart", unit="s", ge=0, le=10
+    )
+    tf_timeout_s: float = option(
+        0.5, "how long a frame waits for the transform at its stamp", live=True, unit="s", ge=0, le=30
+    )
+    tf_cache_s: float = option(10.0, "how long transforms are remembered", unit="s", gt=0, le=600)
+    max_frame_age_s: float = option(
+        10.0,
+        "a goal waits for a newer frame when the last one came longer ago; 0: any will do",
+        live=True, unit="s", ge=0, le=86400,
+    )  # fmt: skip
+    completion_rate_hz: float = option(
+        0.0, "limit of the continuous completion; 0: as fast as it goes", live=True, unit="Hz", ge=0, le=100
+    )
+    goal_policy: Literal["queue", "preempt", "reject"] = option(
+        "queue", "what a goal does while another runs: wait, take its place, or be refused", live=True
+    )
+    max_queued_goals: int = option(8, "goals that may wait (policy queue)", live=True, ge=0, le=1000)
+    goal_timeout_s: float = option(
+        120.0, "how long a goal may wait and run when it says 0", live=True, unit="s", gt=0, le=86400
+    )
+
+
+NODE_DEFAULTS = SemabsConfig(relevancy=RelevancyConfig(preset="fast"))
+"""What the node starts from without a config_file: the package's defaults with the fast preset."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """One parameter: its dotted name, dataclass field and Python type."""
+
+    name: str
+    annotation: Any
+    description: str
+    live: bool
+    limits: dict[str, float]
+
+    @property
+    def kind(self) -> type:
+        """str, int, float, bool or list; None and Literal taken off."""
+        arguments = [a for a in typing.get_args(self.annotation) if a is not type(None)]
+        if isinstance(self.annotation, types.UnionType) or self.optional:
+            base = arguments[0]
+        else:
+            base = self.annotation
+        origin = typing.get_origin(base)
+        if origin is Literal:
+            return str
+        return list if origin in (list, tuple) else base
+
+    @property
+    def optional(self) -> bool:
+        """Whether the option may be unset."""
+        return type(None) in typing.get_args(self.annotation)
+
+    def to_ros(self, value: Any) -> Any:
+        """A config value as ROS has it."""
+        if value is None:
+            return {int: UNSET_INT, list: [], str: ""}[self.kind]
+        return list(value) if self.kind is list else value
+
+    def from_ros(self, value: Any) -> Any:
+        """A ROS value as the config has it."""
+        if self.optional and value in (UNSET_INT, "", []):
+            return None
+        if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        return list(value) if self.kind is list and value is not None else value
+
+
+def options_of(cls: type, prefix: str = "") -> list[Option]:
+    """All options of a config dataclass, nested ones with dotted names."""
+    hints = typing.get_type_hints(cls)
+    found: list[Option] = []
+    for name, info in cls.__pydantic_fields__.items():
+        if dataclasses.is_dataclass(hints[name]):
+            found += options_of(hints[name], f"{prefix}{name}.")
+            continue
+        limits = {
+            key: getattr(rule, key)
+            for rule in info.metadata
+            for key in ("ge", "gt", "le", "lt")
+            if getattr(rule, key, None) is not None
+        }
+        extra = info.json_schema_extra or {}
+        live = bool(extra.get("live"))
+        found.append(Option(prefix + name, hints[name], info.description or "", live, limits))
+    return found
+
+
+NODE_OPTIONS = options_of(NodeConfig)
+CORE_OPTIONS = options_of(SemabsConfig)
+OPTIONS = {option.name: option for option in (*NODE_OPTIONS, *CORE_OPTIONS)}
+
+
+def descriptor(option: Option) -> ParameterDescriptor:
+    """The descriptor that ``ros2 param describe`` shows."""
+    result = ParameterDescriptor(
+        name=option.name,
+        description=option.description,
+        # Numbers may be given as 2 or 2.0; types are checked by our own validation.
+        dynamic_typing=option.kind is float or option.kind is list,
+    )
+    choices = [a for a in typing.get_args(option.annotation) if isinstance(a, str)]
+    notes = ["one of " + ", ".join(choices)] if choices else []
+    if option.optional:
+        notes.append("empty or -1: not set")
+    if not option.live:
+        notes.append("takes effect when the node is configured")
+    result.additional_constraints = "; ".join(notes)
+    low, high = option.limits.get("ge", option.limits.get("gt")), option.limits.get("le")
+    if low is not None and high is not None and option.kind is int:
+        lowest = UNSET_INT if option.optional else int(low)
+        result.integer_range = [IntegerRange(from_value=lowest, to_value=int(high), step=0)]
+    elif low is not None and high is not None and option.kind is float:
+        bounds = FloatingPointRange(from_value=float(low), to_value=float(high), step=0.0)
+        result.floating_point_range = [bounds]
+    return result
+
+
+def _nest(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted names to nested mappings."""
+    nested: dict[str, Any] = {}
+    for name, value in values.items():
+        *path, leaf = name.split(".")
+        place = nested
+        for part in path:
+            place = place.setdefault(part, {})
+        place[leaf] = value
+    return nested
+
+
+def _flatten(config: Any, prefix: str = "") -> dict[str, Any]:
+    """A config's values under dotted names."""
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            values |= _flatten(value, f"{prefix}{field.name}.")
+        else:
+            values[prefix + field.name] = value
+    return values
+
+
+def build_configs(values: Mapping[str, Any]) -> tuple[NodeConfig, SemabsConfig]:
+    """ROS values of all parameters to the two configs.
+
+    Raises:
+        ConfigError: with every fault.
+    """
+    plain = {name: option.from_ros(values[name]) for name, option in OPTIONS.items()}
+    faults: list[str] = []
+    try:
+        node = {option.name: plain[option.name] for option in NODE_OPTIONS}
+        node_config = TypeAdapter(NodeConfig).validate_python(node)
+    except ValidationError as error:
+        faults += [
+            f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}" for e in error.errors()
+        ]
+    try:
+        core = {option.name: plain[option.name] for option in CORE_OPTIONS}
+        core_config = parse_config(_nest(core), "parameters")
+    except ConfigError as error:
+        faults += [line.strip() for line in str(error).splitlines()[1:]]
+    if faults:
+        raise ConfigError("; ".join(faults))
+    return node_config, core_config
+
+
+class Parameters:
+    """A node's parameters as configs.
+
+    Attributes:
+        node_config: the node's own options.
+        core_config: the pipeline's options.
+        fault: why the parameters that the node was started with are not usable; empty when they are.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self.fault = ""
+        self.node_config, self.core_config = NodeConfig(), NODE_DEFAULTS
+        self._node = node
+        overrides = node._parameter_overrides if hasattr(node, "_parameter_overrides") else {}
+        defaults = _flatten(NodeConfig()) | _flatten(self._base(overrides.get("config_file")))
+        for option in OPTIONS.values():
+            self._declare(option, option.to_ros(defaults[option.name]))
+        try:
+            self.node_config, self.core_config = build_configs(self.values())
+        except ConfigError as error:
+            self._add_fault(str(error))
+
+    def values(self) -> dict[str, Any]:
+        """The current ROS values by name."""
+        return {name: self._value(name) for name in OPTIONS}
+
+    def check(self, changes: Sequence[Parameter], configured: bool) -> str:
+        """Why a change is refused; empty when it is fine.
+
+        Args:
+            changes: the parameters to change.
+            configured: whether models are loaded, so that only live options may change.
+        """
+        values = self.values()
+        for change in changes:
+            if change.name not in OPTIONS:
+                continue
+            option = OPTIONS[change.name]
+            value = list(change.value) if isinstance(change.value, Sequence) and not isinstance(
+                change.value, str
+            ) else change.value  # fmt: skip
+            if configured and not option.live and value != values[change.name]:
+                return (
+                    f"{change.name} takes effect when the node is configured: "
+                    "deactivate and clean up the node, set it, configure again"
+                )
+            values[change.name] = value
+        try:
+            build_configs(values)
+        except ConfigError as error:
+            return str(error)
+        return ""
+
+    def apply(self) -> None:
+        """Take over what has been set (and checked)."""
+        self.node_config, self.core_config = build_configs(self.values())
+        self.fault = ""
+
+    def _base(self, override: Parameter | None) -> SemabsConfig:
+        """What the model options start from: the config file, else the node's defaults."""
+        path = override.value if override is not None else ""
+        if not path:
+            return NODE_DEFAULTS
+        try:
+            return load_config(str(path))
+        except ConfigError as error:
+            self._add_fault(str(error))
+            return NODE_DEFAULTS
+
+    def _declare(self, option: Option, default: Any) -> None:
+        """Declare one parameter; an override of a wrong type is a fault, not the end."""
+        if option.kind is list and not default:
+            default = Parameter(option.name, Parameter.Type.STRING_ARRAY, []).value
+        try:
+            self._node.declare_parameter(option.name, default, descriptor(option))
+        except Exception as error:
+            self._add_fault(f"{option.name}: {error}")
+            self._node.declare_parameter(
+                option.name, default, descriptor(option), ignore_override=True
+            )
+
+    def _value(self, name: str) -> Any:
+        value = self._node.get_parameter(name).value
+        is_list = isinstance(value, Sequence) and not isinstance(value, str)
+        return list(value) if is_list else value
+
+    def _add_fault(self, text: str) -> None:
+        self.fault = f"{self.fault}; {text}" if self.fault else text
