@@ -1,0 +1,248 @@
+"""A client of the node: asks for a completion and a localization, prints and draws the answers.
+
+It talks to the node over topics and actions alone, as any planner would.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv_bridge
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.action import ActionClient
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.node import Node
+from rclpy.task import Future
+from rich.console import Console
+from rich.table import Table
+from semabs.action import Complete, Localize
+from semabs_core.types import Completion, Localization, RGBDFrame
+from semabs_core.visualize import figures, meshes
+from sensor_msgs.msg import Image
+from sensor_msgs_py import point_cloud2
+
+from semabs_ros.convert import voxels_to_completion
+from semabs_ros.frames import FrameSource
+from semabs_ros.parameters import NodeConfig
+
+T = TypeVar("T")
+
+
+class ClientError(RuntimeError):
+    """The system did not answer; the message says what was waited for and what is known."""
+
+
+class Client(Node):
+    """Asks a running semabs node.
+
+    Parameters: ``node_name`` of the semabs node, ``classes``, ``sentence`` (or ``target``, ``relation``,
+    ``reference``), ``timeout_s``, ``out`` (a folder for pictures and meshes; empty for none).
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("semabs_client", **options)
+        self.node_name = str(self.declare_parameter("node_name", "semabs").value)
+        empty = rclpy.Parameter("classes", rclpy.Parameter.Type.STRING_ARRAY, [])
+        self.classes = list(self.declare_parameter("classes", empty.value).value or [])
+        words = ("sentence", "target", "relation", "reference")
+        self.words = {word: str(self.declare_parameter(word, "").value) for word in words}
+        self.timeout_s = float(self.declare_parameter("timeout_s", 120.0).value)
+        self.out = str(self.declare_parameter("out", "").value)
+        self.frames = FrameSource(self, NodeConfig, lambda: None)
+        self.relevancy: np.ndarray | None = None
+        self.diagnostics: dict[str, tuple[str, dict[str, str]]] = {}
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._diagnose, 10)
+        self.create_timer(0.5, self._follow)
+        self._follows = False
+
+    def _follow(self) -> None:
+        if self._follows:
+            self.frames.follow()
+
+    def _diagnose(self, array: DiagnosticArray) -> None:
+        for status in array.status:
+            values = {item.key: item.value for item in status.values}
+            self.diagnostics[status.name] = status.message, values
+
+    def _store_relevancy(self, message: Image) -> None:
+        self.relevancy = cv_bridge.CvBridge().imgmsg_to_cv2(message, "rgb8")
+
+    def wait(self, what: str, ready: Callable[[], T | None]) -> T:
+        """Wait until ``ready`` returns something.
+
+        Raises:
+            ClientError: after ``timeout_s``, with what the node says of itself.
+        """
+        deadline = time.monotonic() + self.timeout_s
+        while time.monotonic() < deadline:
+            found = ready()
+            if found:
+                return found
+            time.sleep(0.05)
+        known = "; ".join(f"{name}: {text}" for name, (text, _) in self.diagnostics.items())
+        known = known or f"no diagnostics: is the node {self.node_name} running?"
+        raise ClientError(f"no {what} within {self.timeout_s:g} s ({known})")
+
+    def take_frame(self) -> RGBDFrame:
+        """One frame of the camera, for the pictures."""
+        self.frames.start()
+        self._follows = True
+        frame, _, _ = self.wait("RGB-D frame with TF", self.frames.take)
+        self._follows = False
+        self.frames.stop()
+        return frame
+
+    def ask(self, action: type, name: str, goal: Any) -> Any:
+        """Send a goal and wait for its result.
+
+        Raises:
+            ClientError: if there is no server, the goal is refused, or it ends with an error.
+        """
+        client = ActionClient(self, action, f"{self.node_name}/{name}")
+        self.wait(f"action server {self.node_name}/{name}", lambda: client.server_is_ready())
+        handle = self._result(client.send_goal_async(goal), f"answer to the {name} goal")
+        if not handle.accepted:
+            raise ClientError(f"the {name} goal was refused (see the node's log)")
+        result = self._result(handle.get_result_async(), f"result of the {name} goal").result
+        if result.error_code:
+            raise ClientError(f"the {name} goal failed: {result.message}")
+        return result
+
+    def _result(self, future: Future, what: str) -> Any:
+        self.wait(what, future.done)
+        return future.result()
+
+    def active(self) -> bool:
+        """Whether the node says that it is active.
+
+        Raises:
+            ClientError: if it says that it cannot be configured.
+        """
+        text, values = self.diagnostics.get("semabs: models", ("", {}))
+        if values.get("state") == "unconfigured" and text not in ("", "unconfigured"):
+            raise ClientError(f"the node cannot be configured: {text}")
+        return values.get("state") == "active"
+
+    def run(self) -> None:
+        """Ask, print and draw."""
+        console = Console(width=100)
+        self.wait("active semabs node", self.active)
+        untrained = self.diagnostics["semabs: models"][1].get("untrained")
+        if untrained:
+            console.print(
+                f"[bold yellow]NOTE: the {untrained} networks are untrained (seeded random weights): "
+                "the flow is real, the answers mean nothing.[/]"
+            )
+        frame = self.take_frame()
+        kind = f"{self.node_name}/relevancy/image"
+        subscription = self.create_subscription(Image, kind, self._store_relevancy, 1)
+        answer = self.ask(Complete, "complete", Complete.Goal(classes=self.classes))
+        completion = voxels_to_completion(answer.voxels)
+        table = Table("class", "voxels", title=f"Completion: {answer.message}")
+        for name, count in zip(completion.classes, answer.voxels_per_class, strict=True):
+            table.add_row(name, f"{count:,}")
+        console.print(table)
+        if self.out:
+            self.wait("relevancy image", lambda: self.relevancy is not None)
+        self.destroy_subscription(subscription)
+        localization = None
+        if any(self.words.values()):
+            answer = self.ask(Localize, "localize", Localize.Goal(**self.words))
+            localization = _localization(answer)
+            question = self.words["sentence"] or " ".join(
+                self.words[word] for word in ("target", "relation", "reference")
+            )
+            table = Table("question", "x [m]", "y [m]", "z [m]", "score", title=answer.message)
+            position = [f"{v:.2f}" for v in localization.position_m]
+            table.add_row(question, *position, f"{localization.score:.2f}")
+            console.print(table)
+        if self.out:
+            written = self.draw(frame, completion, localization)
+            console.print("written: " + ", ".join(written))
+
+    def draw(
+        self, frame: RGBDFrame, completion: Completion, localization: Localization | None
+    ) -> list[str]:
+        """Write pictures and meshes into ``out``; returns their paths."""
+        folder = Path(self.out)
+        folder.mkdir(parents=True, exist_ok=True)
+        assert self.relevancy is not None
+        pictures = {
+            "relevancy.png": self.relevancy,
+            "completion.png": figures.completion_figure(frame, completion),
+        }
+        if localization is not None:
+            question = self.words["sentence"] or " ".join(
+                self.words[word] for word in ("target", "relation", "reference")
+            )
+            pictures["localization.png"] = figures.localization_figure(
+                frame, completion, localization, question
+            )
+        for name, picture in pictures.items():
+            figures.write_png(np.ascontiguousarray(picture), folder / name)
+        surface = figures.frame_mesh(frame)
+        solid = meshes.completion_mesh(completion)
+        files = {"measured.ply": surface, "completion.ply": solid, "completion.obj": solid}
+        files = {name: mesh for name, mesh in files.items() if len(mesh.triangles)}
+        for name, mesh in files.items():
+            meshes.write_mesh(mesh, folder / name)
+        names = [*pictures, *files]
+        if localization is not None:
+            red = np.tile([0.9, 0.1, 0.1], (len(localization.points_m), 1))
+            meshes.write_points(localization.points_m, red, folder / "localization.ply")
+            names.append("localization.ply")
+        return [os.path.join(self.out, name) for name in names]
+
+
+def _localization(answer: Localize.Result) -> Localization:
+    """An action's result as the core's type."""
+    points = point_cloud2.read_points(answer.region)
+    position, extent = answer.pose.pose.position, answer.extent
+    return Localization(
+        position_m=np.array([position.x, position.y, position.z]),
+        extent_m=np.array([extent.x, extent.y, extent.z]),
+        score=float(answer.score),
+        points_m=np.stack([points[axis] for axis in "xyz"], axis=-1).astype(float),
+        scores=points["score"].astype(np.float32),
+        timings_s={},
+    )
+
+
+def main() -> None:
+    """Ask once; an answer that does not come is one clear line and exit code 1."""
+    rclpy.init()
+    client = Client()
+    executor = MultiThreadedExecutor(num_threads=2)
+    executor.add_node(client)
+    thread = threading.Thread(target=_spin, args=(executor,), daemon=True)
+    thread.start()
+    code = 0
+    try:
+        client.run()
+    except ClientError as error:
+        print(f"client: {error}", file=sys.stderr)
+        code = 1
+    except KeyboardInterrupt:
+        code = 130
+    rclpy.try_shutdown()
+    thread.join(timeout=5)
+    sys.exit(code)
+
+
+def _spin(executor: MultiThreadedExecutor) -> None:
+    try:
+        executor.spin()
+    except ExternalShutdownException:
+        pass
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""Plays a scene file or a rosbag2/mcap as a camera driver with TF would: live stamps, real time."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from geometry_msgs.msg import TransformStamped
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
+from rclpy.time import Time
+from semabs_core.data.analytic import analytic_scene
+from semabs_core.data.scene_file import Scene, SceneError, load_scene
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+from tf2_ros import TransformBroadcaster
+
+from semabs_ros.convert import depth_to_image, matrix_to_transform, rgb_to_image
+
+SCENE_SUFFIXES = (".npz", ".hdf5", ".h5")
+
+
+class Player(Node):
+    """A camera that shows a recording.
+
+    Parameters: ``scene`` (a ``.npz``/``.hdf5`` scene file, a rosbag2 folder or an ``.mcap`` file; empty
+    for the built-in analytic room), ``rate_hz`` of scene files, ``speed`` of bags, ``loop``,
+    ``depth_encoding`` (32FC1 or 16UC1), ``world_frame``, ``camera_frame``, ``reliability``.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("player", **options)
+        self.source = str(self.declare_parameter("scene", "").value)
+        self.rate_hz = float(self.declare_parameter("rate_hz", 5.0).value)
+        self.speed = float(self.declare_parameter("speed", 1.0).value)
+        self.loop = bool(self.declare_parameter("loop", True).value)
+        self.depth_encoding = str(self.declare_parameter("depth_encoding", "32FC1").value)
+        self.world_frame = str(self.declare_parameter("world_frame", "map").value)
+        self.camera_frame = str(
+            self.declare_parameter("camera_frame", "camera_color_optical_frame").value
+        )
+        reliability = str(self.declare_parameter("reliability", "reliable").value)
+        if self.depth_encoding not in ("32FC1", "16UC1"):
+            raise ValueError(f"depth_encoding must be 32FC1 or 16UC1, got {self.depth_encoding!r}")
+        if reliability not in ("reliable", "best_effort"):
+            raise ValueError(f"reliability must be reliable or best_effort, got {reliability!r}")
+        for name in ("rate_hz", "speed"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        self.qos = QoSProfile(depth=5, reliability=ReliabilityPolicy[reliability.upper()])
+
+    def play(self) -> None:
+        """Play until the end (or for ever with ``loop``)."""
+        path = Path(self.source)
+        if not self.source or path.suffix in SCENE_SUFFIXES:
+            self._play_scene(load_scene(path) if self.source else analytic_scene())
+        else:
+            self._play_bag(path)
+
+    # --- scene files --------------------------------------------------------------------------------
+
+    def _play_scene(self, scene: Scene) -> None:
+        rgb_topic = self.create_publisher(Image, "rgb/image", self.qos)
+        depth_topic = self.create_publisher(Image, "depth/image", self.qos)
+        info_topic = self.create_publisher(CameraInfo, "rgb/camera_info", self.qos)
+        broadcaster = TransformBroadcaster(self)
+        self.get_logger().info(
+            f"playing {scene.name}: {len(scene)} frame(s) of {scene.rgb.shape[2]}x"
+            f"{scene.rgb.shape[1]} at {self.rate_hz:g} Hz{', looping' if self.loop else ''}"
+        )
+        due = time.monotonic()
+        for index in self._indices(len(scene)):
+            stamp = self.get_clock().now().to_msg()
+            header = Header(stamp=stamp, frame_id=self.camera_frame)
+            transform = TransformStamped(
+                header=Header(stamp=stamp, frame_id=self.world_frame),
+                child_frame_id=self.camera_frame,
+                transform=matrix_to_transform(scene.T_world_camera[index]),
+            )
+            broadcaster.sendTransform(transform)
+            info_topic.publish(camera_info(scene, header))
+            rgb_topic.publish(rgb_to_image(scene.rgb[index], header))
+            depth = depth_to_image(scene.depth_m[index], header, self.depth_encoding)
+            depth_topic.publish(depth)
+            due += 1 / self.rate_hz
+            self._wait(due)
+
+    def _indices(self, count: int) -> Iterator[int]:
+        while rclpy.ok(context=self.context):
+            yield from range(count)
+            if not self.loop:
+                return
+
+    def _wait(self, due: float) -> None:
+        """Serve the node until a monotonic time."""
+        while rclpy.ok(context=self.context):
+            left = due - time.monotonic()
+            if left <= 0:
+                return
+            rclpy.spin_once(self, timeout_sec=left)
+
+    # --- bags ---------------------------------------------------------------------------------------
+
+    def _play_bag(self, path: Path) -> None:
+        from rosbags.highlevel import AnyReader, AnyReaderError
+
+        if not path.exists():
+            raise SceneError(f"there is no scene file or bag {path}")
+        folder = path.parent if path.suffix == ".mcap" and _has_metadata(path.parent) else path
+        try:
+            with AnyReader([folder]) as reader:
+                topics = self._bag_topics(reader)
+                while rclpy.ok(context=self.context):
+                    self._play_once(reader, topics)
+                    if not self.loop:
+                        return
+        except AnyReaderError as error:
+            raise SceneError(f"{path} is no readable rosbag2 or mcap: {error}") from error
+
+    def _bag_topics(self, reader: Any) -> dict[str, tuple[Any, type]]:
+        """A publisher and message type per topic whose type is installed here."""
+        topics: dict[str, tuple[Any, type]] = {}
+        for connection in reader.connections:
+            name = connection.msgtype.replace("/msg/", "/")
+            try:
+                package, kind = name.split("/")
+                message = getattr(importlib.import_module(f"{package}.msg"), kind)
+            except (ImportError, AttributeError, ValueError):
+                self.get_logger().warning(f"{connection.topic} left out: no type {name} here")
+                continue
+            static = connection.topic == "/tf_static"
+            qos = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+            qos = qos if static else self.qos
+            if connection.topic not in topics:
+                publisher = self.create_publisher(message, connection.topic, qos)
+                topics[connection.topic] = publisher, message
+        if not topics:
+            raise SceneError(f"{self.source} holds no message that can be played")
+        self.get_logger().info(f"playing {len(topics)} topics: {', '.join(sorted(topics))}")
+        return topics
+
+    def _play_once(self, reader: Any, topics: dict[str, tuple[Any, type]]) -> None:
+        """One pass; all stamps are moved so that the recording happens now."""
+        wall, began = time.monotonic(), self.get_clock().now().nanoseconds
+        for connection, recorded, raw in reader.messages():
+            if connection.topic not in topics or not rclpy.ok(context=self.context):
+                continue
+            elapsed = (recorded - reader.start_time) * 1e-9 / self.speed
+            self._wait(wall + elapsed)
+            publisher, kind = topics[connection.topic]
+            message = deserialize_message(bytes(raw), kind)
+            shift_stamps(message, reader.start_time, began, self.speed)
+            publisher.publish(message)
+
+
+def camera_info(scene: Scene, header: Header) -> CameraInfo:
+    """The calibration of a scene's camera: no distortion."""
+    info = CameraInfo(header=header, height=scene.rgb.shape[1], width=scene.rgb.shape[2])
+    info.distortion_model = "plumb_bob"
+    info.d = [0.0] * 5
+    info.k = scene.K.ravel().tolist()
+    info.r = np.eye(3).ravel().tolist()
+    info.p = np.hstack([scene.K, np.zeros((3, 1))]).ravel().tolist()
+    return info
+
+
+def shift_stamps(message: Any, start_ns: int, now_ns: int, speed: float) -> None:
+    """Move the stamps of a message (its header, or a TF message's) from a recording's time to now."""
+    parts = getattr(message, "transforms", None) or [message]
+    for part in parts:
+        header = getattr(part, "header", None)
+        if header is None:
+            continue
+        recorded = header.stamp.sec * 10**9 + header.stamp.nanosec
+        moved = now_ns + int((recorded - start_ns) / speed)
+        header.stamp = Time(nanoseconds=max(moved, 0)).to_msg()
+
+
+def _has_metadata(folder: Path) -> bool:
+    return (folder / "metadata.yaml").exists()
+
+
+def main() -> None:
+    """Play until done or interrupted; a scene that cannot be played is one clear line."""
+    rclpy.init()
+    try:
+        player = Player()
+        player.play()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except (SceneError, ValueError) as error:
+        print(f"player: {error}", file=sys.stderr)
+        rclpy.try_shutdown()
+        sys.exit(2)
+    rclpy.try_shutdown()
+
+
+if __name__ == "__main__":
+    main()
