@@ -38,6 +38,11 @@ class CheckpointError(ValueError):
     """A checkpoint cannot be used; the message names the file and the remedy."""
 
 
+def first_line(error: Exception) -> str:
+    """The first line of what an error says, or its type where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 class _ArgumentsUnpickler(pickle.Unpickler):
     """Admits ``argparse.Namespace`` and values without classes, and nothing else."""
 
@@ -72,11 +77,11 @@ def _read_published_weights(path: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} was not loaded: it holds more than tensors and could run code, or is damaged "
-            f"({str(error).splitlines()[0]}); take it from its author's address again"
+            f"({first_line(error)}); take it from its author's address again"
         ) from None
     except (RuntimeError, EOFError, OSError, zipfile.BadZipFile, ValueError) as error:
         raise CheckpointError(
-            f"{path} is damaged ({str(error).splitlines()[0]}); copy or download it again"
+            f"{path} is damaged ({first_line(error)}); copy or download it again"
         ) from error
     weights = content.get("net") if isinstance(content, dict) else None
     if not isinstance(weights, dict) or not all(isinstance(v, Tensor) for v in weights.values()):

@@ -286,7 +286,7 @@ def load_encoder(
             tokenizer = open_clip.get_tokenizer(model)
     except Exception as error:
         raise EncoderError(
-            f"cannot load {name}: {str(error).splitlines()[0] if str(error) else error!r}. "
+            f"cannot load {name}: {error or type(error).__name__}. "
             "Without a network, give a local folder (local-dir:FOLDER) or a checkpoint file"
         ) from error
     return ImageTextEncoder(network.to(device=device, dtype=dtype), tokenizer, name)

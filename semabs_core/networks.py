@@ -89,10 +89,11 @@ class NetworkConfig:
             value = getattr(self, name)
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
-        if len(self.voxel_shape) != 3 or min(self.voxel_shape) < 2 ** (self.levels - 1):
+        step = 2 ** (self.levels - 1)
+        if len(self.voxel_shape) != 3 or any(n < step or n % step for n in self.voxel_shape):
             raise ValueError(
-                f"voxel_shape must be three sizes of at least {2 ** (self.levels - 1)} for "
-                f"{self.levels} levels, got {self.voxel_shape}"
+                f"voxel_shape must be three multiples of {step} for {self.levels} levels, "
+                f"got {self.voxel_shape}"
             )
         if [len(corner) for corner in self.bounds] != [3, 3]:
             raise ValueError(f"bounds must be two corners of three numbers, got {self.bounds}")

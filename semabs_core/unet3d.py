@@ -55,7 +55,7 @@ class ResidualUNet3D(nn.Module):
         in_channels: channels of the input volume.
         out_channels: channels of the result.
         f_maps: channels of the finest level; level ``k`` has ``f_maps * 2 ** k``.
-        levels: number of resolutions; each axis must be at least ``2 ** (levels - 1)``.
+        levels: number of resolutions; each axis must be a multiple of ``2 ** (levels - 1)``.
         groups: groups of the group norm (1 where there are fewer channels).
     """
 

@@ -17,6 +17,7 @@ import cv_bridge
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.action import ActionClient
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.node import Node
@@ -50,12 +51,17 @@ class Client(Node):
     def __init__(self, **options: Any) -> None:
         super().__init__("semabs_client", **options)
         self.node_name = str(self.declare_parameter("node_name", "semabs").value)
-        empty = rclpy.Parameter("classes", rclpy.Parameter.Type.STRING_ARRAY, [])
-        self.classes = list(self.declare_parameter("classes", empty.value).value or [])
+        any_type = ParameterDescriptor(dynamic_typing=True)
+        self.classes = list(self.declare_parameter("classes", [], any_type).value)
         words = ("sentence", "target", "relation", "reference")
         self.words = {word: str(self.declare_parameter(word, "").value) for word in words}
         self.timeout_s = float(self.declare_parameter("timeout_s", 120.0).value)
         self.out = str(self.declare_parameter("out", "").value)
+        # Made before the node is spun: rclpy registers an ActionClient before it is whole.
+        self.clients_of = {
+            name: ActionClient(self, action, f"{self.node_name}/{name}")
+            for name, action in (("complete", Complete), ("localize", Localize))
+        }
         self.frames = FrameSource(self, NodeConfig, lambda: None)
         self.relevancy: np.ndarray | None = None
         self.diagnostics: dict[str, tuple[str, dict[str, str]]] = {}
@@ -95,19 +101,19 @@ class Client(Node):
         """One frame of the camera, for the pictures."""
         self.frames.start()
         self._follows = True
-        frame, _, _ = self.wait("RGB-D frame with TF", self.frames.take)
+        frame = self.wait("RGB-D frame with TF", self.frames.take).frame
         self._follows = False
         self.frames.stop()
         return frame
 
-    def ask(self, action: type, name: str, goal: Any) -> Any:
+    def ask(self, name: str, goal: Any) -> Any:
         """Send a goal and wait for its result.
 
         Raises:
             ClientError: if there is no server, the goal is refused, or it ends with an error.
         """
-        client = ActionClient(self, action, f"{self.node_name}/{name}")
-        self.wait(f"action server {self.node_name}/{name}", lambda: client.server_is_ready())
+        client = self.clients_of[name]
+        self.wait(f"action server {self.node_name}/{name}", client.server_is_ready)
         handle = self._result(client.send_goal_async(goal), f"answer to the {name} goal")
         if not handle.accepted:
             raise ClientError(f"the {name} goal was refused (see the node's log)")
@@ -144,7 +150,7 @@ class Client(Node):
         frame = self.take_frame()
         kind = f"{self.node_name}/relevancy/image"
         subscription = self.create_subscription(Image, kind, self._store_relevancy, 1)
-        answer = self.ask(Complete, "complete", Complete.Goal(classes=self.classes))
+        answer = self.ask("complete", Complete.Goal(classes=self.classes))
         completion = voxels_to_completion(answer.voxels)
         table = Table("class", "voxels", title=f"Completion: {answer.message}")
         for name, count in zip(completion.classes, answer.voxels_per_class, strict=True):
@@ -155,7 +161,7 @@ class Client(Node):
         self.destroy_subscription(subscription)
         localization = None
         if any(self.words.values()):
-            answer = self.ask(Localize, "localize", Localize.Goal(**self.words))
+            answer = self.ask("localize", Localize.Goal(**self.words))
             localization = _localization(answer)
             question = self.words["sentence"] or " ".join(
                 self.words[word] for word in ("target", "relation", "reference")

@@ -19,6 +19,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 from semabs_core.types import FrameError, RGBDFrame
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
 from tf2_ros import Buffer, TransformException, TransformListener
 
 from semabs_ros.convert import ConvertError, Rectifier, messages_to_frame, transform_to_matrix
@@ -69,6 +70,23 @@ class Synced:
     rgb: Image | CompressedImage
     depth: Image | CompressedImage
     info: CameraInfo
+    arrived: float
+
+
+@dataclass(frozen=True)
+class Source:
+    """A frame and where it belongs in ROS.
+
+    Attributes:
+        frame: the RGB-D frame.
+        world_frame: TF frame of all results.
+        header: the colour image's exact stamp and frame.
+        arrived: when it came, monotonic seconds.
+    """
+
+    frame: RGBDFrame
+    world_frame: str
+    header: Header
     arrived: float
 
 
@@ -210,12 +228,12 @@ class FrameSource:
         """Whether a synced frame is there that was not taken."""
         return bool(self._waiting)
 
-    def take(self) -> tuple[RGBDFrame, str, str] | None:
+    def take(self) -> Source | None:
         """The newest frame whose transform is there; it and older ones are used up.
 
         Returns:
-            The frame, the world frame's name and the camera frame's name; None when there is none yet
-            (``reason`` says why when something is wrong).
+            The frame and where it belongs; None when there is none yet (``reason`` says why when
+            something is wrong).
         """
         with self._lock:
             candidates = list(self._waiting)
@@ -269,7 +287,7 @@ class FrameSource:
         )
         return root
 
-    def _convert(self, synced: Synced, world: str, T: np.ndarray) -> tuple[RGBDFrame, str, str] | None:
+    def _convert(self, synced: Synced, world: str, T: np.ndarray) -> Source | None:
         rectified = self._config().rectified_images
         try:
             frame = messages_to_frame(
@@ -281,7 +299,7 @@ class FrameSource:
             return None
         self.frames += 1
         self.reason = ""
-        return frame, world, synced.rgb.header.frame_id
+        return Source(frame, world, synced.rgb.header, synced.arrived)
 
     def _explain(self, synced: Synced, error: Exception) -> str:
         camera = synced.rgb.header.frame_id

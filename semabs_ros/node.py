@@ -41,10 +41,10 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from semabs_ros import convert
-from semabs_ros.frames import FrameSource
+from semabs_ros.frames import FrameSource, Source
 from semabs_ros.goals import CODES, Goal, GoalQueue
 from semabs_ros.parameters import Parameters
-from semabs_ros.worker import Source, Worker
+from semabs_ros.worker import Worker
 
 SLOW_FRAME_S = 5.0
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -343,11 +343,9 @@ class SemabsNode(LifecycleNode):
         """Whether anybody listens to the relevancy image."""
         return self._listened("relevancy")
 
-    def _header(self, source: Source, frame: str = "") -> Header:
-        header = Header(frame_id=frame or source.world_frame)
-        seconds, rest = divmod(round(source.frame.stamp_s * 1e9), 10**9)
-        header.stamp.sec, header.stamp.nanosec = int(seconds), int(rest)
-        return header
+    @staticmethod
+    def _header(source: Source) -> Header:
+        return Header(stamp=source.header.stamp, frame_id=source.world_frame)
 
     def publish_completion(self, source: Source, completion: Completion) -> None:
         """A completion is done: publish what somebody listens to."""
@@ -377,9 +375,8 @@ class SemabsNode(LifecycleNode):
         self, source: Source, maps: NDArray[np.float32], names: list[str]
     ) -> None:
         """The relevancy of the current classes is there: a mosaic."""
-        header = self._header(source, source.camera_frame)
         mosaic = relevancy_mosaic(source.frame.rgb, maps, names)
-        self._topics["relevancy"].publish(convert.rgb_to_image(mosaic, header))
+        self._topics["relevancy"].publish(convert.rgb_to_image(mosaic, source.header))
 
     def _publish_labels(self, classes: list[str]) -> None:
         header = Header(stamp=self.get_clock().now().to_msg())

@@ -293,8 +293,6 @@ class Parameters:
 
     def _declare(self, option: Option, default: Any) -> None:
         """Declare one parameter; an override of a wrong type is a fault, not the end."""
-        if option.kind is list and not default:
-            default = Parameter(option.name, Parameter.Type.STRING_ARRAY, []).value
         try:
             self._node.declare_parameter(option.name, default, descriptor(option))
         except Exception as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -13,29 +12,14 @@ from numpy.typing import NDArray
 from semabs_core.config import SemabsConfig
 from semabs_core.description import Description, DescriptionError, RelationError
 from semabs_core.pipeline import SceneUnderstanding
-from semabs_core.types import Completion, FrameError, Localization, RGBDFrame
+from semabs_core.types import Completion, FrameError, Localization
 
-from semabs_ros.frames import FrameSource
+from semabs_ros.frames import FrameSource, Source
 from semabs_ros.goals import Goal, GoalEndedError, GoalQueue
 from semabs_ros.parameters import NodeConfig
 
 POLL_S = 0.01
 """How often a waiting transform is looked for."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where and when a result belongs: the frame it was made from.
-
-    Attributes:
-        frame: the RGB-D frame.
-        world_frame: TF frame of all results.
-        camera_frame: TF frame of the image.
-    """
-
-    frame: RGBDFrame
-    world_frame: str
-    camera_frame: str
 
 
 class Outputs(Protocol):
@@ -90,7 +74,6 @@ class Worker:
         self._stopping = False
         self._new_core_config: SemabsConfig | None = None
         self._source: Source | None = None
-        self._taken_at = -np.inf
         self._streamed: Source | None = None
         self._stream_started = -np.inf
         self.frame_seconds = 0.0
@@ -153,16 +136,18 @@ class Worker:
         except FrameError:
             self._source = None
 
-    def _take_frame(self) -> bool:
-        """Move on to the newest frame, if there is a newer one."""
-        taken = self._frames.take()
-        if taken is None:
-            return False
-        source = Source(*taken)
+    def _take_frame(self) -> None:
+        """Move on to the newest frame, if there is a newer one.
+
+        Raises:
+            FrameError: if the pipeline cannot use it; then there is no current frame.
+        """
+        source = self._frames.take()
+        if source is None:
+            return
         self._source = None
         self._scene.set_frame(source.frame)
-        self._source, self._taken_at = source, time.monotonic()
-        return True
+        self._source = source
 
     # --- goals --------------------------------------------------------------------------------------
 
@@ -216,11 +201,10 @@ class Worker:
         fault: FrameError | None = None
         while True:
             try:
-                if self._take_frame():
-                    return
+                self._take_frame()
             except FrameError as error:
                 fault = error
-            if self._source is not None and self._fresh():
+            if self._fresh():
                 return
             if fault is None and goal.remaining_s <= 2 * POLL_S:
                 raise GoalEndedError("NO_FRAME", self._no_frame())
@@ -235,12 +219,13 @@ class Worker:
 
     def _fresh(self) -> bool:
         limit = self._config().max_frame_age_s
-        return limit == 0 or time.monotonic() - self._taken_at <= limit
+        source = self._source
+        return source is not None and (limit == 0 or time.monotonic() - source.arrived <= limit)
 
     def _no_frame(self) -> str:
         why = self._frames.problem() or self._frames.reason
         if self._source is not None:
-            age = time.monotonic() - self._taken_at
+            age = time.monotonic() - self._source.arrived
             why = why or f"the last frame came {age:.0f} s ago (max_frame_age_s)"
         return f"no RGB-D frame came in time: {why or 'none was received'}"
 

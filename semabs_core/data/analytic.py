@@ -40,7 +40,7 @@ def ball(centre: tuple, radius: float, color: tuple) -> Mesh:
 
 
 def room_mesh() -> Mesh:
-    """Floor at z = 0, a wall ahead and one to the left, a table with things on and behind it."""
+    """Floor at z = 0, three walls, a table with things on it, one of them hidden behind another."""
     wood, white, sand = (0.55, 0.36, 0.2), (0.9, 0.89, 0.84), (0.72, 0.66, 0.56)
     legs = [
         box((2.3 + x, y, 0.34), (0.05, 0.05, 0.68), wood) for x in (-0.3, 0.3) for y in (-0.55, 0.55)
@@ -50,6 +50,7 @@ def room_mesh() -> Mesh:
             box((2.0, 0, -0.05), (5.0, 5.0, 0.1), sand),
             box((3.85, 0, 1.25), (0.1, 5.0, 2.5), white),
             box((2.0, 1.75, 1.25), (5.0, 0.1, 2.5), (0.8, 0.85, 0.88)),
+            box((2.0, -1.75, 1.25), (5.0, 0.1, 2.5), (0.88, 0.85, 0.8)),
             box((2.3, 0, 0.7), (0.7, 1.2, 0.04), wood),
             *legs,
             box((2.15, 0.2, 0.82), (0.16, 0.3, 0.2), (0.2, 0.35, 0.75)),

@@ -126,29 +126,21 @@ def beside(*images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.concatenate(padded, axis=1)
 
 
-def scene_views(frame: RGBDFrame, completion: Completion, size: tuple[int, int]) -> list[View]:
-    """Two views of a completed region: over the camera's shoulder, and from above at the side."""
+def scene_views(completion: Completion, content: Mesh, size: tuple[int, int]) -> list[View]:
+    """Two views that just hold all of a mesh: over the camera's shoulder, and from the right."""
     width, height = size
-    edge = completion.voxel_size_m * completion.labels.shape[0]
-    T = completion.T_world_grid
-    centre = T[:3, :3] @ np.full(3, edge / 2) + T[:3, 3]
-    centre[2] = T[2, 3] + 0.3 * edge
-    forward, left = T[:3, 0], T[:3, 1]
-    up = np.array([0.0, 0.0, 1.0])
-    eyes = [
-        centre + edge * (-1.45 * forward + 0.35 * left + 0.75 * up),
-        centre + edge * (-0.55 * forward - 1.35 * left + 0.95 * up),
-    ]
-    return [look_at(eye, centre, width, height, fov_deg=42) for eye in eyes]
-
-
-def frame_points(frame: RGBDFrame, stride: int = 1) -> tuple[NDArray, NDArray]:
-    """The frame's readings in the world (N, 3), metres, and their colours (N, 3) in 0..1."""
-    valid = valid_depth(frame.depth_m)
-    valid[np.arange(len(valid)) % stride != 0] = False
-    valid[:, np.arange(valid.shape[1]) % stride != 0] = False
-    points = back_project(frame.depth_m, frame.K)[valid]
-    return transform_points(frame.T_world_camera, points), frame.rgb[valid] / 255
+    fov_deg = 40.0
+    centre = (content.vertices.min(axis=0) + content.vertices.max(axis=0)) / 2
+    forward, left, up = completion.T_world_grid[:3, :3].T
+    views = []
+    for way in (-0.85 * forward + 0.2 * left + 0.4 * up, -0.45 * forward - 0.75 * left + 0.5 * up):
+        way = way / np.linalg.norm(way)
+        axes = look_at(centre + way, centre, width, height, fov_deg).T_world_camera[:3, :3]
+        x, y, z = ((content.vertices - centre) @ axes).T
+        tangent = np.tan(np.radians(fov_deg) / 2)
+        needed = np.maximum(np.abs(x) * height / width, np.abs(y)) / tangent - z
+        views.append(look_at(centre + 1.04 * needed.max() * way, centre, width, height, fov_deg))
+    return views
 
 
 def frame_mesh(frame: RGBDFrame, max_jump: float = 0.05) -> Mesh:
@@ -175,15 +167,17 @@ def clip_to_region(mesh: Mesh, completion: Completion) -> Mesh:
     edge = completion.voxel_size_m * np.array(completion.labels.shape)
     inside = ((local >= 0) & (local <= edge)).all(axis=1)
     kept = inside[mesh.triangles].all(axis=1)
-    return Mesh(mesh.vertices, mesh.triangles[kept], mesh.colors[kept])
+    used, triangles = np.unique(mesh.triangles[kept], return_inverse=True)
+    return Mesh(mesh.vertices[used], triangles.reshape(-1, 3), mesh.colors[kept])
 
 
 def completion_figure(
     frame: RGBDFrame, completion: Completion, size: tuple[int, int] = (520, 420)
 ) -> NDArray[np.uint8]:
     """What the camera measured, and the completed scene from two views with a legend."""
-    views = scene_views(frame, completion, size)
     mesh = completion_mesh(completion)
+    surface = clip_to_region(frame_mesh(frame), completion)
+    views = scene_views(completion, Mesh.join([surface, mesh]), size)
     counts = completion.voxels_per_class()
     colors = class_colors(completion.classes)
     entries = [
@@ -191,13 +185,12 @@ def completion_figure(
         for name, color in zip(completion.classes, colors, strict=True)
         if counts[name]
     ]
-    measured = shade(clip_to_region(frame_mesh(frame), completion), views[0])
-    panels = [titled(measured, "measured by the camera")]
+    panels = [titled(shade(surface, views[0], ambient=0.85), "measured by the camera")]
     panels += [
         titled(shade(mesh, view), title)
         for view, title in zip(views, ("completed, behind the camera", "completed, from the right"))
     ]
-    names = titled(legend(entries, size[1]), "class (voxels)")[:, :250]
+    names = titled(legend(entries, size[1]), "class (voxels)")
     return beside(*panels, names)
 
 
@@ -209,7 +202,6 @@ def localization_figure(
     size: tuple[int, int] = (520, 420),
 ) -> NDArray[np.uint8]:
     """The measured scene with the answer region in red and its best point, from two views."""
-    views = scene_views(frame, completion, size)
     surface = clip_to_region(frame_mesh(frame), completion)
     s = completion.voxel_size_m
     T = np.linalg.inv(completion.T_world_grid)
@@ -220,9 +212,10 @@ def localization_figure(
     occupied[tuple(index.T)] = True
     region = cubes(occupied, s, completion.T_world_grid, np.array([0.9, 0.1, 0.1]))
     mesh = Mesh.join([surface, region])
+    views = scene_views(completion, mesh, size)
     panels = []
     for view, title in zip(views, ("from behind the camera", "from the right")):
-        picture = Image.fromarray(shade(mesh, view))
+        picture = Image.fromarray(shade(mesh, view, ambient=0.85))
         _mark(picture, view, localization.position_m)
         panels.append(titled(np.asarray(picture), title))
     x, y, z = localization.position_m

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from semabs_core.types import Camera
 from semabs_core.visualize.meshes import Mesh
 
-LIGHT = np.array([0.35, -0.5, 0.79])
-"""Direction to the light, world frame (z up)."""
+LIGHT = np.array([-0.45, -0.6, -0.65])
+"""Direction to the light in the camera's frame (x right, y down, z forward): over the left shoulder."""
 BACKGROUND = 255
 SUPERSAMPLING = 2
 
@@ -97,8 +97,18 @@ def cast(mesh: Mesh, view: View) -> Hits:
     return Hits(triangle, depth, normals * facing)
 
 
-def shade(mesh: Mesh, view: View) -> NDArray[np.uint8]:
-    """A picture (H, W, 3) uint8 of a mesh: its colours, a light from above, dark edges, antialiased."""
+def shade(mesh: Mesh, view: View, ambient: float = 0.5) -> NDArray[np.uint8]:
+    """A picture of a mesh: its colours, a light over the shoulder, dark edges, antialiased.
+
+    Args:
+        mesh: what to show.
+        view: from where.
+        ambient: brightness of faces turned away from the light, 0..1; high for colours that come from
+            a photograph and hold their own shading.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
     factor = SUPERSAMPLING
     camera = view.camera
     K = camera.K.copy()
@@ -108,7 +118,8 @@ def shade(mesh: Mesh, view: View) -> NDArray[np.uint8]:
     hits = cast(mesh, fine)
     found = hits.triangle >= 0
     image = np.full((*found.shape, 3), float(BACKGROUND))
-    light = 0.55 + 0.45 * (hits.normals[found] @ (LIGHT / np.linalg.norm(LIGHT))).clip(0)
+    direction = view.T_world_camera[:3, :3] @ (LIGHT / np.linalg.norm(LIGHT))
+    light = ambient + (1 - ambient) * (hits.normals[found] @ direction).clip(0)
     image[found] = 255 * mesh.colors[hits.triangle[found]] * light[:, None]
     image[_edges(hits)] *= 0.72
     image = image.reshape(camera.height, factor, camera.width, factor, 3).mean(axis=(1, 3))

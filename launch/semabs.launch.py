@@ -1,0 +1,77 @@
+"""Start the semabs node beside a camera driver.
+
+ros2 launch semabs semabs.launch.py rgb:=/camera/color/image_raw \
+    depth:=/camera/aligned_depth_to_color/image_raw camera_info:=/camera/color/camera_info
+"""
+
+from pathlib import Path
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import LifecycleNode
+
+SHARE = Path(__file__).resolve().parent.parent
+
+ARGUMENTS = {
+    "config": (str(SHARE / "config" / "semabs.yaml"), "model config (YAML of semabs_core)"),
+    "params": ("", "ROS parameter file; it overrides the config"),
+    "namespace": ("", "namespace of the node and its topics"),
+    "name": ("semabs", "name of the node"),
+    "autostart": ("true", "configure and activate without a lifecycle manager"),
+    "classes": ("", "names for the continuous completion, separated by commas"),
+    "world_frame": ("", "gravity-aligned frame of all outputs; empty: root of the camera's TF tree"),
+    "device": ("", "auto, cpu, cuda or cuda:N; empty: the config's"),
+    "rgb": ("rgb/image", "topic of the colour image"),
+    "depth": ("depth/image", "topic of the depth image, registered to colour"),
+    "camera_info": ("rgb/camera_info", "topic of the colour camera's calibration"),
+    "use_sim_time": ("false", "take time from /clock"),
+    "log_level": ("info", "debug, info, warn or error"),
+}
+
+
+def make_node(context):
+    """The node, once the arguments' values are known."""
+    value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    parameters = {
+        "config_file": value["config"],
+        "autostart": value["autostart"].lower() in ("true", "1", "yes"),
+        "use_sim_time": value["use_sim_time"].lower() in ("true", "1", "yes"),
+    }
+    classes = [name.strip() for name in value["classes"].split(",") if name.strip()]
+    if classes:
+        parameters["classes"] = classes
+    for name in ("world_frame", "device"):
+        if value[name]:
+            parameters[name] = value[name]
+    files = [value["params"]] if value["params"] else []
+    remappings = [
+        (topic, value[argument])
+        for topic, argument in (
+            ("rgb/image", "rgb"),
+            ("depth/image", "depth"),
+            ("rgb/camera_info", "camera_info"),
+        )
+        if value[argument] != topic
+    ]
+    return [
+        LifecycleNode(
+            package="semabs",
+            executable="semabs_node",
+            name=value["name"],
+            namespace=value["namespace"],
+            parameters=[parameters, *files],
+            remappings=remappings,
+            arguments=["--ros-args", "--log-level", f"{value['name']}:={value['log_level']}"],
+            output="screen",
+            emulate_tty=True,
+        )
+    ]
+
+
+def generate_launch_description():
+    declared = [
+        DeclareLaunchArgument(name, default_value=default, description=text)
+        for name, (default, text) in ARGUMENTS.items()
+    ]
+    return LaunchDescription([*declared, OpaqueFunction(function=make_node)])

@@ -1,0 +1,54 @@
+"""Shared fixtures: small models, scenes, and where the real ones are."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+from support import ENCODER, NETWORK_FIXTURES, SHARED
+
+torch.set_num_threads(min(2, os.cpu_count() or 1))
+
+
+def pytest_collection_modifyitems(items):
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture(scope="session")
+def encoder():
+    from semabs_core.encoder import load_encoder
+
+    return load_encoder(ENCODER)
+
+
+@pytest.fixture(scope="session")
+def room():
+    from semabs_core.data.analytic import analytic_scene
+
+    return analytic_scene(160, 120)
+
+
+@pytest.fixture
+def network_fixture():
+    """The inputs, expected output and names of a published network."""
+
+    def load(name):
+        folder = NETWORK_FIXTURES / name
+        with np.load(folder / "io.npz") as archive:
+            arrays = {key: torch.from_numpy(archive[key]) for key in archive.files}
+        return folder, arrays, json.loads((folder / "names.json").read_text())
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def real_scene():
+    path = SHARED / "scenes" / "arkit_vn_poster.npz"
+    if not path.exists():
+        pytest.skip(f"the real scene is not at {path} (set SEMABS_SHARED)")
+    return path

@@ -1,0 +1,71 @@
+"""Which models load, and what is said of those that do not."""
+
+import open_clip
+import pytest
+import torch
+from support import ENCODER
+from open_clip.transformer import VisionTransformer
+from semabs_core.encoder import EncoderError, check_visual, load_encoder
+from torch import nn
+
+TOWER = dict(image_size=32, patch_size=8, width=16, layers=2, heads=2, mlp_ratio=2, output_dim=8)
+
+
+class Model(nn.Module):
+    def __init__(self, visual):
+        super().__init__()
+        self.visual = visual
+
+
+def test_attributes_come_from_the_model(encoder):
+    assert (encoder.image_size, encoder.patch_grid, encoder.embed_dim) == (96, (6, 6), 32)
+    assert encoder.layers == 12
+    assert encoder.mean == pytest.approx(open_clip.OPENAI_DATASET_MEAN)
+
+
+@pytest.mark.parametrize(
+    ("visual", "match"),
+    [
+        (VisionTransformer(**TOWER, pool_type="avg"), "does not pool by a CLS token"),
+        (VisionTransformer(**TOWER, attentional_pool=True), "does not pool by a CLS token"),
+        (VisionTransformer(**TOWER, block_type="custom"), "custom attention blocks"),
+        (nn.Conv2d(3, 3, 3), "has no open_clip ViT image tower"),
+    ],
+)
+def test_other_towers_are_refused_with_what_is_supported(visual, match):
+    with pytest.raises(EncoderError, match=f"{match}.*supported are open_clip's ViT towers"):
+        check_visual(Model(visual), "this model")
+
+
+def test_layer_scale_and_plain_gelu_towers_are_accepted():
+    visual = VisionTransformer(**TOWER, ls_init_value=0.1, no_ln_pre=True)
+    assert check_visual(Model(visual), "this model") is visual
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        (("ViT-B-33",), "open_clip knows no model 'ViT-B-33'"),
+        (("ViT-B-32",), r"ViT-B-32 needs `pretrained`: a tag \("),
+        (("ViT-B-32", "/nowhere/weights.pt"), r"cannot load ViT-B-32 \(/nowhere/weights.pt\)"),
+        (("local-dir:/nowhere",), "no open_clip_config.json in that folder"),
+    ],
+)
+def test_missing_models_are_named(arguments, match):
+    with pytest.raises(EncoderError, match=match):
+        load_encoder(*arguments)
+
+
+def test_damaged_weights_are_named(tmp_path):
+    for name in ("open_clip_config.json", "open_clip_model.safetensors"):
+        source = ENCODER.removeprefix("local-dir:")
+        with open(f"{source}/{name}", "rb") as stream:
+            content = stream.read()
+        (tmp_path / name).write_bytes(content[:5000] if "model" in name else content)
+    with pytest.raises(EncoderError, match=f"cannot load local-dir:{tmp_path}"):
+        load_encoder(f"local-dir:{tmp_path}")
+
+
+def test_dtype_is_checked():
+    with pytest.raises(EncoderError, match="dtype must be float32, bfloat16 or float16"):
+        load_encoder(ENCODER, dtype=torch.float64)

@@ -1,0 +1,87 @@
+"""Asking a node: actions, services, parameters and topics with deadlines."""
+
+from action_msgs.msg import GoalStatus
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.srv import SetParameters
+from rclpy.action import ActionClient
+from rclpy.parameter import Parameter
+from semabs.action import Localize
+from support import wait_for
+
+STATUS = GoalStatus
+RESULT = Localize.Result
+BEHIND = dict(target="mug", relation="behind", reference="lamp")
+
+
+class Asker:
+    """An action client that keeps feedback and waits with deadlines."""
+
+    def __init__(self, node, action, name):
+        self.action, self.feedback = action, []
+        self.client = ActionClient(node, action, name)
+
+    def send(self, **goal):
+        wait_for(self.client.server_is_ready, what="action server")
+        future = self.client.send_goal_async(
+            self.action.Goal(**goal), feedback_callback=lambda m: self.feedback.append(m.feedback)
+        )
+        wait_for(future.done, what="answer to the goal")
+        return future.result()
+
+    @staticmethod
+    def outcome(handle, timeout=30):
+        assert handle.accepted
+        future = handle.get_result_async()
+        wait_for(future.done, timeout, "result")
+        return future.result().status, future.result().result
+
+    def ask(self, timeout=30, **goal):
+        return self.outcome(self.send(**goal), timeout)
+
+
+def diagnostics(peer):
+    """The last diagnostics by name; filled while the test runs."""
+    last = {}
+
+    def store(array):
+        for status in array.status:
+            last[status.name] = (status.level, status.message)
+
+    peer.create_subscription(DiagnosticArray, "/diagnostics", store, 10)
+    return last
+
+
+def collect(peer, kind, topic, qos=10):
+    messages = []
+    peer.create_subscription(kind, topic, messages.append, qos)
+    return messages
+
+
+def call(peer, kind, name, request, timeout=30):
+    client = peer.create_client(kind, name)
+    assert client.wait_for_service(timeout_sec=15)
+    future = client.call_async(request)
+    wait_for(future.done, timeout, name)
+    return future.result()
+
+
+def set_parameter(peer, name, value):
+    request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
+    return call(peer, SetParameters, "/semabs/set_parameters", request).results[0]
+
+
+def change_state(peer, transition):
+    request = ChangeState.Request(transition=Transition(id=transition))
+    return call(peer, ChangeState, "/semabs/change_state", request).success
+
+
+def ask_when_active(asker, **goal):
+    """Ask until the node is active (autostart takes a moment)."""
+
+    def attempt():
+        status, result = asker.ask(**goal)
+        return None if result.error_code == RESULT.NOT_ACTIVE else (status, result)
+
+    return wait_for(attempt, 30, "active node")

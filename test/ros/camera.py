@@ -1,0 +1,67 @@
+"""A camera for tests: publishes one frame again and again, faults included."""
+
+import threading
+
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import TransformStamped
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+from tf2_ros import TransformBroadcaster
+
+from semabs_ros.convert import depth_to_image, matrix_to_transform, rgb_to_image
+from semabs_ros.player import camera_info
+
+
+class Camera(Node):
+    """Publishes `scene` at `rate` Hz; `change` may spoil the messages (rgb, depth, info) first."""
+
+    def __init__(
+        self, scene, context, reliable=True, rate=10.0, name="camera", tf=True, tf_delay=0.0
+    ):
+        super().__init__(name, context=context)
+        policy = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+        qos = QoSProfile(depth=5, reliability=policy)
+        self.topics = [
+            self.create_publisher(kind, topic, qos)
+            for kind, topic in (
+                (Image, "rgb/image"),
+                (Image, "depth/image"),
+                (CameraInfo, "rgb/camera_info"),
+            )
+        ]
+        self.broadcaster = TransformBroadcaster(self)
+        self.scene, self.tf, self.tf_delay = scene, tf, tf_delay
+        self.change = lambda rgb, depth, info: (rgb, depth, info)
+        self.stamps = []
+        self.timer = self.create_timer(1 / rate, self.shoot)
+
+    def shoot(self):
+        now = self.get_clock().now().to_msg()
+        self.stamps.append((now.sec, now.nanosec))
+        if self.tf and self.tf_delay:
+            threading.Timer(self.tf_delay, self.send_transform, (now,)).start()
+        elif self.tf:
+            self.send_transform(now)
+        messages = self.change(
+            rgb_to_image(self.scene.rgb[0], self.header(now)),
+            depth_to_image(self.scene.depth_m[0], self.header(now), "32FC1"),
+            camera_info(self.scene, self.header(now)),
+        )
+        for topic, message in zip(self.topics, messages):
+            if message is not None:
+                topic.publish(message)
+
+    @staticmethod
+    def header(now):
+        return Header(stamp=Time(sec=now.sec, nanosec=now.nanosec), frame_id="optical")
+
+    def send_transform(self, stamp):
+        self.broadcaster.sendTransform(
+            TransformStamped(
+                header=Header(stamp=stamp, frame_id="map"),
+                child_frame_id="optical",
+                transform=matrix_to_transform(self.scene.T_world_camera[0]),
+            )
+        )

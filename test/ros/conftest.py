@@ -1,0 +1,165 @@
+"""Real nodes over real DDS: own domain, localhost, deadlines everywhere."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+os.environ["ROS_DOMAIN_ID"] = str(random.randint(1, 100))
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+
+import rclpy
+from asking import Asker
+from rclpy.executors import MultiThreadedExecutor
+from rclpy.node import Node
+from semabs.action import Complete, Localize
+from support import ENCODER, ROOT
+
+
+class Spinner:
+    """Nodes spun in a thread of their own, with a context of their own."""
+
+    def __init__(self):
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context)
+        self.executor = MultiThreadedExecutor(num_threads=6, context=self.context)
+        self.nodes = []
+        self.thread = threading.Thread(target=self.executor.spin, daemon=True)
+        self.thread.start()
+
+    def add(self, node):
+        self.nodes.append(node)
+        self.executor.add_node(node)
+        return node
+
+    def remove(self, node):
+        self.nodes.remove(node)
+        self.executor.remove_node(node)
+        node.destroy_node()
+
+    def close(self):
+        self.executor.shutdown(timeout_sec=5)
+        for node in self.nodes:
+            node.destroy_node()
+        rclpy.shutdown(context=self.context)
+        self.thread.join(timeout=10)
+
+
+@pytest.fixture
+def spinner():
+    spinner = Spinner()
+    yield spinner
+    spinner.close()
+
+
+@pytest.fixture
+def peer_clients(spinner):
+    """A plain node of the test's own and its action clients.
+
+    Clients are made before the node is spun: rclpy's ActionClient registers itself with the executor
+    before it is whole.
+    """
+    node = Node("peer", context=spinner.context)
+    asker = [Asker(node, Localize, "/semabs/localize"), Asker(node, Complete, "/semabs/complete")]
+    return spinner.add(node), *asker
+
+
+@pytest.fixture
+def peer(peer_clients):
+    return peer_clients[0]
+
+
+@pytest.fixture
+def localize(peer_clients):
+    return peer_clients[1]
+
+
+@pytest.fixture
+def complete(peer_clients):
+    return peer_clients[2]
+
+
+SMALL = {
+    "device": "cpu",
+    "encoder.model": ENCODER,
+    "encoder.precision": "fp32",
+    "relevancy.preset": "chefer_et_al",
+    "completion.resolution": 16,
+    "localization.resolution": 16,
+    "classes": ["floor", "table", "lamp"],
+}
+
+
+@pytest.fixture
+def make_node(spinner):
+    """The semabs node in this process, with small models."""
+    from rclpy.parameter import Parameter
+
+    from semabs_ros.node import SemabsNode
+
+    made = []
+
+    def make(**parameters):
+        values = {**SMALL, **{key.replace("__", "."): v for key, v in parameters.items()}}
+        overrides = [Parameter(name, value=value) for name, value in values.items()]
+        node = SemabsNode(context=spinner.context, parameter_overrides=overrides)
+        made.append(node)
+        return spinner.add(node)
+
+    yield make
+    for node in made:
+        node._stop_work()
+
+
+class Process:
+    """One of our programs as a process."""
+
+    def __init__(self, module, log, *arguments, **environment):
+        self.log = log
+        with log.open("w") as stream:
+            self.popen = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                cwd=ROOT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def text(self):
+        return self.log.read_text()
+
+    def stop(self, sig=signal.SIGINT, timeout=15):
+        if self.popen.poll() is None:
+            self.popen.send_signal(sig)
+        try:
+            return self.popen.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            self.popen.wait()
+            raise
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start a program; it is stopped after the test."""
+    started = []
+
+    def begin(module, parameters=None, **environment):
+        arguments = ["--ros-args"] if parameters else []
+        for key, value in (parameters or {}).items():
+            arguments += ["-p", f"{key}:={value}"]
+        log = tmp_path / f"{module}-{len(started)}.log"
+        process = Process(module, log, *arguments, **environment)
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        if process.popen.poll() is None:
+            process.popen.kill()
+            process.popen.wait()
