@@ -5,12 +5,13 @@ ros2 launch semabs demo.launch.py scene:=/path/to/scene.npz
 
 from pathlib import Path
 
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+
+from launch import LaunchDescription
 
 SHARE = Path(__file__).resolve().parent.parent
 
@@ -40,8 +41,10 @@ def generate_launch_description():
         executable="player",
         name="player",
         namespace=LaunchConfiguration("namespace"),
-        parameters=[{name: LaunchConfiguration(name) for name in ("scene", "depth_encoding")},
-                    {"rate_hz": LaunchConfiguration("rate_hz")}],
+        parameters=[
+            {name: LaunchConfiguration(name) for name in ("scene", "depth_encoding")},
+            {"rate_hz": LaunchConfiguration("rate_hz")},
+        ],
         output="screen",
         emulate_tty=True,
     )

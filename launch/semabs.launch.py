@@ -6,10 +6,11 @@ ros2 launch semabs semabs.launch.py rgb:=/camera/color/image_raw \
 
 from pathlib import Path
 
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
+
+from launch import LaunchDescription
 
 SHARE = Path(__file__).resolve().parent.parent
 
@@ -20,7 +21,10 @@ ARGUMENTS = {
     "name": ("semabs", "name of the node"),
     "autostart": ("true", "configure and activate without a lifecycle manager"),
     "classes": ("", "names for the continuous completion, separated by commas"),
-    "world_frame": ("", "gravity-aligned frame of all outputs; empty: root of the camera's TF tree"),
+    "world_frame": (
+        "",
+        "gravity-aligned frame of all outputs; empty: root of the camera's TF tree",
+    ),
     "device": ("", "auto, cpu, cuda or cuda:N; empty: the config's"),
     "rgb": ("rgb/image", "topic of the colour image"),
     "depth": ("depth/image", "topic of the depth image, registered to colour"),

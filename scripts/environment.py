@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Make everything that ``make demo`` and ``make test`` need, and print the script to source.
 
-With a sourced ROS 2 it makes a virtual environment on top of that ROS; without one it installs a real
-rclpy and the message packages from PyPI and builds the stand-ins of ``underlay/``. Incremental: what is
-up to date is left alone. Standard library only, because it runs before anything is installed.
+With a sourced ROS 2 it makes a virtual environment on top of that ROS; without one it installs a
+real rclpy and the message packages from PyPI and builds the stand-ins of ``underlay/``.
+Incremental: what is up to date is left alone. Standard library only, because it runs before
+anything is installed.
 """
 
 from __future__ import annotations
@@ -143,7 +144,10 @@ class Environment:
     def _install_packages(self) -> None:
         files = [ROOT / "pyproject.toml"]
         if not self.native:
-            files += [ROOT / f"requirements/ros-{self.distro}.txt", ROOT / "requirements/pip-only.txt"]
+            files += [
+                ROOT / f"requirements/ros-{self.distro}.txt",
+                ROOT / "requirements/pip-only.txt",
+            ]
         stamp, key = self.folder / "packages.stamp", digest(sys.version, str(self.folder), *files)
         if fresh(stamp, key) and self.python.exists():
             return
@@ -164,7 +168,7 @@ class Environment:
         stamp.write_text(key)
 
     def _native_constraints(self) -> list[str]:
-        """Keep the system's NumPy, which apt's ROS packages were built against; colcon if missing."""
+        """Keep the NumPy that apt's ROS packages were built against; add colcon if missing."""
         command = [sys.executable, "-c", "import numpy; print(numpy.__version__)"]
         found = subprocess.run(command, capture_output=True, text=True, cwd="/")
         wanted = [] if shutil.which("colcon") else ["colcon-common-extensions", "cmake", "ninja"]
@@ -184,7 +188,9 @@ class Environment:
         version = f"python{sys.version_info.major}.{sys.version_info.minor}"
         builder = f"/opt/python/{tag}-{tag}"
         code = "import numpy, sysconfig; print(sysconfig.get_path('include'), numpy.get_include())"
-        found = subprocess.run([self.python, "-c", code], capture_output=True, text=True, check=True)
+        found = subprocess.run(
+            [self.python, "-c", code], capture_output=True, text=True, check=True
+        )
         include, numpy_include = found.stdout.split()
         for name in glob.glob(str(self.venv / "share/*/cmake/*Export*.cmake")):
             file = Path(name)
@@ -204,7 +210,9 @@ class Environment:
         if not self.native:
             bases += sorted(path.parent for path in (ROOT / "underlay").glob("*/package.xml"))
             patterns += ["underlay/*/*.txt", "underlay/*/*.xml", "underlay/tf2_msgs/*/*"]
-        files = sorted(file for pattern in patterns for file in ROOT.glob(pattern) if file.is_file())
+        files = sorted(
+            file for pattern in patterns for file in ROOT.glob(pattern) if file.is_file()
+        )
         names = [str(file) for file in files]
         stamp = self.folder / "build.stamp"
         packages = (self.folder / "packages.stamp").read_text()
@@ -221,15 +229,17 @@ class Environment:
         command += ["--build-base", str(self.folder / "build")]
         command += ["--install-base", str(self.install), "--base-paths", *map(str, bases)]
         command += ["--event-handlers", "console_stderr+", "--cmake-args", "-DBUILD_TESTING=OFF"]
-        command += [f"-D{name}={self.python}" for name in ("Python3_EXECUTABLE", "PYTHON_EXECUTABLE")]
+        command += [
+            f"-D{name}={self.python}" for name in ("Python3_EXECUTABLE", "PYTHON_EXECUTABLE")
+        ]
         run(command, env=environ, cwd=ROOT)
         stamp.write_text(key)
 
     def _staged(self) -> Path:
         """A folder of links to the package's sources.
 
-        CMake refuses to export include folders (NumPy's, in the virtual environment) that lie below a
-        package's source folder, so the environment must not be below it.
+        CMake refuses to export include folders (NumPy's, in the virtual environment) that lie below
+        a package's source folder, so the environment must not be below it.
         """
         staged = self.folder / "src" / "semabs"
         staged.mkdir(parents=True, exist_ok=True)
@@ -241,7 +251,7 @@ class Environment:
         return staged
 
     def _write_script(self) -> Path:
-        """The script that makes this environment the shell's; the tree comes before installed copies."""
+        """The script to source; in it the tree comes before installed copies."""
         sources = [ROOT]
         lines = ["# Made by scripts/environment.py; source it."]
         if not self.native:

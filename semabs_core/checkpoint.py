@@ -1,7 +1,7 @@
 """The only place that reads or writes weights: the published format in, our own in and out.
 
-Ours is a folder with ``network.json`` (a readable config) and ``network.safetensors``. A checkpoint may
-come from a stranger, so nothing here can run code from it.
+Ours is a folder with ``network.json`` (a readable config) and ``network.safetensors``. A checkpoint
+may come from a stranger, so nothing here can run code from it.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _read_arguments(path: Path) -> dict[str, Any]:
 
 
 def _read_published_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of ``<task>.pth``, without the ``module.`` that DataParallel puts before names."""
+    """The tensors of ``<task>.pth``, without the ``module.`` before their names."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -89,7 +89,9 @@ def _read_published_weights(path: Path) -> dict[str, Tensor]:
     return {name.removeprefix("module."): value for name, value in weights.items()}
 
 
-def _published_config(task: str, options: dict[str, Any], weights: dict[str, Tensor]) -> NetworkConfig:
+def _published_config(
+    task: str, options: dict[str, Any], weights: dict[str, Tensor]
+) -> NetworkConfig:
     """Published options to ours; the width of the text features is read off the weights."""
     if not options.get("use_pts_feat_extractor", True):
         raise CheckpointError("networks without a point encoder are not supported")
@@ -109,7 +111,7 @@ def _published_config(task: str, options: dict[str, Any], weights: dict[str, Ten
         task=task,
         approach=approach,
         voxel_shape=tuple(options["voxel_shape"]),
-        bounds=tuple(map(tuple, options["scene_bounds"])),
+        bounds=options["scene_bounds"],
         channels=options["unet_num_channels"],
         f_maps=options["unet_f_maps"],
         groups=options["unet_num_groups"],
@@ -160,7 +162,7 @@ def _published_name(name: str, config: NetworkConfig) -> str | None:
 
 
 def _convert_weights(weights: dict[str, Tensor], config: NetworkConfig) -> dict[str, Tensor]:
-    """Published tensors under our names; unused ones are dropped, unknown ones stay and are refused."""
+    """Published tensors under our names; unused ones are dropped, unknown ones stay."""
     converted: dict[str, Tensor] = {}
     for name, value in weights.items():
         ours = _published_name(name, config)
@@ -182,7 +184,9 @@ def _convert_weights(weights: dict[str, Tensor], config: NetworkConfig) -> dict[
 
 def _load_published(folder: Path) -> SpatialNetwork:
     """A network from a published folder (``<task>.pth`` and ``args.pkl``)."""
-    files = [folder / f"{task}.pth" for task in PUBLISHED_TASKS if (folder / f"{task}.pth").exists()]
+    files = [
+        folder / f"{task}.pth" for task in PUBLISHED_TASKS if (folder / f"{task}.pth").exists()
+    ]
     if len(files) != 1:
         names = ", ".join(f"{task}.pth" for task in PUBLISHED_TASKS)
         raise CheckpointError(f"{folder} must hold one of {names}, found {len(files)}")
@@ -208,7 +212,9 @@ def _load_own(folder: Path) -> SpatialNetwork:
         config = NetworkConfig(**content["network"])
         metadata = dict(content.get("metadata", {}))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder / CONFIG_FILE} is not a network's config: {error}") from error
+        raise CheckpointError(
+            f"{folder / CONFIG_FILE} is not a network's config: {error}"
+        ) from error
     path = folder / WEIGHTS_FILE
     try:
         weights = safetensors.torch.load_file(path)
@@ -254,7 +260,8 @@ def load_network(path: str | os.PathLike, device: str | torch.device = "cpu") ->
         network = _load_published(folder)
     else:
         raise CheckpointError(
-            f"{folder} is no checkpoint: it holds neither {CONFIG_FILE} (ours) nor args.pkl (published)"
+            f"{folder} is no checkpoint: it holds neither {CONFIG_FILE} (ours) "
+            "nor args.pkl (published)"
         )
     return network.to(device).eval().requires_grad_(False)
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import torch
 import yaml
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from semabs_core.relevancy import DEFAULT_PROMPTS
@@ -27,16 +27,18 @@ MEAN_VOCABULARY = (
 )  # fmt: skip
 """Everyday words whose mean map is what every map is measured against (relevancy, step 7)."""
 
-_STRICT = {"extra": "forbid", "allow_inf_nan": False}
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class ConfigError(ValueError):
     """A configuration is wrong; the message lists every fault with its place."""
 
 
-def option(default: Any, description: str, *, live: bool = False, unit: str = "", **limits: Any) -> Any:
+def option(
+    default: Any, description: str, *, live: bool = False, unit: str = "", **limits: Any
+) -> Any:
     """A config field: default, description, whether a running node may change it, unit, limits."""
-    extra = {"live": live, "unit": unit}
+    extra: dict[str, Any] = {"live": live, "unit": unit}
     text = f"{description} [{unit}]" if unit else description
     if callable(default):
         return Field(default_factory=default, description=text, json_schema_extra=extra, **limits)
@@ -67,7 +69,8 @@ class RelevancyConfig:
         "full", "full covers the whole image, published is for parity only"
     )
     prompts: list[str] = option(
-        lambda: list(DEFAULT_PROMPTS), "sentences with one {} for the name; their features are averaged"
+        lambda: list(DEFAULT_PROMPTS),
+        "sentences with one {} for the name; their features are averaged",
     )
     mean: Literal["vocabulary", "request"] = option(
         "vocabulary",
@@ -76,10 +79,17 @@ class RelevancyConfig:
     mean_vocabulary: list[str] | None = option(
         None, "words of the mean map; unset: the checkpoint's, else the package's default"
     )
-    augmentations: int | None = option(None, "colour-jittered copies; unset: the preset's", ge=0, le=64)
-    rollout_layers: int = option(1, "transformer blocks the relevancy is rolled out over", ge=1, le=48)
+    augmentations: int | None = option(
+        None, "colour-jittered copies; unset: the preset's", ge=0, le=64
+    )
+    rollout_layers: int = option(
+        1, "transformer blocks the relevancy is rolled out over", ge=1, le=48
+    )
     tile_batch: int | None = option(
-        None, "tiles per forward pass, bounds the memory; unset: 16 on CPU, 128 on GPU", ge=1, le=4096
+        None,
+        "tiles per forward pass, bounds the memory; unset: 16 on CPU, 128 on GPU",
+        ge=1,
+        le=4096,
     )
     keep_tiles: bool = option(
         True, "keep a frame's embedded tiles, so that a new word costs a fraction of the first"
@@ -88,13 +98,16 @@ class RelevancyConfig:
 
 @dataclass(frozen=True, config=_STRICT)
 class RegionConfig:
-    """The cube that is completed, in the viewer frame: below the camera, x forward, y left, z up."""
+    """The cube that is completed, in the viewer frame (below the camera, x forward, z up)."""
 
     floor_z_m: float = option(
         0.0, "height of the floor in the world frame", live=True, unit="m", ge=-1000, le=1000
     )
     region_min_m: tuple[float, float, float] = option(
-        (2.5 / 3, -5 / 3, 0.0), "lower corner of the region in the viewer frame", live=True, unit="m"
+        (2.5 / 3, -5 / 3, 0.0),
+        "lower corner of the region in the viewer frame",
+        live=True,
+        unit="m",
     )
     region_size_m: float = option(
         10 / 3, "edge of the region", live=True, unit="m", gt=0.01, le=100
@@ -105,7 +118,9 @@ class RegionConfig:
 class CompletionConfig:
     """Open-vocabulary semantic scene completion."""
 
-    checkpoint: str = option(UNTRAINED, "checkpoint folder, or 'untrained' for seeded random weights")
+    checkpoint: str = option(
+        UNTRAINED, "checkpoint folder, or 'untrained' for seeded random weights"
+    )
     resolution: int = option(64, "voxels per axis", live=True, ge=4, le=512)
     cutoff: float = option(
         -3.0, "logit below which a voxel is free for a class", live=True, ge=-100, le=100
@@ -113,7 +128,12 @@ class CompletionConfig:
     mask_frustum: bool = option(True, "leave out what is outside the camera's view", live=True)
     mask_free_space: bool = option(True, "leave out what the camera looked through", live=True)
     free_space_margin_m: float = option(
-        0.1, "how far before a measured surface space counts as free", live=True, unit="m", ge=0, le=10
+        0.1,
+        "how far before a measured surface space counts as free",
+        live=True,
+        unit="m",
+        ge=0,
+        le=10,
     )
 
 
@@ -121,15 +141,26 @@ class CompletionConfig:
 class LocalizationConfig:
     """Visually obscured object localization."""
 
-    checkpoint: str = option(UNTRAINED, "checkpoint folder, or 'untrained' for seeded random weights")
+    checkpoint: str = option(
+        UNTRAINED, "checkpoint folder, or 'untrained' for seeded random weights"
+    )
     resolution: int = option(64, "query points per axis", live=True, ge=4, le=512)
     region_margin: float = option(
-        0.15, "the answer region is where the logit is above its maximum minus this", live=True, ge=0, le=50
+        0.15,
+        "the answer region is where the logit is above its maximum minus this",
+        live=True,
+        ge=0,
+        le=50,
     )
     mask_frustum: bool = option(True, "leave out what is outside the camera's view", live=True)
     mask_free_space: bool = option(True, "leave out what the camera looked through", live=True)
     free_space_margin_m: float = option(
-        0.1, "how far before a measured surface space counts as free", live=True, unit="m", ge=0, le=10
+        0.1,
+        "how far before a measured surface space counts as free",
+        live=True,
+        unit="m",
+        ge=0,
+        le=10,
     )
 
 
@@ -138,7 +169,9 @@ class SemabsConfig:
     """Everything that :class:`semabs_core.pipeline.SceneUnderstanding` needs."""
 
     device: str = option("auto", "torch device; auto is the first GPU, else the CPU")
-    seed: int = option(0, "of the point subsampling, the colour jitter and untrained networks", ge=0)
+    seed: int = option(
+        0, "of the point subsampling, the colour jitter and untrained networks", ge=0
+    )
     num_input_points: int = option(
         80_000, "at most this many depth readings go into the networks", ge=100, le=10_000_000
     )
@@ -229,11 +262,11 @@ def choose_device(device: str) -> torch.device:
 
 
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """``auto`` is bfloat16 where the hardware multiplies it (GPUs, AMX, AVX-512 BF16), else float32."""
+    """``auto`` is bfloat16 where the hardware multiplies it, else float32."""
     if precision != "auto":
         return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     fast = capabilities.get("amx_bf16") or capabilities.get("avx512_bf16")
     return torch.bfloat16 if fast else torch.float32

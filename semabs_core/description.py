@@ -1,4 +1,4 @@
-"""Sentences to (target, relation, reference): "the mug behind the lamp" to ("mug", "behind", "lamp")."""
+"""Sentences to (target, relation, reference)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "occluded by", "obscured by", "on the far side of", "on the other side of",
     ),
     "in front of": (
-        "in front of", "in the front of", "at the front of", "to the front of", "before", "ahead of",
+        "in front of", "in the front of", "at the front of", "to the front of", "before",
+        "ahead of",
     ),
     "on the left of": (
         "on the left of", "to the left of", "at the left of", "left of", "on the left side of",
@@ -47,9 +48,10 @@ _COMPOUNDS = {
 }
 """Words that make one noun with the preposition behind them: "carry on bag", "built in oven"."""
 
-_DETERMINERS = frozenset(
-    "a an the my your our his her their its some any this that these those one".split()
-)
+_DETERMINERS = frozenset((
+    "a", "an", "the", "my", "your", "our", "his", "her", "their", "its", "some", "any", "this",
+    "that", "these", "those", "one",
+))  # fmt: skip
 _LEADS = re.compile(
     r"^(?:(?:please|can|could|would|will|you|me|us|hey|robot|now)\s+)*"
     r"(?:(?:find|locate|localize|localise|get|fetch|bring|show|give|grab|take|look\s+for|search\s+for|"
@@ -57,11 +59,13 @@ _LEADS = re.compile(
     r"(?:me\s+|us\s+|for\s+)?",
     re.IGNORECASE,
 )
-_TAIL = frozenset(
-    "that which who is are was were being 's placed sitting standing lying laying resting hidden "
-    "hiding located kept stored put left hanging found positioned situated stuck lost right just "
-    "directly immediately somewhere".split()
-)
+_TAIL = frozenset((
+    "that", "which", "who", "is", "are", "was", "were", "being", "'s", "placed", "sitting",
+    "standing", "lying", "laying", "resting", "hidden", "hiding", "located", "kept", "stored",
+    "put", "left",
+    "hanging", "found", "positioned", "situated", "stuck", "lost", "right", "just", "directly",
+    "immediately", "somewhere",
+))  # fmt: skip
 
 
 class DescriptionError(ValueError):
@@ -168,7 +172,7 @@ def parse_description(sentence: str) -> Description:
 
 
 def _find_relation(plain: list[str], sentence: str) -> tuple[int, int]:
-    """Where the first relation (known or refused) stands, as a token range; the longest one there."""
+    """Token range of the first relation, known or refused; the longest phrase there."""
     for start in range(1 if len(plain) > 1 else 0, len(plain)):
         for length in range(min(_LONGEST, len(plain) - start), 0, -1):
             phrase = tuple(plain[start : start + length])

@@ -1,17 +1,18 @@
-"""The vision-language model: any open_clip ViT with a CLS token, its text features and the relevancy
-of its patches.
+"""The vision-language model: any open_clip ViT with a CLS token, and its relevancy.
 
 The relevancy is that of Chefer et al. (arXiv 2103.15679) as Semantic Abstraction (arXiv 2207.11514)
-uses it: attention of the CLS token, weighted by the gradient of a label's logit, positive part, mean
-over heads. The only consumer of the last block's CLS row of attention is the CLS output, so for one
-rolled-out layer the gradient for all labels is a batched backward pass of a single token.
+uses it: attention of the CLS token, weighted by the gradient of a label's logit, positive part,
+mean over heads. The only consumer of the last block's CLS row of attention is the CLS output, so
+for one rolled-out layer the gradient for all labels is a batched backward pass of a single token.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import torch
@@ -60,9 +61,9 @@ class ImageTextEncoder:
         std: (3,) its standard deviations.
     """
 
-    def __init__(self, model: nn.Module, tokenizer, name: str) -> None:
+    def __init__(self, model: nn.Module, tokenizer: Callable, name: str) -> None:
         self.name = name
-        self._model = model.eval().requires_grad_(False)
+        self._model: Any = model.eval().requires_grad_(False)
         self._tokenizer = tokenizer
         self._visual = check_visual(model, name)
         self.image_size = int(self._visual.image_size[0])
@@ -166,9 +167,9 @@ class ImageTextEncoder:
     def tile_relevancy_rollout(self, tiles: Tensor, text: Tensor, layers: int) -> Tensor:
         """Relevancy rolled out over the last ``layers`` blocks, by autograd through all of them.
 
-        With ``C_b = mean over heads of max(0, A_b * d logit / d A_b)``, the relevancy is the CLS row of
-        the product of ``(I + C_b)`` over the blocks (arXiv 2103.15679, eq. 5-6). Slower and larger than
-        :meth:`tile_relevancy`, with which one layer agrees.
+        With ``C_b = mean over heads of max(0, A_b * d logit / d A_b)``, the relevancy is the CLS
+        row of the product of ``(I + C_b)`` over the blocks (arXiv 2103.15679, eq. 5-6). Slower and
+        larger than :meth:`tile_relevancy`, with which one layer agrees.
 
         Args:
             tiles: (T, 3, S, S) normalised, in the encoder's dtype and on its device.
@@ -226,8 +227,11 @@ def split_heads(
     wq, wk, wv = attn.in_proj_weight.chunk(3)
     bq, bk, bv = attn.in_proj_bias.chunk(3) if attn.in_proj_bias is not None else (None,) * 3
     query = F.linear(x[:, :1] if cls_query else x, wq, bq)
-    parts = (query, F.linear(x, wk, bk), F.linear(x, wv, bv))
-    return tuple(part.unflatten(-1, (attn.num_heads, -1)).transpose(1, 2) for part in parts)  # type: ignore[return-value]
+
+    def split(part: Tensor) -> Tensor:
+        return part.unflatten(-1, (attn.num_heads, -1)).transpose(1, 2)
+
+    return split(query), split(F.linear(x, wk, bk)), split(F.linear(x, wv, bv))
 
 
 def check_visual(model: nn.Module, name: str) -> VisionTransformer:
@@ -253,10 +257,10 @@ def load_encoder(
     """Load an open_clip model.
 
     Args:
-        model: an open_clip name (``ViT-B-32``), or ``local-dir:FOLDER`` with ``open_clip_config.json``
-            and weights beside it.
-        pretrained: an open_clip tag (``openai``, ``laion2b_s34b_b79k``) or a checkpoint file; None only
-            with ``local-dir:``. A tag is downloaded by open_clip on first use.
+        model: an open_clip name (``ViT-B-32``), or ``local-dir:FOLDER`` with
+            ``open_clip_config.json`` and weights beside it.
+        pretrained: an open_clip tag (``openai``, ``laion2b_s34b_b79k``) or a checkpoint file; None
+            only with ``local-dir:``. A tag is downloaded by open_clip on first use.
         device: where to put it.
         dtype: float32, bfloat16 or float16.
 

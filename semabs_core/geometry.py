@@ -1,8 +1,9 @@
-"""Back-projection, rigid and similarity transforms, what the camera sees and what it saw to be free.
+"""Back-projection, rigid and similarity transforms, frustum and free-space tests.
 
 Frames (``T_a_b`` maps points of ``b`` to ``a``): camera (x right, y down, z forward, metres), world
-(z up, metres), viewer (below the camera at floor height, x forward, y left, z up, metres), scene (the
-frame of the networks: the viewer's axes, scaled so that the region fills the networks' bounds).
+(z up, metres), viewer (below the camera at floor height, x forward, y left, z up, metres), scene
+(the frame of the networks: the viewer's axes, scaled so that the region fills the networks'
+bounds).
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ Points = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
 MIN_HORIZONTAL = float(np.sin(np.radians(10.0)))
-"""Below this horizontal part the optical axis counts as vertical, and the image's up direction leads."""
+"""Below this horizontal part the optical axis counts as vertical."""
 
 
 def transform_points(T: Matrix, points: NDArray) -> Points:
     """Apply a (4, 4) affine transform to points (..., 3)."""
-    return points @ T[:3, :3].T + T[:3, 3]
+    moved: Points = points @ T[:3, :3].T + T[:3, 3]
+    return moved
 
 
 def invert(T: Matrix) -> Matrix:
@@ -63,8 +65,8 @@ def project(points_camera: NDArray, K: Matrix) -> tuple[Points, NDArray[np.float
 def viewer_frame(T_world_camera: Matrix, floor_z_m: float = 0.0) -> Matrix:
     """The viewer's frame: below the camera at floor height, x where the camera looks, z up.
 
-    Where the optical axis is within 10 degrees of vertical its horizontal direction means nothing, and
-    the image's up direction takes its place.
+    Where the optical axis is within 10 degrees of vertical its horizontal direction means nothing,
+    and the image's up direction takes its place.
 
     Args:
         T_world_camera: (4, 4) rigid, camera to world.
@@ -105,8 +107,9 @@ def region_to_bounds(region_min_m: NDArray, region_size_m: float, bounds: NDArra
 def split_similarity(T: Matrix) -> tuple[Matrix, float]:
     """A camera-to-scene transform that may hold a scale and a reflection, as a rigid one in metres.
 
-    The published scene files store such transforms. The scale is divided out of the whole transform; a
-    reflection is undone by mirroring the scene's y axis, because the images are not mirrored.
+    The published scene files store such transforms. The scale is divided out of the whole
+    transform; a reflection is undone by mirroring the scene's y axis, because the images are not
+    mirrored.
 
     Args:
         T: (4, 4) ``T_scene_camera``.
@@ -135,7 +138,7 @@ def split_similarity(T: Matrix) -> tuple[Matrix, float]:
 
 
 def in_frustum(points_world: NDArray, camera: Camera, T_world_camera: Matrix) -> NDArray[np.bool_]:
-    """(N,) bool: which points (N, 3) of the world lie in front of the camera and inside its image."""
+    """(N,) bool: which points (N, 3) of the world the camera has in its image."""
     uv, z = project(transform_points(invert(T_world_camera), points_world), camera.K)
     with np.errstate(invalid="ignore"):
         return (

@@ -1,8 +1,8 @@
 """The five networks: completion and localization, by approach (arXiv 2207.11514, section 3.3).
 
-Letters: B scenes, P labels or descriptions, N input points, M query points, C channels. Points are in
-the scene frame. A network encodes points into volumes (the costly part, worth caching) and decodes
-volumes at any query point; ``forward`` does both.
+Letters: B scenes, P labels or descriptions, N input points, M query points, C channels. Points are
+in the scene frame. A network encodes points into volumes (the costly part, worth caching) and
+decodes volumes at any query point; ``forward`` does both.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class VolumeEncoder(nn.Module):
         )
 
     def forward(self, xyz: Tensor, features: Tensor, index: Tensor, shape: tuple) -> Tensor:
-        """xyz (B, N, 3), features (B, N, F), grid index (B, N, 3) to (B, C, X, Y, Z)."""
+        """Xyz (B, N, 3), features (B, N, F), grid index (B, N, 3) to (B, C, X, Y, Z)."""
         encoded = self.points(torch.cat([xyz, features], dim=-1))
         return self.unet(scatter_mean(encoded, index, shape))
 
@@ -262,8 +262,8 @@ class CompletionNetwork(SpatialNetwork):
 
         Args:
             input_xyz: (B, N, 3) float32, scene frame.
-            input_features: (B, P, N, 1) relevancy per label; for ``semantic_aware`` (B, 1, N, 3) RGB in
-                0..1, one cloud for all labels.
+            input_features: (B, P, N, 1) relevancy per label; for ``semantic_aware`` (B, 1, N, 3)
+                RGB in 0..1, one cloud for all labels.
             query_xyz: (B, P, M, 3) float32, scene frame.
             label_features: (B, P, D), normalised text features; ``semantic_aware`` only.
 
@@ -320,9 +320,7 @@ class LocalizationNetwork(SpatialNetwork):
         """Names (B x P) to learned vectors (B, P, d)."""
         for relation in (name for row in relations for name in row):
             if relation not in RELATION_TOKENS:
-                raise ValueError(
-                    f"unknown relation {relation!r}; known are {', '.join(RELATIONS)}"
-                )
+                raise ValueError(f"unknown relation {relation!r}; known are {', '.join(RELATIONS)}")
         rows = [[RELATION_TOKENS.index(name) for name in row] for row in relations]
         return self.relations[torch.tensor(rows, device=self.relations.device)]
 
@@ -352,8 +350,8 @@ class LocalizationNetwork(SpatialNetwork):
 
         Args:
             input_xyz: (B, N, 3) float32, scene frame.
-            features: ``{"target", "reference"}`` (B, P, N, 1) relevancy, or ``{"rgb"}`` (B, P or 1, N, 3)
-                in 0..1, or ``{"description"}`` (B, P, N, 1), as the approach wants.
+            features: as the approach wants, ``{"target", "reference"}`` (B, P, N, 1) relevancy,
+                ``{"rgb"}`` (B, P or 1, N, 3) in 0..1, or ``{"description"}`` (B, P, N, 1).
             query_xyz: (B, P, M, 3) float32, scene frame.
             relations: B rows of P names out of ``RELATION_TOKENS``.
             target_features: (B, P, D) text encodings of the bare names; ``semantic_aware`` only.

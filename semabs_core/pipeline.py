@@ -5,6 +5,7 @@ The pipeline owns the similarity between the world (metres) and the scene frame 
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections import OrderedDict
@@ -67,6 +68,7 @@ class FrameState:
         pixels: (N,) int64, flat pixel index of each.
         tiles: embedded tiles, once they are there and kept.
         maps: name to (H, W) relevancy, step 5.
+        means: words to the mean of their maps.
         volumes: key to volume, most recently used last.
         grids: query grids by (resolution, masks).
     """
@@ -77,6 +79,7 @@ class FrameState:
     pixels: Tensor
     tiles: list[EmbeddedTiles] | None = None
     maps: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    means: dict[tuple[str, ...], NDArray[np.float32]] = field(default_factory=dict)
     volumes: OrderedDict[tuple, Tensor] = field(default_factory=OrderedDict)
     grids: dict[tuple, QueryGrid] = field(default_factory=dict)
 
@@ -89,7 +92,8 @@ class QueryGrid:
         points: (R ** 3, 3) float32, scene frame.
         world: (R ** 3, 3) float64, world frame, metres.
         seen: (R ** 3,) bool, inside the frustum (all True where that mask is off).
-        open: (R ** 3,) bool, inside the frustum and not seen to be free: what the networks are asked.
+        open: (R ** 3,) bool, inside the frustum and not seen to be free: what the networks are
+            asked.
     """
 
     points: Tensor
@@ -124,8 +128,8 @@ class Stopwatch:
 class SceneUnderstanding:
     """Where things are in an RGB-D frame, for any words.
 
-    Relevancy and volumes are cached per frame and name, which is sound because the mean map is that of
-    a fixed vocabulary. Not thread-safe: one thread owns it.
+    Relevancy and volumes are cached per frame and name, which is sound because the mean map is that
+    of a fixed vocabulary. Not thread-safe: one thread owns it.
 
     Args:
         config: all options.
@@ -196,11 +200,14 @@ class SceneUnderstanding:
     @property
     def untrained(self) -> list[str]:
         """Which of the networks have random weights: their answers mean nothing."""
-        parts = {"completion": self.config.completion, "localization": self.config.localization}
-        return [name for name, part in parts.items() if part.checkpoint == UNTRAINED]
+        checkpoints = {
+            "completion": self.config.completion.checkpoint,
+            "localization": self.config.localization.checkpoint,
+        }
+        return [name for name, checkpoint in checkpoints.items() if checkpoint == UNTRAINED]
 
     def reconfigure(self, config: SemabsConfig) -> None:
-        """Take over the options that may change while models are loaded (``live`` in the config)."""
+        """Take over options that may change while models are loaded (``live``)."""
         region_changed = config.region != self.config.region
         self.config = config
         if self._state is not None:
@@ -266,12 +273,11 @@ class SceneUnderstanding:
         watch = Stopwatch(on_progress)
         mean = self._mean_map(names, watch)
         maps = self._current().maps
-        return RELEVANCY_GAIN * np.stack([maps[name] - mean for name in names])
+        wanted = np.stack([maps[name] for name in names])
+        return np.float32(RELEVANCY_GAIN) * (wanted - mean)
 
     @torch.no_grad()
-    def complete(
-        self, classes: list[str], on_progress: OnProgress | None = None
-    ) -> Completion:
+    def complete(self, classes: list[str], on_progress: OnProgress | None = None) -> Completion:
         """Label every voxel of the region with one of the classes, hidden parts included.
 
         Args:
@@ -285,7 +291,8 @@ class SceneUnderstanding:
         names = check_classes(classes)
         watch = Stopwatch(on_progress)
         grid = self._grid(state, options)
-        self._mean_map(names if self._reads_saliency(self.completion) else [], watch)
+        if self._reads_saliency(self.completion):
+            self._mean_map(names, watch)
         shape = (options.resolution,) * 3
         best = np.full(len(grid.points), -np.inf, dtype=np.float32)
         label = np.zeros(len(grid.points), dtype=np.uint8)
@@ -296,7 +303,7 @@ class SceneUnderstanding:
             text = self._text([name], self.config.relevancy.prompts) if self._aware else None
             with watch.stage("decode"):
                 logits = self._decode(
-                    query, lambda q, v=volume, t=text: self.completion.decode(v, q, t), watch
+                    query, functools.partial(self._complete_at, volume, text), watch
                 )
             better = logits > best[grid.open]
             where = np.flatnonzero(grid.open)[better]
@@ -345,7 +352,8 @@ class SceneUnderstanding:
                 "floor's height and the camera's pose"
             )
         names = self._localization_words(description)
-        self._mean_map(names, watch)
+        if names:
+            self._mean_map(names, watch)
         volumes = {
             key: self._volume(self.localization, name, names, watch)
             for key, name in zip(self.localization.feature_keys, names or ["rgb"], strict=True)
@@ -363,6 +371,9 @@ class SceneUnderstanding:
                 watch,
             )
         return self._answer(grid, logits, state, watch)
+
+    def _complete_at(self, volume: Tensor, text: Tensor | None, query: Tensor) -> Tensor:
+        return self.completion.decode(volume, query, text)
 
     def _answer(
         self, grid: QueryGrid, logits: NDArray, state: FrameState, watch: Stopwatch
@@ -429,9 +440,7 @@ class SceneUnderstanding:
         T[:3, 3] = geometry.transform_points(state.T_world_scene, corner)
         return spacing * scale, T
 
-    def _grid(
-        self, state: FrameState, options: CompletionConfig | LocalizationConfig
-    ) -> QueryGrid:
+    def _grid(self, state: FrameState, options: CompletionConfig | LocalizationConfig) -> QueryGrid:
         """The query grid of a frame with its masks, made once."""
         masks = (options.mask_frustum, options.mask_free_space, options.free_space_margin_m)
         key = (options.resolution, *masks)
@@ -454,10 +463,8 @@ class SceneUnderstanding:
             state.grids[key] = QueryGrid(torch.from_numpy(points), world, seen, is_open)
         return state.grids[key]
 
-    def _mean_map(self, names: Sequence[str], watch: Stopwatch) -> NDArray[np.float32] | float:
+    def _mean_map(self, names: Sequence[str], watch: Stopwatch) -> NDArray[np.float32]:
         """Make sure of the maps of names and return the mean map; all missing words in one go."""
-        if not names:
-            return 0.0
         state, options = self._current(), self.config.relevancy
         basis = list(self.mean_vocabulary)
         if options.mean == "request":
@@ -473,9 +480,11 @@ class SceneUnderstanding:
             with watch.stage("relevancy"):
                 found = self._extract(state, missing, watch)
             state.maps.update(zip(missing, found, strict=True))
-        if not basis:
-            return 0.0
-        return np.mean([state.maps[name] for name in basis], axis=0)
+        key = tuple(basis)
+        if key not in state.means:
+            maps = np.stack([state.maps[name] for name in basis]) if basis else np.zeros((1, 1, 1))
+            state.means[key] = maps.mean(axis=0, dtype=np.float32)
+        return state.means[key]
 
     def _extract(
         self, state: FrameState, names: list[str], watch: Stopwatch
@@ -538,11 +547,13 @@ class SceneUnderstanding:
         self, query: Tensor, decode: Callable[[Tensor], Tensor], watch: Stopwatch
     ) -> NDArray[np.float32]:
         """Logits (M,) at query points (M, 3), in batches of bounded size."""
+        if not len(query):
+            return np.zeros(0, dtype=np.float32)
         parts = []
         for batch in query.split(self.config.query_batch):
             watch.report("decode", 0.0)
             parts.append(decode(batch[None, None])[0, 0].float().cpu())
-        return torch.cat(parts).numpy() if parts else np.zeros(0, dtype=np.float32)
+        return torch.cat(parts).numpy()
 
 
 def check_classes(classes: Sequence[str]) -> list[str]:

@@ -139,9 +139,10 @@ class RelevancyExtractor:
         tiling: ``full``, or ``published`` for parity with the published code.
         augmentations: colour-jittered copies; None for the preset's number.
         seed: of the colour jitter.
-        rollout_layers: how many of the last blocks the relevancy is rolled out over. More than one goes
-            through autograd, which is slower.
-        tile_batch: tiles per forward pass, which bounds the memory; None for 16 on CPU, 128 on CUDA.
+        rollout_layers: how many of the last blocks the relevancy is rolled out over. More than one
+            goes through autograd, which is slower.
+        tile_batch: tiles per forward pass, which bounds the memory; None for 16 on CPU, 128 on
+            CUDA.
     """
 
     def __init__(
@@ -211,12 +212,12 @@ class RelevancyExtractor:
             on_progress: called before each batch.
 
         Yields:
-            The batches. They can be kept (about 0.1 MB a tile for ViT-B/32 in half precision) and given
-            to :meth:`maps` again with other labels.
+            The batches. They can be kept (about 0.1 MB a tile for ViT-B/32 in half precision) and
+            given to :meth:`maps` again with other labels.
         """
         image = check_image(image)
         picture = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
-        grids = tile_grids(*image.shape[:2], self.preset, self.tiling)
+        grids = tile_grids(image.shape[0], image.shape[1], self.preset, self.tiling)
         total = sum(map(len, grids)) * (1 + self.augmentations)
         done = 0
         for view in self._views(picture):
@@ -289,7 +290,7 @@ class RelevancyExtractor:
         return self.encoder.label_features(names, templates)
 
     def _views(self, picture: Tensor) -> Iterator[Tensor]:
-        """The picture (3, H, W) uint8, then its jittered copies (seeded; global state untouched)."""
+        """The picture (3, H, W) uint8, then its seeded jittered copies."""
         yield picture
         if not self.augmentations:
             return
@@ -301,7 +302,7 @@ class RelevancyExtractor:
             yield jittered
 
     def _prepare(self, view: Tensor, corners: list[tuple[int, int]], size: int) -> Tensor:
-        """Cut tiles out, resize to the encoder's input rounding to 8 bits as PIL does, normalise."""
+        """Cut tiles out, resize with 8-bit rounding as PIL does, normalise."""
         tiles = torch.stack([view[:, r : r + size, c : c + size] for r, c in corners])
         edge = self.encoder.image_size
         if size != edge:

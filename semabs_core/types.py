@@ -50,7 +50,9 @@ class Camera:
             FrameError,
         )
         require(
-            np.array_equal(K[2], [0, 0, 1]), f"the last row of K must be 0 0 1, got {K[2]}", FrameError
+            np.array_equal(K[2], [0, 0, 1]),
+            f"the last row of K must be 0 0 1, got {K[2]}",
+            FrameError,
         )
         require(
             self.width > 0 and self.height > 0,
@@ -68,8 +70,8 @@ class RGBDFrame:
         rgb: (H, W, 3) uint8.
         depth_m: (H, W) float32, metres along the optical axis; NaN, infinite or <= 0 is no reading.
         K: (3, 3) float64 intrinsics in pixels.
-        T_world_camera: (4, 4) float64, camera points (x right, y down, z forward, metres) to a world
-            frame with z up, metres; rigid.
+        T_world_camera: (4, 4) float64, camera points (x right, y down, z forward, metres) to a
+            world frame with z up, metres; rigid.
         stamp_s: time of the exposure, seconds.
     """
 
@@ -125,8 +127,8 @@ class Completion:
         labels: (X, Y, Z) uint8; 0 free, ``i + 1`` for ``classes[i]``, 255 unknown (not in view).
         scores: (X, Y, Z) float32 in 0..1, probability of the best class; 0 where nothing is said.
         voxel_size_m: edge of a voxel, metres.
-        T_world_grid: (4, 4) float64, rigid. The grid frame has its origin in the outer corner of voxel
-            (0, 0, 0) and its axes along the grid's; the centre of voxel (i, j, k) is
+        T_world_grid: (4, 4) float64, rigid. The grid frame has its origin in the outer corner of
+            voxel (0, 0, 0) and its axes along the grid's; the centre of voxel (i, j, k) is
             ``T_world_grid @ [(i + 0.5) s, (j + 0.5) s, (k + 0.5) s, 1]`` with ``s = voxel_size_m``.
         timings_s: seconds per stage.
     """
@@ -144,7 +146,7 @@ class Completion:
         return {name: int(counts[i + 1]) for i, name in enumerate(self.classes)}
 
     def points_of(self, label: int) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """Centres (N, 3) in the world frame, metres, and scores (N,) of the voxels with ``label``."""
+        """Centres (N, 3), world frame, metres, and scores (N,) of a label's voxels."""
         index = np.argwhere(self.labels == label)
         centres = (index + 0.5) * self.voxel_size_m
         points = centres @ self.T_world_grid[:3, :3].T + self.T_world_grid[:3, 3]

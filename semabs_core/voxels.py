@@ -1,7 +1,7 @@
 """Points to grid, grid to points.
 
-A *virtual grid* of (X, Y, Z) cells spans the bounds with its first and last cell on them: the index of
-a point is ``(p - lower) * (n - 1) / (upper - lower)`` per axis.
+A *virtual grid* of (X, Y, Z) cells spans the bounds with its first and last cell on them: the index
+of a point is ``(p - lower) * (n - 1) / (upper - lower)`` per axis.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ It talks to the node over topics and actions alone, as any planner would.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -25,11 +26,11 @@ from rclpy.task import Future
 from rich.console import Console
 from rich.table import Table
 from semabs.action import Complete, Localize
-from semabs_core.types import Completion, Localization, RGBDFrame
-from semabs_core.visualize import figures, meshes
 from sensor_msgs.msg import Image
 from sensor_msgs_py import point_cloud2
 
+from semabs_core.types import Completion, Localization, RGBDFrame
+from semabs_core.visualize import figures, meshes
 from semabs_ros.convert import voxels_to_completion
 from semabs_ros.frames import FrameSource
 from semabs_ros.parameters import NodeConfig
@@ -44,8 +45,9 @@ class ClientError(RuntimeError):
 class Client(Node):
     """Asks a running semabs node.
 
-    Parameters: ``node_name`` of the semabs node, ``classes``, ``sentence`` (or ``target``, ``relation``,
-    ``reference``), ``timeout_s``, ``out`` (a folder for pictures and meshes; empty for none).
+    Parameters: ``node_name`` of the semabs node, ``classes``, ``sentence`` (or ``target``,
+    ``relation``, ``reference``), ``timeout_s``, ``out`` (a folder for pictures and meshes; empty
+    for none).
     """
 
     def __init__(self, **options: Any) -> None:
@@ -144,8 +146,8 @@ class Client(Node):
         untrained = self.diagnostics["semabs: models"][1].get("untrained")
         if untrained:
             console.print(
-                f"[bold yellow]NOTE: the {untrained} networks are untrained (seeded random weights): "
-                "the flow is real, the answers mean nothing.[/]"
+                f"[bold yellow]NOTE: the {untrained} networks are untrained (seeded random "
+                "weights): the flow is real, the answers mean nothing.[/]"
             )
         frame = self.take_frame()
         kind = f"{self.node_name}/relevancy/image"
@@ -244,10 +246,8 @@ def main() -> None:
 
 
 def _spin(executor: MultiThreadedExecutor) -> None:
-    try:
+    with contextlib.suppress(ExternalShutdownException):
         executor.spin()
-    except ExternalShutdownException:
-        pass
 
 
 if __name__ == "__main__":

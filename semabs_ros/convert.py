@@ -15,15 +15,18 @@ from geometry_msgs.msg import Point, Pose, Transform, Vector3
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from semabs.msg import Labels, SemanticVoxels
-from semabs_core.types import FREE, UNKNOWN, Completion, Localization, RGBDFrame
-from semabs_core.visualize.colors import class_colors
-from semabs_core.visualize.meshes import surface_voxels
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
+from semabs_core.types import FREE, UNKNOWN, Completion, Localization, RGBDFrame
+from semabs_core.visualize.colors import class_colors
+from semabs_core.visualize.meshes import surface_voxels
+
 _BRIDGE = CvBridge()
-COLOR_ENCODINGS = re.compile(r"^((rgb|bgr|rgba|bgra)(8|16)|mono(8|16)|8UC[134]|bayer_.*|yuv.*|uyvy|yuyv|nv\d+)$")
+COLOR_ENCODINGS = re.compile(
+    r"^((rgb|bgr|rgba|bgra)(8|16)|mono(8|16)|8UC[134]|bayer_.*|yuv.*|uyvy|yuyv|nv\d+)$"
+)
 DISTORTION_MODELS = ("plumb_bob", "rational_polynomial", "equidistant")
 REGION_COLOR = (0.9, 0.1, 0.1)
 
@@ -38,11 +41,11 @@ def stamp_to_seconds(stamp: Time) -> float:
 
 
 def byte_array(values: NDArray) -> array.array:
-    """Any array's bytes for a ``uint8[]`` field; a NumPy array there would be copied item by item."""
+    """An array's bytes for a ``uint8[]`` field (NumPy there is copied item by item)."""
     return array.array("B", np.ascontiguousarray(values).tobytes())
 
 
-# --- images -----------------------------------------------------------------------------------------
+# --- images ---------------------------------------------------------------------------------------
 
 
 def image_to_rgb(message: Image | CompressedImage) -> NDArray[np.uint8]:
@@ -83,7 +86,8 @@ def depth_to_metres(message: Image | CompressedImage) -> NDArray[np.float32]:
     """A depth image message (REP 118) to (H, W) float32 metres, NaN where there is no reading.
 
     Raises:
-        ConvertError: if its encoding is not 32FC1 (metres) or 16UC1 (millimetres), or data is missing.
+        ConvertError: if its encoding is not 32FC1 (metres) or 16UC1 (millimetres), or data is
+            missing.
     """
     if isinstance(message, CompressedImage):
         return _decode_depth(message)
@@ -130,8 +134,8 @@ def _decode_depth(message: CompressedImage) -> NDArray[np.float32]:
     depth = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     if depth is None or depth.ndim != 2 or depth.dtype != np.uint16:
         raise ConvertError(
-            f"the compressed depth image (format {message.format!r}) holds no 16-bit PNG; JPEG cannot "
-            "carry depth: use compressedDepth"
+            f"the compressed depth image (format {message.format!r}) holds no 16-bit PNG; JPEG "
+            "cannot carry depth: use compressedDepth"
         )
     if "32fc1" not in layout:
         return _metres(depth)
@@ -167,7 +171,7 @@ def depth_to_image(depth_m: NDArray[np.float32], header: Header, encoding: str) 
     )  # fmt: skip
 
 
-# --- camera and transforms --------------------------------------------------------------------------
+# --- camera and transforms ------------------------------------------------------------------------
 
 
 def intrinsics(info: CameraInfo, width: int, height: int, rectified: bool) -> NDArray[np.float64]:
@@ -189,8 +193,8 @@ def intrinsics(info: CameraInfo, width: int, height: int, rectified: bool) -> ND
     x, y = width / info.width, height / info.height
     if abs(x / y - 1) > 0.01:
         raise ConvertError(
-            f"camera_info is for {info.width}x{info.height} but the image is {width}x{height}, which "
-            "is no scaled version of it: remap rgb/camera_info to the camera of rgb/image"
+            f"camera_info is for {info.width}x{info.height} but the image is {width}x{height}, "
+            "which is no scaled version of it: remap rgb/camera_info to the camera of rgb/image"
         )
     K[0, :2] *= x
     K[1, 1] *= y
@@ -298,7 +302,7 @@ def messages_to_frame(
     return RGBDFrame(image, metres, K, T_world_camera, stamp_to_seconds(rgb.header.stamp))
 
 
-# --- results ----------------------------------------------------------------------------------------
+# --- results --------------------------------------------------------------------------------------
 
 
 def color(rgb: Sequence[float], alpha: float = 1.0) -> ColorRGBA:

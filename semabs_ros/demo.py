@@ -13,7 +13,6 @@ from pathlib import Path
 
 from semabs_core.data.analytic import analytic_scene
 from semabs_core.data.scene_file import Scene, SceneError, load_scene
-
 from semabs_ros.player import SCENE_SUFFIXES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,7 +62,9 @@ class Demo:
             print(f"demo: {error}", file=sys.stderr)
             return 2
         self.out.mkdir(parents=True, exist_ok=True)
-        print(f"semabs demo: {self.scene or 'the built-in room'}; player, node and client start ...")
+        print(
+            f"semabs demo: {self.scene or 'the built-in room'}; player, node and client start ..."
+        )
         path = os.path.abspath(self.scene) if self.scene else ""
         player = {"scene": f"'{path}'"}
         classes: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Synced RGB-D, camera_info and TF at the stamp: an ``RGBDFrame``, or the reason why there is none."""
+"""Synced RGB-D, camera_info and TF at the stamp: an ``RGBDFrame``, or the reason why not."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
-from semabs_core.types import FrameError, RGBDFrame
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from tf2_ros import Buffer, TransformException, TransformListener
 
+from semabs_core.types import FrameError, RGBDFrame
 from semabs_ros.convert import ConvertError, Rectifier, messages_to_frame, transform_to_matrix
 from semabs_ros.parameters import NodeConfig
 
@@ -120,7 +120,7 @@ class FrameSource:
         self.reason = ""
         """Why the last frame was dropped or waits; empty when the last one was fine."""
 
-    # --- subscriptions ------------------------------------------------------------------------------
+    # --- subscriptions ----------------------------------------------------------------------------
 
     def start(self) -> None:
         """Listen to TF and to the camera."""
@@ -178,9 +178,7 @@ class FrameSource:
         self._unsubscribe()
         config = self._config()
         for topic in self.topics:
-            policy = (
-                ReliabilityPolicy.RELIABLE if topic.reliable else ReliabilityPolicy.BEST_EFFORT
-            )
+            policy = ReliabilityPolicy.RELIABLE if topic.reliable else ReliabilityPolicy.BEST_EFFORT
             topic.incompatible = False
             subscriber = message_filters.Subscriber(
                 self._node,
@@ -221,7 +219,7 @@ class FrameSource:
             self._last_synced = now
         self._on_frame()
 
-    # --- frames -------------------------------------------------------------------------------------
+    # --- frames -----------------------------------------------------------------------------------
 
     @property
     def waiting(self) -> bool:
@@ -275,7 +273,9 @@ class FrameSource:
         assert self._buffer is not None
         frames = yaml.safe_load(self._buffer.all_frames_as_yaml()) or {}
         if not isinstance(frames, dict) or frame not in frames:
-            raise TransformException(f"no transform to the camera's frame {frame!r} has been received")
+            raise TransformException(
+                f"no transform to the camera's frame {frame!r} has been received"
+            )
         root = frame
         for _ in range(len(frames) + 1):
             if root not in frames:
@@ -311,10 +311,10 @@ class FrameSource:
             "right and all clocks agree (use_sim_time)"
         )
 
-    # --- health -------------------------------------------------------------------------------------
+    # --- health -----------------------------------------------------------------------------------
 
     def check_transform(self) -> None:
-        """Try the newest waiting frame's transform, so that faults show while nobody takes frames."""
+        """Try the newest frame's transform: faults show while nobody takes frames."""
         with self._lock:
             newest = self._waiting[-1] if self._waiting else None
         if newest is None or time.monotonic() - newest.arrived < self._config().tf_timeout_s:
@@ -349,5 +349,3 @@ class FrameSource:
                 f"{self._config().sync_slop_s:g} s"
             ]
         return f"no synced frame for {silent:.0f} s: " + "; ".join(faults)
-
-

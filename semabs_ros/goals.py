@@ -40,8 +40,8 @@ class Goal:
         kind: ``localize`` or ``complete``.
         request: what is asked for, already checked: a description or a list of classes.
         timeout_s: how long it may wait and run.
-        execute: makes the action server execute the goal, which awaits ``done``; called once, when the
-            worker begins it or, if that never happens, when it ends.
+        execute: makes the action server execute the goal, which awaits ``done``; called once, when
+            the worker begins it or, if that never happens, when it ends.
         on_feedback: called with a stage and its fraction.
         key: identifies the goal to its action server.
     """
@@ -119,7 +119,8 @@ class GoalQueue:
     def submit(self, goal: Goal, policy: str, limit: int) -> None:
         """Queue a goal, or end it at once where the queue is full.
 
-        Under ``preempt`` the running goal is stopped and waiting ones are ended, so the newest is next.
+        Under ``preempt`` the running goal is stopped and waiting ones are ended, so the newest is
+        next.
         """
         ended: list[Goal] = []
         with self._lock:
@@ -168,7 +169,9 @@ class GoalQueue:
     def expire(self) -> None:
         """End waiting goals whose time is up."""
         for goal in self._take(lambda goal: goal.remaining_s <= 0):
-            goal.end("TIMEOUT", f"still waiting after {goal.timeout_s:g} s: another goal is running")
+            goal.end(
+                "TIMEOUT", f"still waiting after {goal.timeout_s:g} s: another goal is running"
+            )
 
     def end_all(self, code: str, message: str) -> None:
         """End every waiting goal and stop the running one."""

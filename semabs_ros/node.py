@@ -15,6 +15,7 @@ import torch
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import Point, PoseStamped, Vector3
 from numpy.typing import NDArray
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
@@ -22,10 +23,13 @@ from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from rcl_interfaces.msg import SetParametersResult
 from semabs.action import Complete, Localize
 from semabs.msg import Labels, SemanticVoxels
 from semabs.srv import SetClasses
+from sensor_msgs.msg import Image, PointCloud2
+from std_msgs.msg import Header
+from visualization_msgs.msg import MarkerArray
+
 from semabs_core.description import (
     Description,
     DescriptionError,
@@ -36,10 +40,6 @@ from semabs_core.description import (
 from semabs_core.pipeline import SceneUnderstanding, check_classes
 from semabs_core.types import Completion, Localization
 from semabs_core.visualize.figures import relevancy_mosaic
-from sensor_msgs.msg import Image, PointCloud2
-from std_msgs.msg import Header
-from visualization_msgs.msg import MarkerArray
-
 from semabs_ros import convert
 from semabs_ros.frames import FrameSource, Source
 from semabs_ros.goals import CODES, Goal, GoalQueue
@@ -92,7 +92,7 @@ class SemabsNode(LifecycleNode):
         }
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
 
-    # --- lifecycle ----------------------------------------------------------------------------------
+    # --- lifecycle --------------------------------------------------------------------------------
 
     def _autostart(self) -> None:
         assert self._autostart_timer is not None
@@ -127,8 +127,8 @@ class SemabsNode(LifecycleNode):
         if scene.untrained:
             log.warning(
                 f"the {' and '.join(scene.untrained)} networks are UNTRAINED (seeded random "
-                "weights): the flow is real, the answers mean nothing. Set completion.checkpoint and "
-                "localization.checkpoint"
+                "weights): the flow is real, the answers mean nothing. Set completion.checkpoint "
+                "and localization.checkpoint"
             )
 
     def on_activate(self, state: State) -> TransitionCallbackReturn:
@@ -179,7 +179,7 @@ class SemabsNode(LifecycleNode):
         if worker is not None:
             worker.wake()
 
-    # --- parameters and classes ---------------------------------------------------------------------
+    # --- parameters and classes -------------------------------------------------------------------
 
     def _check_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         reason = self.parameters.check(changes, configured=self._scene is not None)
@@ -214,7 +214,7 @@ class SemabsNode(LifecycleNode):
         response.message = result.reason or ", ".join(self.parameters.node_config.classes)
         return response
 
-    # --- actions ------------------------------------------------------------------------------------
+    # --- actions ----------------------------------------------------------------------------------
 
     def _action_server(self, action: type, name: str, parse: Callable) -> ActionServer:
         def accepted(handle: ServerGoalHandle) -> None:
@@ -285,7 +285,8 @@ class SemabsNode(LifecycleNode):
             self._fill(result, *goal.result)
             handle.succeed()
         elif goal.code == "CANCELED":
-            # A queued goal ends inside the cancel callback, before rclpy has noted the cancellation.
+            # A queued goal ends inside the cancel callback, before rclpy has noted the
+            # cancellation.
             deadline = time.monotonic() + 2
             while not handle.is_cancel_requested and time.monotonic() < deadline:
                 time.sleep(0.002)
@@ -314,9 +315,7 @@ class SemabsNode(LifecycleNode):
     def _complete_goal(self, request: Complete.Goal) -> list[str]:
         return check_classes(list(request.classes) or self.parameters.node_config.classes)
 
-    def _fill(
-        self, result: Any, source: Source, answer: Completion | Localization
-    ) -> None:
+    def _fill(self, result: Any, source: Source, answer: Completion | Localization) -> None:
         header = self._header(source)
         if isinstance(answer, Completion):
             result.voxels = convert.completion_to_voxels(answer, header)
@@ -330,7 +329,7 @@ class SemabsNode(LifecycleNode):
         result.score = float(answer.score)
         result.region = convert.localization_to_cloud(answer, header)
 
-    # --- outputs (called by the worker) -------------------------------------------------------------
+    # --- outputs (called by the worker) -----------------------------------------------------------
 
     def _listened(self, *names: str) -> bool:
         return any(self._topics[name].get_subscription_count() for name in names)
@@ -382,7 +381,7 @@ class SemabsNode(LifecycleNode):
         header = Header(stamp=self.get_clock().now().to_msg())
         self._topics["labels"].publish(convert.labels_message(list(classes), header))
 
-    # --- health -------------------------------------------------------------------------------------
+    # --- health -----------------------------------------------------------------------------------
 
     def _tick(self) -> None:
         """Once a second: follow the graph, end overdue goals, say what is wrong."""

@@ -8,11 +8,12 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+
 from semabs_core.config import (
     ConfigError,
     RelevancyConfig,
@@ -22,7 +23,7 @@ from semabs_core.config import (
     parse_config,
 )
 
-_STRICT = {"extra": "forbid", "allow_inf_nan": False}
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 UNSET_INT = -1
 """ROS has no null: -1, an empty string and an empty list stand for an option that is not set."""
 
@@ -31,7 +32,9 @@ UNSET_INT = -1
 class NodeConfig:
     """What the node needs besides the pipeline's config."""
 
-    config_file: str = option("", "YAML file with defaults for the model options below; empty: none")
+    config_file: str = option(
+        "", "YAML file with defaults for the model options below; empty: none"
+    )
     autostart: bool = option(False, "configure and activate without a lifecycle manager")
     classes: list[str] = option(
         lambda: ["floor", "wall", "table", "chair", "sofa", "cupboard", "lamp", "book", "plant"],
@@ -39,7 +42,9 @@ class NodeConfig:
         live=True,
     )
     world_frame: str = option(
-        "", "gravity-aligned frame of all outputs; empty: the root of the camera's TF tree", live=True
+        "",
+        "gravity-aligned frame of all outputs; empty: the root of the camera's TF tree",
+        live=True,
     )
     rgb_transport: Literal["raw", "compressed"] = option("raw", "raw, or rgb/image/compressed")
     depth_transport: Literal["raw", "compressedDepth", "compressed"] = option(
@@ -51,12 +56,19 @@ class NodeConfig:
     reliability: Literal["auto", "reliable", "best_effort"] = option(
         "auto", "of the image subscriptions; auto matches the publishers", live=True
     )
-    sync_queue_size: int = option(10, "messages per topic that wait for their partners", ge=1, le=1000)
+    sync_queue_size: int = option(
+        10, "messages per topic that wait for their partners", ge=1, le=1000
+    )
     sync_slop_s: float = option(
         0.05, "how far stamps of one frame may lie apart", unit="s", ge=0, le=10
     )
     tf_timeout_s: float = option(
-        0.5, "how long a frame waits for the transform at its stamp", live=True, unit="s", ge=0, le=30
+        0.5,
+        "how long a frame waits for the transform at its stamp",
+        live=True,
+        unit="s",
+        ge=0,
+        le=30,
     )
     tf_cache_s: float = option(10.0, "how long transforms are remembered", unit="s", gt=0, le=600)
     max_frame_age_s: float = option(
@@ -65,14 +77,28 @@ class NodeConfig:
         live=True, unit="s", ge=0, le=86400,
     )  # fmt: skip
     completion_rate_hz: float = option(
-        0.0, "limit of the continuous completion; 0: as fast as it goes", live=True, unit="Hz", ge=0, le=100
+        0.0,
+        "limit of the continuous completion; 0: as fast as it goes",
+        live=True,
+        unit="Hz",
+        ge=0,
+        le=100,
     )
     goal_policy: Literal["queue", "preempt", "reject"] = option(
-        "queue", "what a goal does while another runs: wait, take its place, or be refused", live=True
+        "queue",
+        "what a goal does while another runs: wait, take its place, or be refused",
+        live=True,
     )
-    max_queued_goals: int = option(8, "goals that may wait (policy queue)", live=True, ge=0, le=1000)
+    max_queued_goals: int = option(
+        8, "goals that may wait (policy queue)", live=True, ge=0, le=1000
+    )
     goal_timeout_s: float = option(
-        120.0, "how long a goal may wait and run when it says 0", live=True, unit="s", gt=0, le=86400
+        120.0,
+        "how long a goal may wait and run when it says 0",
+        live=True,
+        unit="s",
+        gt=0,
+        le=86400,
     )
 
 
@@ -210,7 +236,8 @@ def build_configs(values: Mapping[str, Any]) -> tuple[NodeConfig, SemabsConfig]:
         node_config = TypeAdapter(NodeConfig).validate_python(node)
     except ValidationError as error:
         faults += [
-            f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}" for e in error.errors()
+            f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}"
+            for e in error.errors()
         ]
     try:
         core = {option.name: plain[option.name] for option in CORE_OPTIONS}
@@ -228,7 +255,8 @@ class Parameters:
     Attributes:
         node_config: the node's own options.
         core_config: the pipeline's options.
-        fault: why the parameters that the node was started with are not usable; empty when they are.
+        fault: why the parameters that the node was started with are not usable; empty when they
+            are.
     """
 
     def __init__(self, node: Node) -> None:
@@ -237,8 +265,8 @@ class Parameters:
         self._node = node
         overrides = node._parameter_overrides if hasattr(node, "_parameter_overrides") else {}
         defaults = _flatten(NodeConfig()) | _flatten(self._base(overrides.get("config_file")))
-        for option in OPTIONS.values():
-            self._declare(option, option.to_ros(defaults[option.name]))
+        for wanted in OPTIONS.values():
+            self._declare(wanted, wanted.to_ros(defaults[wanted.name]))
         try:
             self.node_config, self.core_config = build_configs(self.values())
         except ConfigError as error:
@@ -259,11 +287,11 @@ class Parameters:
         for change in changes:
             if change.name not in OPTIONS:
                 continue
-            option = OPTIONS[change.name]
+            known = OPTIONS[change.name]
             value = list(change.value) if isinstance(change.value, Sequence) and not isinstance(
                 change.value, str
             ) else change.value  # fmt: skip
-            if configured and not option.live and value != values[change.name]:
+            if configured and not known.live and value != values[change.name]:
                 return (
                     f"{change.name} takes effect when the node is configured: "
                     "deactivate and clean up the node, set it, configure again"

@@ -17,12 +17,13 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from rclpy.time import Time
-from semabs_core.data.analytic import analytic_scene
-from semabs_core.data.scene_file import Scene, SceneError, load_scene
+from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from tf2_ros import TransformBroadcaster
 
+from semabs_core.data.analytic import analytic_scene
+from semabs_core.data.scene_file import Scene, SceneError, load_scene
 from semabs_ros.convert import depth_to_image, matrix_to_transform, rgb_to_image
 
 SCENE_SUFFIXES = (".npz", ".hdf5", ".h5")
@@ -31,8 +32,8 @@ SCENE_SUFFIXES = (".npz", ".hdf5", ".h5")
 class Player(Node):
     """A camera that shows a recording.
 
-    Parameters: ``scene`` (a ``.npz``/``.hdf5`` scene file, a rosbag2 folder or an ``.mcap`` file; empty
-    for the built-in analytic room), ``rate_hz`` of scene files, ``speed`` of bags, ``loop``,
+    Parameters: ``scene`` (a ``.npz``/``.hdf5`` scene file, a rosbag2 folder or an ``.mcap`` file;
+    empty for the built-in analytic room), ``rate_hz`` of scene files, ``speed`` of bags, ``loop``,
     ``depth_encoding`` (32FC1 or 16UC1), ``world_frame``, ``camera_frame``, ``reliability``.
     """
 
@@ -65,7 +66,7 @@ class Player(Node):
         else:
             self._play_bag(path)
 
-    # --- scene files --------------------------------------------------------------------------------
+    # --- scene files ------------------------------------------------------------------------------
 
     def _play_scene(self, scene: Scene) -> None:
         rgb_topic = self.create_publisher(Image, "rgb/image", self.qos)
@@ -107,23 +108,25 @@ class Player(Node):
                 return
             rclpy.spin_once(self, timeout_sec=left)
 
-    # --- bags ---------------------------------------------------------------------------------------
+    # --- bags -------------------------------------------------------------------------------------
 
     def _play_bag(self, path: Path) -> None:
-        from rosbags.highlevel import AnyReader, AnyReaderError
-
         if not path.exists():
             raise SceneError(f"there is no scene file or bag {path}")
         folder = path.parent if path.suffix == ".mcap" and _has_metadata(path.parent) else path
         try:
-            with AnyReader([folder]) as reader:
-                topics = self._bag_topics(reader)
-                while rclpy.ok(context=self.context):
-                    self._play_once(reader, topics)
-                    if not self.loop:
-                        return
-        except AnyReaderError as error:
+            reader = AnyReader([folder])
+            reader.open()
+        except Exception as error:  # the formats' readers raise errors of many kinds
             raise SceneError(f"{path} is no readable rosbag2 or mcap: {error}") from error
+        try:
+            topics = self._bag_topics(reader)
+            while rclpy.ok(context=self.context):
+                self._play_once(reader, topics)
+                if not self.loop:
+                    return
+        finally:
+            reader.close()
 
     def _bag_topics(self, reader: Any) -> dict[str, tuple[Any, type]]:
         """A publisher and message type per topic whose type is installed here."""
@@ -173,7 +176,7 @@ def camera_info(scene: Scene, header: Header) -> CameraInfo:
 
 
 def shift_stamps(message: Any, start_ns: int, now_ns: int, speed: float) -> None:
-    """Move the stamps of a message (its header, or a TF message's) from a recording's time to now."""
+    """Move the stamps of a message (or of a TF message's parts) to now."""
     parts = getattr(message, "transforms", None) or [message]
     for part in parts:
         header = getattr(part, "header", None)

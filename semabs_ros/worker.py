@@ -9,11 +9,11 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
 from semabs_core.config import SemabsConfig
 from semabs_core.description import Description, DescriptionError, RelationError
 from semabs_core.pipeline import SceneUnderstanding
 from semabs_core.types import Completion, FrameError, Localization
-
 from semabs_ros.frames import FrameSource, Source
 from semabs_ros.goals import Goal, GoalEndedError, GoalQueue
 from semabs_ros.parameters import NodeConfig
@@ -39,7 +39,9 @@ class Outputs(Protocol):
     ) -> None:
         """A localization is done."""
 
-    def publish_relevancy(self, source: Source, maps: NDArray[np.float32], names: list[str]) -> None:
+    def publish_relevancy(
+        self, source: Source, maps: NDArray[np.float32], names: list[str]
+    ) -> None:
         """The relevancy of the current classes is there."""
 
 
@@ -66,7 +68,7 @@ class Worker:
         goals: GoalQueue,
         outputs: Outputs,
         config: Callable[[], NodeConfig],
-        logger,  # noqa: ANN001 - rclpy does not export its type
+        logger,
     ) -> None:
         self._scene, self._frames, self._goals = scene, frames, goals
         self._outputs, self._config, self._logger = outputs, config, logger
@@ -104,7 +106,7 @@ class Worker:
         self._new_core_config = config
         self.wake()
 
-    # --- the loop -----------------------------------------------------------------------------------
+    # --- the loop ---------------------------------------------------------------------------------
 
     def _run(self) -> None:
         while not self._stopping:
@@ -149,7 +151,7 @@ class Worker:
         self._scene.set_frame(source.frame)
         self._source = source
 
-    # --- goals --------------------------------------------------------------------------------------
+    # --- goals ------------------------------------------------------------------------------------
 
     def _run_goal(self, goal: Goal) -> None:
         try:
@@ -229,7 +231,7 @@ class Worker:
             why = why or f"the last frame came {age:.0f} s ago (max_frame_age_s)"
         return f"no RGB-D frame came in time: {why or 'none was received'}"
 
-    # --- continuous completion ----------------------------------------------------------------------
+    # --- continuous completion --------------------------------------------------------------------
 
     def _stream(self) -> bool:
         """Complete the newest frame where somebody listens; whether there was something to do."""

@@ -43,7 +43,9 @@ def room_mesh() -> Mesh:
     """Floor at z = 0, three walls, a table with things on it, one of them hidden behind another."""
     wood, white, sand = (0.55, 0.36, 0.2), (0.9, 0.89, 0.84), (0.72, 0.66, 0.56)
     legs = [
-        box((2.3 + x, y, 0.34), (0.05, 0.05, 0.68), wood) for x in (-0.3, 0.3) for y in (-0.55, 0.55)
+        box((2.3 + x, y, 0.34), (0.05, 0.05, 0.68), wood)
+        for x in (-0.3, 0.3)
+        for y in (-0.55, 0.55)
     ]
     return Mesh.join(
         [

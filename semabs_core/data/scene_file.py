@@ -58,10 +58,11 @@ class Scene:
 def load_scene(path: str | os.PathLike) -> Scene:
     """Read a ``.npz``, ``.hdf5`` or ``.h5`` scene.
 
-    Arrays: ``rgb`` (H, W, 3) or (n, H, W, 3) uint8, ``depth`` (H, W) or (n, H, W) metres, ``cam_intr``
-    (3, 3), ``cam_pose`` (4, 4) or (n, 4, 4) camera to scene, optionally ``classes`` and ``descriptions``
-    (n, 3). An HDF5 file may hold them at its root or, as the published data set does, as region
-    references in the group ``data``. A pose may hold a scale or a reflection; both are taken out.
+    Arrays: ``rgb`` (H, W, 3) or (n, H, W, 3) uint8, ``depth`` (H, W) or (n, H, W) metres,
+    ``cam_intr`` (3, 3), ``cam_pose`` (4, 4) or (n, 4, 4) camera to scene, optionally ``classes``
+    and ``descriptions`` (n, 3). An HDF5 file may hold them at its root or, as the published data
+    set does, as region references in the group ``data``. A pose may hold a scale or a reflection;
+    both are taken out.
 
     Raises:
         SceneError: if the file is missing, damaged or incomplete.
@@ -102,7 +103,7 @@ def save_scene(scene: Scene, path: str | os.PathLike) -> None:
 
 def _read_hdf5(archive: h5py.File) -> dict[str, Any]:
     """The arrays of a file, region references followed."""
-    group = archive["data"] if "data" in archive else archive
+    group = archive.get("data", archive)
     values: dict[str, Any] = {}
     for name in (*REQUIRED, "classes"):
         if name not in group:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 import zlib
 from collections.abc import Sequence
 
@@ -10,17 +9,8 @@ import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
-PALETTE_SIZE = 24
-
-
-def _palette() -> NDArray[np.float64]:
-    """(24, 3) RGB in 0..1: twelve hues, strong and pale, neighbours far apart."""
-    hues = [(0.618034 * i) % 1.0 for i in range(PALETTE_SIZE)]
-    shades = [(0.85, 0.95), (0.5, 0.8), (0.9, 0.65)]
-    return np.array([colorsys.hsv_to_rgb(h, *shades[i % 3]) for i, h in enumerate(hues)])
-
-
-PALETTE = _palette()
+PALETTE = matplotlib.colormaps["tab20"](np.arange(20))[:, :3]
+"""(20, 3) RGB in 0..1."""
 
 
 def class_colors(classes: Sequence[str]) -> NDArray[np.float64]:
@@ -31,10 +21,10 @@ def class_colors(classes: Sequence[str]) -> NDArray[np.float64]:
     taken: set[int] = set()
     colors = []
     for name in classes:
-        index = zlib.crc32(name.lower().encode()) % PALETTE_SIZE
-        if len(taken) < PALETTE_SIZE:
+        index = zlib.crc32(name.lower().encode()) % len(PALETTE)
+        if len(taken) < len(PALETTE):
             while index in taken:
-                index = (index + 1) % PALETTE_SIZE
+                index = (index + 1) % len(PALETTE)
             taken.add(index)
         colors.append(PALETTE[index])
     return np.array(colors).reshape(-1, 3)

@@ -107,10 +107,12 @@ def legend(
         y = 4 + i * step
         last = i == room - 1 and len(entries) > room
         if not last:
-            fill = tuple(int(round(255 * c)) for c in color)
+            fill = tuple(round(255 * c) for c in color)
             draw.rectangle((6, y + 2, 6 + size, y + 2 + size), fill=fill, outline=INK)
         text = f"and {len(entries) - room + 1} more" if last else name
-        draw.text((14 + size, y), fit_text(text, size, width - 20 - size), font=font(size), fill=INK)
+        draw.text(
+            (14 + size, y), fit_text(text, size, width - 20 - size), font=font(size), fill=INK
+        )
     return np.asarray(canvas)
 
 
@@ -118,9 +120,7 @@ def beside(*images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Pictures in a row on white, aligned at the top."""
     height = max(image.shape[0] for image in images)
     padded = [
-        np.pad(
-            image, ((0, height - image.shape[0]), (0, GAP), (0, 0)), constant_values=255
-        )
+        np.pad(image, ((0, height - image.shape[0]), (0, GAP), (0, 0)), constant_values=255)
         for image in images
     ]
     return np.concatenate(padded, axis=1)

@@ -128,9 +128,7 @@ def write_mesh(mesh: Mesh, path: str | os.PathLike) -> None:
     os.replace(part, file)
 
 
-def write_points(
-    points: NDArray, colors: NDArray, path: str | os.PathLike
-) -> None:
+def write_points(points: NDArray, colors: NDArray, path: str | os.PathLike) -> None:
     """Write points (N, 3) with colours (N, 3) in 0..1 as ``.ply``, beside and renamed."""
     file = Path(path)
     cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(np.asarray(points, dtype=float)))

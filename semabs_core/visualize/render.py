@@ -12,7 +12,7 @@ from semabs_core.types import Camera
 from semabs_core.visualize.meshes import Mesh
 
 LIGHT = np.array([-0.45, -0.6, -0.65])
-"""Direction to the light in the camera's frame (x right, y down, z forward): over the left shoulder."""
+"""Direction to the light in the camera's frame: over the left shoulder."""
 BACKGROUND = 255
 SUPERSAMPLING = 2
 
@@ -30,9 +30,7 @@ class View:
     T_world_camera: NDArray[np.float64]
 
 
-def look_at(
-    eye: NDArray, target: NDArray, width: int, height: int, fov_deg: float = 45.0
-) -> View:
+def look_at(eye: NDArray, target: NDArray, width: int, height: int, fov_deg: float = 45.0) -> View:
     """A view from ``eye`` to ``target`` (world, metres) with z up in the picture.
 
     Args:
@@ -103,8 +101,8 @@ def shade(mesh: Mesh, view: View, ambient: float = 0.5) -> NDArray[np.uint8]:
     Args:
         mesh: what to show.
         view: from where.
-        ambient: brightness of faces turned away from the light, 0..1; high for colours that come from
-            a photograph and hold their own shading.
+        ambient: brightness of faces turned away from the light, 0..1; high for colours that come
+            from a photograph and hold their own shading.
 
     Returns:
         (H, W, 3) uint8.
@@ -127,7 +125,7 @@ def shade(mesh: Mesh, view: View, ambient: float = 0.5) -> NDArray[np.uint8]:
 
 
 def _edges(hits: Hits) -> NDArray[np.bool_]:
-    """(H, W) bool: pixels where the surface turns or jumps against the one to the right or below."""
+    """(H, W) bool: where the surface turns or jumps against the next pixel."""
     depth = np.where(np.isfinite(hits.depth_m), hits.depth_m, 1e3)
     edges = np.zeros(depth.shape, dtype=bool)
     for axis in (0, 1):

@@ -9,9 +9,10 @@ import shutil
 import pytest
 import torch
 from support import NETWORK_FIXTURES
+from test_networks import NAMES, TINY, run_published
+
 from semabs_core.checkpoint import CheckpointError, load_network, save_network
 from semabs_core.networks import NetworkConfig, build_network
-from test_networks import NAMES, TINY, run_published
 
 
 class Hostile:

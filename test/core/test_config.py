@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 from support import ROOT
+
 from semabs_core.config import (
     MEAN_VOCABULARY,
     ConfigError,

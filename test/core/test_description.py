@@ -1,6 +1,7 @@
 """Sentences to target, relation and reference."""
 
 import pytest
+
 from semabs_core.description import (
     SYNONYMS,
     Description,
@@ -81,7 +82,9 @@ def test_incomplete_sentences_say_what_is_missing(sentence, match):
 
 
 def test_parts_are_cleaned_and_checked():
-    assert make_description(" the  mug ", "On Top Of", "a table.") == Description("mug", "on", "table")
+    assert make_description(" the  mug ", "On Top Of", "a table.") == Description(
+        "mug", "on", "table"
+    )
     with pytest.raises(DescriptionError, match="the target has no words"):
         make_description(" ", "on", "table")
     with pytest.raises(DescriptionError, match="the reference has no words: 'the'"):

@@ -3,10 +3,11 @@
 import open_clip
 import pytest
 import torch
-from support import ENCODER
 from open_clip.transformer import VisionTransformer
-from semabs_core.encoder import EncoderError, check_visual, load_encoder
+from support import ENCODER
 from torch import nn
+
+from semabs_core.encoder import EncoderError, check_visual, load_encoder
 
 TOWER = dict(image_size=32, patch_size=8, width=16, layers=2, heads=2, mlp_ratio=2, output_dim=8)
 

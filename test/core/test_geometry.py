@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+
 from semabs_core import geometry
 from semabs_core.types import Camera, FrameError, RGBDFrame
 

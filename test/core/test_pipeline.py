@@ -7,15 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from support import ENCODER, NETWORK_FIXTURES, ROOT
 from scipy.spatial.transform import Rotation
+from support import ENCODER, NETWORK_FIXTURES, ROOT
+
 from semabs_core import geometry
 from semabs_core.config import ConfigError, parse_config
 from semabs_core.data.analytic import render_room, room_view
 from semabs_core.data.scene_file import load_scene
 from semabs_core.description import DescriptionError, RelationError
 from semabs_core.pipeline import SceneUnderstanding
-from semabs_core.types import FREE, UNKNOWN, FrameError, RGBDFrame
+from semabs_core.types import FREE, UNKNOWN, FrameError
 
 CLASSES = ["floor", "table", "blue box"]
 
@@ -260,7 +261,11 @@ def test_volumes_stay_within_their_memory(room):
 
 @pytest.mark.parametrize(
     ("name", "task"),
-    [("vool_semabs", "localization"), ("vool_clipspatial", "localization"), ("ovssc_semabs", "completion")],
+    [
+        ("vool_semabs", "localization"),
+        ("vool_clipspatial", "localization"),
+        ("ovssc_semabs", "completion"),
+    ],
 )
 def test_published_checkpoints_run_through_the_pipeline(room, name, task):
     scene = build(**{task: {"checkpoint": str(NETWORK_FIXTURES / name)}})

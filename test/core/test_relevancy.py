@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from support import RELEVANCY_FIXTURES
+
 from semabs_core.encoder import load_encoder
 from semabs_core.relevancy import (
     DEFAULT_PROMPTS,

@@ -2,7 +2,14 @@
 
 import numpy as np
 import torch
-from semabs_core.voxels import dense_grid, grid_index, sample_volume, sampling_coordinates, scatter_mean
+
+from semabs_core.voxels import (
+    dense_grid,
+    grid_index,
+    sample_volume,
+    sampling_coordinates,
+    scatter_mean,
+)
 
 LOWER, UPPER = torch.tensor([0.0, 0.0, 0.0]), torch.tensor([1.0, 2.0, 4.0])
 

@@ -20,12 +20,20 @@ from semabs.action import Complete, Localize
 from support import ENCODER, ROOT
 
 
-class Spinner:
-    """Nodes spun in a thread of their own, with a context of their own."""
+@pytest.fixture(scope="session")
+def context():
+    """One DDS participant for all tests of this process."""
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    yield context
+    rclpy.shutdown(context=context)
 
-    def __init__(self):
-        self.context = rclpy.Context()
-        rclpy.init(context=self.context)
+
+class Spinner:
+    """Nodes spun in a thread of their own."""
+
+    def __init__(self, context):
+        self.context = context
         self.executor = MultiThreadedExecutor(num_threads=6, context=self.context)
         self.nodes = []
         self.thread = threading.Thread(target=self.executor.spin, daemon=True)
@@ -45,13 +53,12 @@ class Spinner:
         self.executor.shutdown(timeout_sec=5)
         for node in self.nodes:
             node.destroy_node()
-        rclpy.shutdown(context=self.context)
         self.thread.join(timeout=10)
 
 
 @pytest.fixture
-def spinner():
-    spinner = Spinner()
+def spinner(context):
+    spinner = Spinner(context)
     yield spinner
     spinner.close()
 
@@ -60,8 +67,8 @@ def spinner():
 def peer_clients(spinner):
     """A plain node of the test's own and its action clients.
 
-    Clients are made before the node is spun: rclpy's ActionClient registers itself with the executor
-    before it is whole.
+    Clients are made before the node is spun: rclpy's ActionClient registers itself with the
+    executor before it is whole.
     """
     node = Node("peer", context=spinner.context)
     asker = [Asker(node, Localize, "/semabs/localize"), Asker(node, Complete, "/semabs/complete")]

@@ -34,8 +34,6 @@ def camera(spinner, room):
     return spinner.add(Camera(room, spinner.context))
 
 
-
-
 def test_streams_every_output(make_node, peer, camera, room):
     messages = {
         name: collect(peer, kind, f"/semabs/{name}")

@@ -1,0 +1,75 @@
+"""Scene files in and out."""
+
+import h5py
+import numpy as np
+import pytest
+
+from semabs_core.data.scene_file import SceneError, load_scene, save_scene
+
+
+def test_round_trip(room, tmp_path):
+    save_scene(room, tmp_path / "room.npz")
+    again = load_scene(tmp_path / "room.npz")
+    np.testing.assert_array_equal(again.rgb, room.rgb)
+    np.testing.assert_array_equal(again.depth_m, room.depth_m)
+    np.testing.assert_allclose(again.T_world_camera, room.T_world_camera)
+    assert again.classes == room.classes
+    assert again.descriptions == room.descriptions
+    assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize("references", [False, True])
+def test_hdf5_at_the_root_or_by_region_references(room, tmp_path, references):
+    path = tmp_path / "room.hdf5"
+    pose = np.diag([0.6, -0.6, 0.6, 1.0]) @ room.T_world_camera[0]
+    with h5py.File(path, "w") as archive:
+        for name, value in (("rgb", room.rgb), ("depth", room.depth_m)):
+            stack = archive.create_dataset(name, data=np.concatenate([value[:0], value, value]))
+            if references:
+                refs = archive.create_dataset(f"data/{name}", (1,), dtype=h5py.regionref_dtype)
+                refs[0] = stack.regionref[1:2]
+        prefix = "data/" if references else ""
+        archive[f"{prefix}cam_intr"] = room.K
+        archive[f"{prefix}cam_pose"] = pose
+    scene = load_scene(path)
+    assert len(scene) == (1 if references else 2)
+    np.testing.assert_array_equal(scene.rgb[0], room.rgb[0])
+    # The published scale and reflection are taken out.
+    np.testing.assert_allclose(scene.T_world_camera[0], room.T_world_camera[0], atol=1e-9)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".hdf5"])
+@pytest.mark.parametrize("kept", [0, 50, 3000])
+def test_truncated_files_are_named(room, tmp_path, suffix, kept):
+    path = tmp_path / f"room{suffix}"
+    if suffix == ".npz":
+        save_scene(room, path)
+    else:
+        with h5py.File(path, "w") as archive:
+            archive["rgb"], archive["depth"] = room.rgb, room.depth_m
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(SceneError, match=f"room{suffix} is damaged"):
+        load_scene(path)
+
+
+def test_incomplete_and_foreign_files_are_named(room, tmp_path):
+    with pytest.raises(SceneError, match="there is no scene file"):
+        load_scene(tmp_path / "nothing.npz")
+    (tmp_path / "scene.txt").write_text("")
+    with pytest.raises(SceneError, match=r"must end in .npz, .hdf5 or .h5, got scene.txt"):
+        load_scene(tmp_path / "scene.txt")
+    np.savez(tmp_path / "half.npz", rgb=room.rgb[0])
+    with pytest.raises(SceneError, match=r"half.npz lacks depth, cam_intr, cam_pose"):
+        load_scene(tmp_path / "half.npz")
+    np.savez(
+        tmp_path / "bad.npz", rgb=room.rgb[0], depth=room.depth_m[0, :5], cam_intr=room.K,
+        cam_pose=np.eye(4),
+    )  # fmt: skip
+    with pytest.raises(SceneError, match=r"bad.npz: depth is 160x5 but rgb is 160x120"):
+        load_scene(tmp_path / "bad.npz")
+
+
+def test_pickled_arrays_are_refused(tmp_path):
+    np.savez(tmp_path / "evil.npz", rgb=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(SceneError, match=r"evil.npz is damaged or no scene file: .*allow_pickle"):
+        load_scene(tmp_path / "evil.npz")
