@@ -20,10 +20,9 @@ MIN_HORIZONTAL = float(np.sin(np.radians(10.0)))
 """Below this horizontal part the optical axis counts as vertical."""
 
 
-def transform_points(T: Matrix, points: NDArray) -> Points:
+def transform_points(T: Matrix, points: NDArray) -> NDArray:
     """Apply a (4, 4) affine transform to points (..., 3)."""
-    moved: Points = points @ T[:3, :3].T + T[:3, 3]
-    return moved
+    return points @ T[:3, :3].T + T[:3, 3]
 
 
 def invert(T: Matrix) -> Matrix:

@@ -1,0 +1,123 @@
+"""Scene files as training and evaluation items of the two tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from semabs_core.data.items import VIEW, Cloud, Item, Row, collate, unseen_points
+from semabs_core.data.labels import (
+    completion_labels,
+    description_target,
+    is_word,
+    usable_descriptions,
+)
+from semabs_core.data.sampling import balanced_order
+from semabs_core.data.scene_data import SceneData, SceneDescription
+from semabs_core.data.scene_dataset import RELEVANCY_GAIN, Lookup, SceneDataset
+from semabs_core.data.text_features import read_text_features
+
+__all__ = [
+    "RELEVANCY_GAIN",
+    "CompletionDataset",
+    "LocalizationDataset",
+    "SceneDataset",
+    "collate",
+]
+
+
+class CompletionDataset(SceneDataset):
+    """Scenes with class names: where is each of them.
+
+    Items: ``input_xyz`` (N, 3), ``input_features`` (P, N, 1) relevancy or (1, N, 3) RGB,
+    ``query_xyz`` (P, M, 3), ``targets`` (P, M) float32 0 or 1, ``ignore`` (P, M) bool,
+    ``label_features`` (P, D) normalised, ``names``, ``scene_id``.
+    """
+
+    task = "completion"
+
+    def _rows(
+        self, scene: SceneData, cloud: Cloud, known: set[str], rng: np.random.Generator
+    ) -> Iterator[Row]:
+        labels = [name for name in completion_labels(scene, VIEW, cloud.in_view) if name in known]
+        for number in range(len(labels)) if self.full else rng.permutation(len(labels)):
+            target = is_word(scene.objid_to_class, scene.full_objid_pts[VIEW], (labels[number],))
+            yield Row((labels[number],), target, cloud.outside | ~cloud.in_view)
+
+    def _features(self, cloud: Cloud, rows: list[Row], lookup: Lookup) -> Item:
+        names = [row.words[0] for row in rows]
+        rgb = self.approach == "semantic_aware"
+        return {
+            "names": names,
+            "input_features": torch.from_numpy(cloud.colors)[None]
+            if rgb
+            else _stack([lookup.maps[name] for name in names], (self.num_input_points, 1)),
+            "label_features": _stack([lookup.features[n] for n in names], (self.text_dim,)),
+        }
+
+
+class LocalizationDataset(SceneDataset):
+    """Scenes with descriptions: where is "the target in such a relation to the reference".
+
+    Items: as for completion, but ``features`` by the network's names: ``target`` and ``reference``,
+    or ``description`` (P, N, 1) relevancy, or ``rgb`` (1, N, 3); ``relations``, ``names`` (target,
+    reference); for ``semantic_aware``, ``target_features`` and ``reference_features`` (P, D) raw
+    text encodings.
+    """
+
+    task = "localization"
+
+    def _read_text(self) -> dict[str, NDArray[np.float32]]:
+        return read_text_features(self.folder) if self.approach == "semantic_aware" else {}
+
+    def _rows(
+        self, scene: SceneData, cloud: Cloud, known: set[str], rng: np.random.Generator
+    ) -> Iterator[Row]:
+        everything = [(self._words(item), item) for item in usable_descriptions(scene)]
+        asked = [(words, item) for words, item in everything if known.issuperset(words)]
+        unseen = unseen_points(scene, cloud)
+        relations = [item.spatial_relation_name for _, item in asked]
+        for number in range(len(asked)) if self.full else balanced_order(relations, rng):
+            words, item = asked[number]
+            target = description_target(scene, VIEW, item, unseen)
+            if self.full or (target & ~cloud.outside).any():
+                yield Row(words, target, cloud.outside, item)
+
+    def _words(self, item: SceneDescription) -> tuple[str, ...]:
+        """What is looked up for a description."""
+        if self.approach == "clip_spatial":
+            return (item.sentence,)
+        return (item.target_obj_name, item.reference_obj_name)
+
+    def _features(self, cloud: Cloud, rows: list[Row], lookup: Lookup) -> Item:
+        items = [row.description for row in rows if row.description is not None]
+        keys = {"semantic_aware": (), "clip_spatial": ("description",)}.get(
+            self.approach, ("target", "reference")
+        )
+        shape = (self.num_input_points, 1)
+        features = {
+            key: _stack([lookup.maps[row.words[place]] for row in rows], shape)
+            for place, key in enumerate(keys)
+        } or {"rgb": torch.from_numpy(cloud.colors)[None]}
+        text = {
+            f"{key}_features": _stack(
+                [lookup.features[row.words[place]] for row in rows], (self.text_dim,)
+            )
+            for place, key in enumerate(("target", "reference"))
+            if self.approach == "semantic_aware"
+        }
+        return {
+            "names": [(item.target_obj_name, item.reference_obj_name) for item in items],
+            "relations": [item.spatial_relation_name for item in items],
+            "features": features,
+            **text,
+        }
+
+
+def _stack(values: list[Tensor], shape: tuple[int, ...]) -> Tensor:
+    """(P, *shape) float32, also of no values."""
+    return torch.stack(values) if values else torch.zeros(0, *shape)

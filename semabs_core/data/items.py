@@ -1,0 +1,243 @@
+"""Parts of a training item: the points of a scene, relevancy at pixels, batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from semabs_core.data.augment import in_bounds, random_transform
+from semabs_core.data.labels import is_word
+from semabs_core.data.sampling import balanced_queries, fixed_size_choice
+from semabs_core.data.scene_data import SceneData, SceneDescription, SceneFileError
+from semabs_core.geometry import (
+    back_project,
+    in_frustum,
+    seen_free,
+    transform_points,
+    valid_depth,
+)
+from semabs_core.networks import PAD_RELATION
+from semabs_core.types import Camera
+
+PAD = "[pad]"
+VIEW = 0
+"""Relevancy is stored for the first view, which is the one that items are made of."""
+PER_LABEL = ("input_features", "label_features", "target_features", "reference_features")
+
+Item = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A scene's points as an item reads them: N input points, K query points.
+
+    Attributes:
+        uv: (N, 2) float32, where each input point is in the image: the image spans -1..1.
+        colors: (N, 3) float32, RGB of the input points in 0..1.
+        object_ids: (N,) int32, the object that each input point's pixel shows, or -1.
+        input_xyz: (N, 3) float32, scene frame, augmented.
+        query_xyz: (K, 3) float32, scene frame, augmented.
+        outside: (K,) bool, out of the bounds or of the room.
+        in_view: (K,) bool, inside the camera's frustum.
+    """
+
+    uv: NDArray[np.float32]
+    colors: NDArray[np.float32]
+    object_ids: NDArray[np.int32]
+    input_xyz: NDArray[np.float32]
+    query_xyz: NDArray[np.float32]
+    outside: NDArray[np.bool_]
+    in_view: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One label or description of an item.
+
+    Attributes:
+        words: what is looked up for it: the label; target and reference; or the whole sentence.
+        target: (K,) bool, the right answer.
+        ignore: (K,) bool, points that are not supervised.
+        description: of localization.
+    """
+
+    words: tuple[str, ...]
+    target: NDArray[np.bool_]
+    ignore: NDArray[np.bool_]
+    description: SceneDescription | None = None
+
+
+def scene_camera(scene: SceneData) -> Camera:
+    """The camera of a scene."""
+    height, width = scene.depth.shape[1:3]
+    return Camera(scene.cam_intr, width=width, height=height)
+
+
+def empty_cloud(num_input_points: int) -> Cloud:
+    """Stands for a scene that cannot be read: input points at the origin, one ignored query."""
+    xyz = np.zeros((num_input_points, 3), np.float32)
+    flag = np.ones(1, dtype=np.bool_)
+    nothing = np.full(num_input_points, -1, np.int32)
+    return Cloud(xyz[:, :2], xyz, nothing, xyz, xyz[:1], flag, ~flag)
+
+
+def make_cloud(
+    scene: SceneData,
+    picture: NDArray[np.uint8],
+    num_input_points: int,
+    augment_for: str | None,
+    rng: np.random.Generator,
+) -> Cloud:
+    """Back-project, augment, leave out what is out of bounds, draw the input points.
+
+    The camera's pose is applied as it is stored: it holds the scale and perhaps a reflection. If
+    augmentation leaves no input point, the scene goes in as it is.
+
+    Args:
+        scene: a scene with bare names.
+        picture: (H, W, 3) uint8, its view in the colours to read.
+        num_input_points: N.
+        augment_for: task whose augmentation is applied; None for none.
+        rng: random numbers.
+
+    Raises:
+        SceneFileError: if no depth reading lies in the scene's bounds.
+    """
+    depth, bounds = scene.depth[VIEW], scene.scene_bounds
+    valid = np.flatnonzero(valid_depth(depth))
+    seen = back_project(depth, scene.cam_intr).reshape(-1, 3)[valid]
+    seen = transform_points(scene.cam_pose, seen)
+    stored = scene.full_xyz_pts[VIEW]
+    T = np.eye(4) if augment_for is None else random_transform(bounds, augment_for, rng)
+    inside = np.flatnonzero(in_bounds(transform_points(T, seen), bounds))
+    if not len(inside):
+        T = np.eye(4)
+        inside = np.flatnonzero(in_bounds(seen, bounds))
+    if not len(inside):
+        raise SceneFileError("no depth reading lies in the scene's bounds")
+    chosen = inside[fixed_size_choice(len(inside), num_input_points, rng)]
+    queries = transform_points(T, stored)
+    no_room = is_word(scene.objid_to_class, scene.full_objid_pts[VIEW], ("out of bounds",))
+    row, column = np.divmod(valid[chosen], depth.shape[1])
+    size = np.array([depth.shape[1], depth.shape[0]])
+    uv = (2 * np.stack([column, row], axis=-1) + 1) / size - 1
+    return Cloud(
+        uv=uv.astype(np.float32),
+        colors=picture[row, column].astype(np.float32) / np.float32(255),
+        object_ids=scene.seg[VIEW][row, column],
+        input_xyz=transform_points(T, seen[chosen]).astype(np.float32),
+        query_xyz=queries.astype(np.float32),
+        outside=no_room | ~in_bounds(queries, bounds),
+        in_view=in_frustum(stored, scene_camera(scene), scene.cam_pose),
+    )
+
+
+def unseen_points(scene: SceneData, cloud: Cloud) -> NDArray[np.bool_]:
+    """(K,) bool: points in the view that the camera did not see to be free."""
+    free = seen_free(
+        scene.full_xyz_pts[VIEW], scene.depth[VIEW], scene_camera(scene), scene.cam_pose
+    )
+    return cloud.in_view & ~free
+
+
+def maps_at(maps: NDArray[np.float32], uv: NDArray[np.float32]) -> Tensor:
+    """Values of maps, enlarged bilinearly to the image (align_corners=False), at points of it.
+
+    Args:
+        maps: (L, h, w) float32.
+        uv: (N, 2) float32, points of the image, which spans -1..1.
+
+    Returns:
+        (L, N) float32.
+    """
+    values = torch.from_numpy(np.ascontiguousarray(maps))[None]
+    grid = torch.from_numpy(uv)[None, None]
+    return F.grid_sample(values, grid, padding_mode="border", align_corners=False)[0, :, 0]
+
+
+def all_queries(cloud: Cloud, rows: list[Row]) -> Item:
+    """All stored points for each row; the rows share their memory."""
+    xyz = torch.from_numpy(cloud.query_xyz)
+    shape = (len(rows), len(xyz))
+    return {
+        "query_xyz": xyz.expand(len(rows), -1, -1),
+        "targets": _mask_tensor([row.target for row in rows], shape, torch.float32),
+        "ignore": _mask_tensor([row.ignore for row in rows], shape, torch.bool),
+    }
+
+
+def some_queries(cloud: Cloud, rows: list[Row], count: int, rng: np.random.Generator) -> Item:
+    """At most ``count`` balanced query points of each of at least one row."""
+    count = min(count, len(cloud.query_xyz))
+    drawn = [balanced_queries(row.target, row.ignore, count, rng) for row in rows]
+    target = [row.target[index] for row, index in zip(rows, drawn, strict=True)]
+    ignore = [row.ignore[index] for row, index in zip(rows, drawn, strict=True)]
+    shape = (len(rows), count)
+    return {
+        "query_xyz": torch.from_numpy(cloud.query_xyz[np.stack(drawn)]),
+        "targets": _mask_tensor(target, shape, torch.float32),
+        "ignore": _mask_tensor(ignore, shape, torch.bool),
+    }
+
+
+def _mask_tensor(
+    masks: list[NDArray[np.bool_]], shape: tuple[int, int], dtype: torch.dtype
+) -> Tensor:
+    """Masks of a common length to a tensor (P, M), also of no masks."""
+    return torch.from_numpy(np.array(masks, dtype=np.bool_).reshape(shape)).to(dtype)
+
+
+def collate(items: Sequence[Item]) -> dict[str, Any]:
+    """Items to a batch with leading B; lacking labels and queries become ignored padding.
+
+    Args:
+        items: from one of the datasets, all with the same number of input points.
+
+    Returns:
+        Tensors (B, ...), ``names`` and ``relations`` as B lists of P, ``scene_id`` as B strings.
+        Padding rows are named ``[pad]``, as is their relation, and all their points are ignored.
+    """
+    labels = max(1, *(len(item["names"]) for item in items))
+    queries = max(item["query_xyz"].shape[1] for item in items)
+    batch: dict[str, Any] = {"scene_id": [item["scene_id"] for item in items]}
+    for key in items[0]:
+        values = [item[key] for item in items]
+        if key == "features":
+            batch[key] = {
+                part: _stack([value[part] for value in values], labels if part != "rgb" else 1)
+                for part in values[0]
+            }
+        elif key in ("names", "relations"):
+            filler = PAD_RELATION if key == "relations" else _pad_name(items)
+            batch[key] = [[*value, *[filler] * (labels - len(value))] for value in values]
+        elif key in ("query_xyz", "targets", "ignore"):
+            batch[key] = _stack(values, labels, queries)
+        elif key in PER_LABEL:
+            shared = key == "input_features" and values[0].shape[-1] == 3
+            batch[key] = _stack(values, 1 if shared else labels)
+        elif key == "input_xyz":
+            batch[key] = torch.stack(values)
+    return batch
+
+
+def _pad_name(items: Sequence[Item]) -> str | tuple[str, str]:
+    return (PAD, PAD) if "relations" in items[0] else PAD
+
+
+def _stack(values: list[Tensor], rows: int, columns: int | None = None) -> Tensor:
+    """Tensors with first axes up to (rows, columns) to one, filled with 0 or (bool) True."""
+    columns = values[0].shape[1] if columns is None else columns
+    if all(value.shape[:2] == (rows, columns) for value in values):
+        return values[0][None] if len(values) == 1 else torch.stack(values)
+    shape = (len(values), rows, columns, *values[0].shape[2:])
+    stacked = torch.full(shape, values[0].dtype == torch.bool, dtype=values[0].dtype)
+    for row, value in enumerate(values):
+        stacked[row, : value.shape[0], : value.shape[1]] = value
+    return stacked

@@ -1,0 +1,279 @@
+"""What the data sets of both tasks share: files to items, reproducibly, whatever some files are."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from semabs_core.data.hdf5 import (
+    check_scene,
+    image_sources,
+    read_relevancy,
+    read_scene,
+    relevancy_labels,
+)
+from semabs_core.data.items import (
+    VIEW,
+    Cloud,
+    Item,
+    Row,
+    all_queries,
+    empty_cloud,
+    make_cloud,
+    maps_at,
+    some_queries,
+)
+from semabs_core.data.labels import (
+    is_word,
+    read_synonyms,
+    rename,
+    usable_descriptions,
+)
+from semabs_core.data.scene_data import SOURCES, SceneData, SceneFileError
+from semabs_core.data.splits import read_splits
+from semabs_core.networks import APPROACHES
+
+RELEVANCY_GAIN = 50.0
+"""Step 7 of relevancy: brings mean-subtracted maps to values around +-1."""
+INPUTS = ("saliency", "patch_masks")
+ARRAYS = ("depth", "seg", "full_xyz_pts", "full_objid_pts")
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Relevancy at the input points and text features, by word.
+
+    Attributes:
+        maps: (N, 1) float32 each: mean map subtracted, times 50; or 0 and 1 of the true mask.
+        features: (D,) float32 each.
+    """
+
+    maps: dict[str, Tensor]
+    features: dict[str, Tensor]
+
+
+class SceneDataset(Dataset[Item]):
+    """What both tasks share. An item depends on (seed, epoch, index) alone.
+
+    Files that are damaged, incomplete or without the relevancy are named in a warning and left out.
+    A file that turns out damaged later is replaced by the next good one, with ``full`` by an item
+    without labels; it never ends a run.
+
+    Args:
+        folder: the data set's folder.
+        split: name of a split; in a synonyms split, objects go by their synonyms.
+        approach: ``semantic_abstraction``, ``semantic_aware`` or (localization) ``clip_spatial``.
+        preset: relevancy preset, as stored.
+        num_input_points: N, depth readings per item.
+        num_query_points: M, at most so many query points per label.
+        num_labels: P, at most so many labels or descriptions.
+        augment: whether to shift, turn and stretch scenes at random.
+        seed: of everything random.
+        source: ``rgb``, ``domain_randomized_rgb``, or ``random`` for either by chance. A scene that
+            has no pictures in random colours is read as it was rendered.
+        full: for evaluation: all labels, all stored points, no augmentation.
+        inputs: what ``semantic_abstraction`` reads per label: ``saliency`` (relevancy), or
+            ``patch_masks``, the true mask of the label in the image.
+
+    Attributes:
+        paths: the usable files, relative to the folder.
+        faults: what was wrong with the files left out, by path; later faults are noted in the
+            process that met them.
+    """
+
+    task: str
+
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        split: str,
+        approach: str = "semantic_abstraction",
+        preset: str = "ours",
+        num_input_points: int = 80_000,
+        num_query_points: int = 400_000,
+        num_labels: int = 4,
+        augment: bool = False,
+        seed: int = 0,
+        source: str = "rgb",
+        full: bool = False,
+        inputs: str = "saliency",
+    ) -> None:
+        _require_choice("approach", approach, APPROACHES[: 3 if self.task == "localization" else 2])
+        _require_choice("source", source, (*SOURCES, "random"))
+        _require_choice(
+            f"inputs of {approach}", inputs, INPUTS[: 2 if approach == APPROACHES[0] else 1]
+        )
+        if min(num_input_points, num_query_points, num_labels) < 1:
+            raise ValueError(
+                "num_input_points, num_query_points and num_labels must be at least 1, got "
+                f"{num_input_points}, {num_query_points}, {num_labels}"
+            )
+        self.folder, self.split = Path(folder), split
+        self.approach, self.preset, self.source = approach, preset, source
+        self.num_input_points, self.num_query_points = num_input_points, num_query_points
+        self.num_labels, self.seed, self.full = num_labels, seed, full
+        self.inputs, self.augment = inputs, augment and not full
+        self.epoch = 0
+        self.faults: dict[str, str] = {}
+        self.synonyms = read_synonyms(folder) if split.endswith("_synonyms") else {}
+        self._text = self._read_text()
+        self._sources: dict[str, list[str]] = {}
+        self._find_scenes()
+        self.paths = list(self._sources)
+
+    @property
+    def skipped(self) -> int:
+        """How many files were left out."""
+        return len(self.faults)
+
+    @cached_property
+    def text_dim(self) -> int:
+        """Width D of the text features."""
+        if self._text:
+            return len(next(iter(self._text.values())))
+        for path, sources in self._sources.items():
+            try:
+                record = read_relevancy(self.folder / path, sources[0], self.preset, ())
+                return record.features.shape[1]
+            except SceneFileError as error:
+                self._skip(path, error)
+        raise SceneFileError(f"no scene of split {self.split!r} in {self.folder} can be used")
+
+    def set_epoch(self, epoch: int) -> None:
+        """Items of this epoch next."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Item:
+        if not 0 <= index < len(self):
+            raise IndexError(f"index {index} is out of range for {len(self)} scenes")
+        rng = np.random.default_rng([self.seed, 0 if self.full else self.epoch, index])
+        for step in range(1 if self.full else len(self)):
+            path = self.paths[(index + step) % len(self)]
+            try:
+                return self._item(path, rng)
+            except SceneFileError as error:
+                self._skip(path, error)
+        if self.full:
+            cloud = empty_cloud(self.num_input_points)
+            return self._assemble(self.paths[index], cloud, [], Lookup({}, {}), rng)
+        raise SceneFileError(f"no scene of split {self.split!r} in {self.folder} can be used")
+
+    def _read_text(self) -> dict[str, NDArray[np.float32]]:
+        """Raw text encodings by name, where the approach reads them instead of relevancy."""
+        return {}
+
+    def _find_scenes(self) -> None:
+        """Note the usable files of the split, and what is wrong with the others."""
+        splits = read_splits(self.folder, self.task)
+        if self.split not in splits:
+            there = ", ".join(splits) or "none"
+            raise SceneFileError(f"{self.folder} has no split {self.split!r}, but {there}")
+        for path in splits[self.split]:
+            try:
+                scene = check_scene(self.folder / path)
+                if self.task == "completion" or usable_descriptions(scene):
+                    self._sources[path] = self._find_pictures(self.folder / path)
+            except SceneFileError as error:
+                self._skip(path, error)
+        if not self._sources:
+            first = next(iter(self.faults.values()), "no scene has anything to ask for")
+            raise SceneFileError(f"split {self.split!r} of {self.folder} is of no use: {first}")
+
+    def _find_pictures(self, file: Path) -> list[str]:
+        """Which pictures of a scene to choose from; their relevancy must be there."""
+        there = image_sources(file)
+        wanted = [source for source in there if self.source in (source, "random")] or there[:1]
+        for source in () if self._text else wanted:
+            relevancy_labels(file, source, self.preset)
+        return wanted
+
+    def _skip(self, path: str, error: SceneFileError) -> None:
+        if path not in self.faults:
+            self.faults[path] = str(error)
+            logger.warning("left out scene %d: %s", self.skipped, error)
+
+    def _item(self, path: str, rng: np.random.Generator) -> Item:
+        """The item of a scene file."""
+        file, sources = self.folder / path, self._sources[path]
+        source = sources[rng.integers(len(sources))]
+        scene = rename(read_scene(file, (*ARRAYS, source)), self.synonyms)
+        pictures = scene.rgb if source == SOURCES[0] else scene.domain_randomized_rgb
+        if pictures is None:
+            raise SceneFileError(f"{file} has lost its domain_randomized_rgb")
+        augment_for = self.task if self.augment else None
+        try:
+            cloud = make_cloud(scene, pictures[VIEW], self.num_input_points, augment_for, rng)
+        except ValueError as error:  # of the depth, the intrinsics or the pose
+            raise SceneFileError(f"{file}: {error}") from error
+        known = self._text or relevancy_labels(file, source, self.preset)
+        rows = self._rows(scene, cloud, set(known), rng)
+        chosen = list(islice(rows, None if self.full else self.num_labels))
+        if not chosen and not self.full:
+            raise SceneFileError(f"{file} shows nothing that its relevancy has a map for")
+        words = {word for row in chosen for word in row.words}
+        lookup = self._look_up(file, source, words, cloud, scene.objid_to_class)
+        return self._assemble(path, cloud, chosen, lookup, rng)
+
+    def _look_up(
+        self, file: Path, source: str, words: Collection[str], cloud: Cloud, names: list[str]
+    ) -> Lookup:
+        """Relevancy (or masks) and text features of words; ``names`` are those of the objects."""
+        if self._text:
+            return Lookup({}, {word: torch.from_numpy(self._text[word]) for word in words})
+        record = read_relevancy(file, source, self.preset, words)
+        if self.inputs == "saliency":
+            maps = maps_at(RELEVANCY_GAIN * (record.maps - record.mean), cloud.uv)[..., None]
+        else:
+            masks = [is_word(names, cloud.object_ids, (word,)) for word in record.labels]
+            shape = (len(masks), len(cloud.object_ids), 1)
+            maps = torch.from_numpy(np.array(masks, np.float32).reshape(shape))
+        features = torch.from_numpy(record.features)
+        return Lookup(
+            dict(zip(record.labels, maps, strict=True)),
+            dict(zip(record.labels, features, strict=True)),
+        )
+
+    def _assemble(
+        self, path: str, cloud: Cloud, rows: list[Row], lookup: Lookup, rng: np.random.Generator
+    ) -> Item:
+        """Points, answers and features of the chosen rows."""
+        item: Item = {
+            "scene_id": str(PurePosixPath(path).with_suffix("")),
+            "input_xyz": torch.from_numpy(cloud.input_xyz),
+        }
+        item |= (
+            all_queries(cloud, rows)
+            if self.full
+            else some_queries(cloud, rows, self.num_query_points, rng)
+        )
+        return item | self._features(cloud, rows, lookup)
+
+    def _rows(
+        self, scene: SceneData, cloud: Cloud, known: set[str], rng: np.random.Generator
+    ) -> Iterator[Row]:
+        """What a scene can be asked with the known words, in the order of the draw."""
+        raise NotImplementedError
+
+    def _features(self, cloud: Cloud, rows: list[Row], lookup: Lookup) -> Item:
+        """Names, and what the networks read besides points."""
+        raise NotImplementedError
+
+
+def _require_choice(name: str, value: str, allowed: Collection[str]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")

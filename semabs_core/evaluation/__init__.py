@@ -1,0 +1,1 @@
+"""Metrics, evaluation, rows and summary tables."""

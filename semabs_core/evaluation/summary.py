@@ -1,0 +1,244 @@
+"""Summary tables as in the paper (arXiv 2207.11514): IoU x 100 by approach and kind of novelty.
+
+Each approach gets one cutoff. *Novel room* and *novel visual* are means over rooms of the splits
+``unseen_instances`` and ``unseen_instances_dr`` without novel classes; *novel vocab* is of the
+synonyms in ``unseen_instances_synonyms``, *novel class* of the novel classes in all test splits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from semabs_core.data.labels import PUBLISHED_SYNONYMS
+from semabs_core.evaluation.published import RowsError, published_figures
+from semabs_core.evaluation.rows import NAME_COLUMNS, task_of
+from semabs_core.evaluation.statistics import Resampler, interval, mean_of_results
+from semabs_core.evaluation.tables import Figure, FigureTable
+from semabs_core.networks import RELATIONS
+
+NOVELTIES = ("novel room", "novel visual", "novel vocab", "novel class")
+NOVEL_CLASSES = ("pot", "mug", "safe", "teddy bear", "basket ball", "wine bottle")
+"""The published ones."""
+NYU_CLASSES = (
+    "ceiling", "floor", "wall", "window", "chair", "bed", "sofa", "table", "tvs", "furn", "objs"
+)  # fmt: skip
+NYU_ALIASES = {
+    "tv": "tvs", "television": "tvs", "furniture": "furn", "object": "objs", "objects": "objs"
+}  # fmt: skip
+NOT_TESTED = ("train", "validation")
+"""Splits that no figure is of."""
+_PUBLISHED_NAMES = {
+    ("semantic_abstraction", "ours"): "Ours",
+    ("semantic_abstraction", "chefer_et_al"): "SemAbs + [Chefer et al]",
+    ("semantic_aware", ""): "Semantic Aware",
+    ("clip_spatial", ""): "ClipSpatial",
+}
+
+
+@dataclass(frozen=True)
+class SummaryOptions:
+    """What is summarised, and how.
+
+    Attributes:
+        metric: the rows' column.
+        cutoff: ``validation`` (best mean on the validation split), ``test`` (the published rule:
+            best mean over all test rows, which flatters), or a logit.
+        novel_classes: names that no training scene had; None for what the rows were stored with,
+            else the published ones.
+        synonyms: names that stand in for trained ones; None as above.
+        published: whether the published figures are put beside ours.
+        replicates: redrawings of the scenes for 95 % intervals; 0 for none.
+        seed: of the redrawings.
+    """
+
+    metric: str = "voxel32x32x32_iou"
+    cutoff: str | float = "validation"
+    novel_classes: tuple[str, ...] | None = None
+    synonyms: tuple[str, ...] | None = None
+    published: bool = False
+    replicates: int = 0
+    seed: int = 0
+
+
+def choose_cutoff(rows: pd.DataFrame, options: SummaryOptions, name: str = "rows") -> float:
+    """The cutoff of an approach, by the options' rule; of equally good ones the lowest.
+
+    Raises:
+        RowsError: if there are no rows to choose on.
+    """
+    if isinstance(options.cutoff, int | float):
+        found = rows["cutoff"][np.isclose(rows["cutoff"], options.cutoff, atol=1e-6)]
+        if found.empty:
+            raise RowsError(f"{name} has no rows of the cutoff {options.cutoff:g}")
+        return float(found.iloc[0])
+    rules = {
+        "validation": rows["split"] == "validation",
+        "test": ~rows["split"].isin(NOT_TESTED),
+    }
+    if options.cutoff not in rules:
+        raise ValueError(f"cutoff must be validation, test or a number, got {options.cutoff!r}")
+    means = rows[rules[options.cutoff]].groupby("cutoff")[options.metric].mean()
+    if means.isna().all():
+        raise RowsError(
+            f"{name} has no {options.cutoff} rows to choose a cutoff on: evaluate the validation "
+            "split too, or take the cutoff rule 'test' (as published) or a number"
+        )
+    return float(means.index[int(np.nanargmax(means.to_numpy(float)))])
+
+
+def _plain(name: str) -> str:
+    """A name as it is compared: ``Mug[3]`` is ``mug``."""
+    return re.sub(r"\[\d+\]$", "", str(name)).strip().lower()
+
+
+def _any_of(rows: pd.DataFrame, task: str, names: Iterable[str]) -> NDArray[np.bool_]:
+    """Which rows' label (or target or reference) is one of the names."""
+    wanted = {_plain(name) for name in names}
+    columns = NAME_COLUMNS[task][:2]
+    return np.any([rows[column].map(_plain).isin(wanted) for column in columns], axis=0)
+
+
+class _Approach:
+    """The test rows of one approach at its cutoff."""
+
+    def __init__(self, rows: pd.DataFrame, name: str, options: SummaryOptions) -> None:
+        task = task_of(rows, name)
+        if options.metric not in rows.columns:
+            raise RowsError(f"{name} has no column {options.metric!r}; evaluate with that grid")
+        self.cutoff = choose_cutoff(rows, options, name)
+        rows = rows[(rows["cutoff"] == self.cutoff) & ~rows["split"].isin(NOT_TESTED)]
+        self.rows, self.task, self.metric = rows, task, options.metric
+        stored = rows.attrs
+        novel = options.novel_classes or stored.get("novel_classes", NOVEL_CLASSES)
+        synonyms = options.synonyms or stored.get("synonyms", PUBLISHED_SYNONYMS.values())
+        self.novel = _any_of(rows, task, novel)
+        self.synonym = _any_of(rows, task, synonyms)
+        self.resampler = Resampler(rows["scene_id"], options.replicates, options.seed)
+
+    def mean(self, chosen: NDArray[np.bool_], over: str = "rows") -> NDArray[np.float64]:
+        """Mean x 100 of the chosen rows over ``rooms``, ``labels`` or ``rows``: (1 + R,)."""
+        rows = self.rows[chosen]
+        groups = rows["label"].map(_plain) if over == "labels" else None
+        values = rows[self.metric].to_numpy(float) * 100
+        return self.resampler.mean(rows["scene_id"], values, groups, over == "rooms")
+
+    def novelties(self, chosen: NDArray[np.bool_] | bool = True) -> list[NDArray[np.float64]]:
+        """The results of the four columns, of the chosen rows."""
+        split = self.rows["split"].to_numpy()
+        over = "labels" if self.task == "completion" else "rows"
+        synonyms = (split == "unseen_instances_synonyms") & self.synonym
+        return [
+            self.mean((split == "unseen_instances") & ~self.novel & chosen, "rooms"),
+            self.mean((split == "unseen_instances_dr") & ~self.novel & chosen, "rooms"),
+            self.mean(synonyms & chosen, over),
+            self.mean(self.novel & chosen, over),
+        ]
+
+    def completion(self) -> dict[str, list[NDArray[np.float64]]]:
+        return {"": self.novelties()}
+
+    def localization(self) -> dict[str, list[NDArray[np.float64]]]:
+        relation = self.rows["spatial_relation_name"].to_numpy()
+        lines = {name: self.novelties(relation == name) for name in RELATIONS}
+        columns = zip(*lines.values(), strict=True)
+        return lines | {"mean": [mean_of_results(column) for column in columns]}
+
+    def nyu(self) -> dict[str, list[NDArray[np.float64]]]:
+        label = self.rows["label"].map(_plain).replace(NYU_ALIASES).to_numpy()
+        classes = [self.mean(label == name) for name in NYU_CLASSES]
+        return {"": [*classes, mean_of_results(classes)]}
+
+
+Lines = list[tuple[tuple[str, ...], tuple[Figure, ...]]]
+
+
+def _own_lines(name: str, approach: _Approach, results: dict) -> Lines:
+    """An approach's lines: name, (relation,) source, cutoff, figures."""
+    return [
+        (
+            (name, *filter(None, [part]), "ours", f"{approach.cutoff:g}"),
+            tuple(Figure(float(column[0]), interval(column)) for column in columns),
+        )
+        for part, columns in results.items()
+    ]
+
+
+def _published_lines(table: str, name: str) -> Lines:
+    """The published figures of an approach in the same form; none if it is not in that table."""
+    figures = published_figures()[table].get(name, {})
+    parts = figures if isinstance(figures, dict) else {"": figures}
+    order = [part for part in ("", *RELATIONS, "mean") if part in parts]
+    return [
+        ((name, *filter(None, [part]), "published", ""), tuple(map(Figure, parts[part])))
+        for part in order
+    ]
+
+
+def published_name(name: str, rows: pd.DataFrame) -> str:
+    """The paper's name of an approach, by its own name or by what its rows say they are of."""
+    approach = str(rows.attrs.get("approach", name))
+    preset = str(rows.attrs.get("preset", "ours")) if approach == "semantic_abstraction" else ""
+    return _PUBLISHED_NAMES.get((approach, preset), name)
+
+
+def _tabulate(
+    rows: Mapping[str, pd.DataFrame],
+    options: SummaryOptions,
+    table: str,
+    title: str,
+    lines_of: Callable[[_Approach], dict],
+) -> FigureTable:
+    """The lines of every approach, each with its published counterpart below."""
+    lines: Lines = []
+    left = [name for name in published_figures()[table] if name != "columns"]
+    for name, table_rows in rows.items():
+        approach = _Approach(table_rows, name, options)
+        own = _own_lines(name, approach, lines_of(approach))
+        paper = published_name(name, table_rows)
+        theirs = _published_lines(table, paper) if options.published and paper in left else []
+        left = [other for other in left if not (theirs and other == paper)]
+        for number, line in enumerate(own):
+            lines += [line, *theirs[number : number + 1]]
+    if options.published:
+        lines += [line for name in left for line in _published_lines(table, name)]
+    parts = ("relation",) if table.startswith("vool") else ()
+    columns = (*NYU_CLASSES, "mean") if table == "ovssc_nyu" else NOVELTIES
+    keys = ("approach", *parts, "source", "cutoff")
+    return FigureTable(f"{title}, {options.metric} x 100", keys, columns, tuple(lines))
+
+
+def summarize(
+    rows: Mapping[str, pd.DataFrame], options: SummaryOptions | None = None
+) -> FigureTable:
+    """The table of completion or of localization.
+
+    Args:
+        rows: approach to its rows; all of one task.
+        options: None for the defaults.
+
+    Raises:
+        RowsError: if rows are missing or of different tasks.
+    """
+    tasks = {task_of(table, name) for name, table in rows.items()}
+    if len(tasks) != 1:
+        raise RowsError(
+            "a summary needs rows of one task, got " + (" and ".join(sorted(tasks)) or "none")
+        )
+    options = options or SummaryOptions()
+    if tasks == {"completion"}:
+        return _tabulate(rows, options, "ovssc_thor", "Completion", _Approach.completion)
+    return _tabulate(rows, options, "vool_thor", "Localization", _Approach.localization)
+
+
+def summarize_nyu(
+    rows: Mapping[str, pd.DataFrame], options: SummaryOptions | None = None
+) -> FigureTable:
+    """NYU's table: mean IoU over the scenes of each of its eleven classes, and their mean."""
+    options = options or SummaryOptions(metric="voxel60x60x60_iou")
+    return _tabulate(rows, options, "ovssc_nyu", "Completion of NYU", _Approach.nyu)

@@ -1,0 +1,101 @@
+"""A table of figures: for the terminal, as Markdown and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table as RichTable
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number, with its 95 % interval where there is one; NaN if nothing was measured."""
+
+    value: float
+    interval: tuple[float, float] | None = None
+
+    def __str__(self) -> str:
+        if math.isnan(self.value):
+            return "-"
+        if self.interval is None:
+            return f"{self.value:.1f}"
+        return f"{self.value:.1f} [{self.interval[0]:.1f}, {self.interval[1]:.1f}]"
+
+
+@dataclass(frozen=True)
+class FigureTable:
+    """Lines of figures.
+
+    Attributes:
+        title: what is measured, and in which unit.
+        keys: names of the text columns, such as ``approach``.
+        columns: names of the figures' columns.
+        lines: texts and figures of each line.
+    """
+
+    title: str
+    keys: tuple[str, ...]
+    columns: tuple[str, ...]
+    lines: tuple[tuple[tuple[str, ...], tuple[Figure, ...]], ...]
+
+    def figure(self, column: str, *texts: str) -> Figure:
+        """The figure of the first line with these texts, such as approach and relation."""
+        for keys, figures in self.lines:
+            if set(texts) <= set(keys):
+                return figures[self.columns.index(column)]
+        raise KeyError(f"no line of {self.title!r} has {', '.join(texts)}")
+
+    def to_rich(self) -> RichTable:
+        """For a terminal."""
+        table = RichTable(title=self.title)
+        for key in self.keys:
+            table.add_column(key)
+        for column in self.columns:
+            table.add_column(column, justify="right")
+        for texts, figures in self.lines:
+            table.add_row(*texts, *map(str, figures), style="dim" if "published" in texts else None)
+        return table
+
+    def to_markdown(self) -> str:
+        """A Markdown table under a bold title."""
+        rule = ["---"] * len(self.keys) + ["---:"] * len(self.columns)
+        lines = [[*self.keys, *self.columns], rule]
+        lines += [[*texts, *map(str, figures)] for texts, figures in self.lines]
+        escaped = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+        rows = [f"| {' | '.join(line)} |" for line in escaped]
+        return "\n".join([f"**{self.title}**", "", *rows, ""])
+
+    def to_csv(self) -> str:
+        """CSV; intervals become columns ``<name> low`` and ``<name> high``, NaN is empty."""
+        with_intervals = any(f.interval for _, figures in self.lines for f in figures)
+        header = list(self.keys)
+        for column in self.columns:
+            header += [column, f"{column} low", f"{column} high"] if with_intervals else [column]
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(header)
+        for texts, figures in self.lines:
+            cells: list[str] = list(texts)
+            for figure in figures:
+                numbers = [figure.value]
+                if with_intervals:
+                    numbers += figure.interval or (math.nan, math.nan)
+                cells += ["" if math.isnan(number) else f"{number:.3f}" for number in numbers]
+            writer.writerow(cells)
+        return stream.getvalue()
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write as Markdown (``.md``) or CSV (``.csv``), beside and renamed."""
+        file = Path(path)
+        writers = {".md": self.to_markdown, ".csv": self.to_csv}
+        if file.suffix not in writers:
+            raise ValueError(f"a table is saved as .md or .csv, got {file.name}")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_name(file.name + ".part")
+        part.write_text(writers[file.suffix](), encoding="utf-8")
+        os.replace(part, file)

@@ -1,0 +1,76 @@
+"""The state of a run: all that carrying on needs, in one file, written beside and renamed."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from semabs_core.checkpoint import CheckpointError
+
+STATE_FILE = "training_state.pt"
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """A run between two steps.
+
+    Attributes:
+        step: optimizer steps done, over all epochs.
+        total_steps: steps of the whole run, which decide the schedule.
+        global_batch: scenes per step over all processes, which decides what a step has seen.
+        best: best validation score so far.
+        validation: the latest validation; empty before the first.
+        network: its weights. They are here besides the network's own files, so that weights and
+            optimizer can never be of different steps.
+        optimizer: its state.
+        schedule: its state.
+        scaler: state of the loss scaling; empty without it.
+        rng: state of torch's random numbers on the CPU.
+    """
+
+    step: int
+    total_steps: int
+    global_batch: int
+    best: float
+    validation: dict[str, Any]
+    network: dict[str, Any]
+    optimizer: dict[str, Any]
+    schedule: dict[str, Any]
+    scaler: dict[str, Any]
+    rng: torch.Tensor
+
+
+def save_state(state: TrainingState, folder: Path) -> None:
+    """Write the state; a process that is killed meanwhile leaves the previous one."""
+    part = folder / (STATE_FILE + ".part")
+    with open(part, "wb") as file:
+        torch.save(vars(state), file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, folder / STATE_FILE)
+
+
+def load_state(folder: Path) -> TrainingState:
+    """Read the state, without running code from it.
+
+    Raises:
+        CheckpointError: if it is damaged or holds anything else.
+    """
+    path = folder / STATE_FILE
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise CheckpointError(
+            f"{path} is damaged or no state of a training run ({str(error).splitlines()[0]}); "
+            "start again in another folder"
+        ) from None
+    names = {field.name for field in fields(TrainingState)}
+    if not isinstance(content, dict) or set(content) != names:
+        raise CheckpointError(f"{path} is no state of a training run of this version")
+    return TrainingState(**content)

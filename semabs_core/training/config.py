@@ -1,0 +1,132 @@
+"""Options of a training run; YAML in and out. Defaults are the published hyperparameters."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from semabs_core.config import ConfigError, choose_device, option
+from semabs_core.networks import NetworkConfig
+
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(frozen=True, config=STRICT)
+class DataConfig:
+    """What is read of a data set."""
+
+    folder: str = option("", "folder with the scene files and their splits")
+    split: str = option("train", "split to train on")
+    validation_split: str = option("validation", "split to validate on, where the data has it")
+    source: Literal["rgb", "domain_randomized_rgb", "random"] = option(
+        "rgb", "pictures to read: as rendered, with random colours, or either by chance"
+    )
+    preset: str = option("ours", "relevancy preset, as stored in the data")
+    num_input_points: int = option(80_000, "depth readings per scene", ge=1)
+    num_query_points: int = option(400_000, "query points per label", ge=1)
+    num_labels: int = option(4, "labels or descriptions per scene and step", ge=1)
+    augment: bool = option(True, "shift, turn and stretch the scenes at random")
+
+
+@dataclass(frozen=True, config=STRICT)
+class OptimizationConfig:
+    """How weights follow from gradients."""
+
+    epochs: int = option(200, "passes over the data", ge=1)
+    max_steps: int | None = option(None, "stop after so many steps; unset: after the epochs", ge=1)
+    batch_size: int = option(1, "scenes per process and step", ge=1)
+    learning_rate: float = option(1e-3, "at its peak", gt=0)
+    weight_decay: float = option(1e-5, "pull of the weights towards zero", ge=0)
+    warmup_steps: int = option(
+        1024, "steps of linear increase, but at most a tenth of the run; a cosine follows", ge=0
+    )
+    gradient_clip: float = option(2.0, "largest norm of the gradient", gt=0)
+    labels_per_pass: int = option(
+        0, "labels that go through the network at once, bounds the memory; 0: all of a step", ge=0
+    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = option(
+        "auto", "of the forward pass; auto is bf16 or fp16 on a GPU and fp32 on a CPU"
+    )
+
+
+@dataclass(frozen=True, config=STRICT)
+class TrainingConfig:
+    """Everything that decides a training run."""
+
+    out: str = option("", "folder for weights, state, this config and TensorBoard's events")
+    network: NetworkConfig = Field(default_factory=NetworkConfig)
+    data: DataConfig = Field(default_factory=DataConfig)
+    optimization: OptimizationConfig = Field(default_factory=OptimizationConfig)
+    seed: int = option(0, "of the first weights, the order of the scenes and the sampling", ge=0)
+    device: str = option("auto", "torch device; auto is the process's GPU, else the CPU")
+    workers: int = option(4, "processes that prepare scenes; 0: none besides the trainer", ge=0)
+    resume: bool = option(False, "carry on from the state in the folder, if there is one")
+    save_every_steps: int = option(500, "steps between saved states", ge=1)
+    keep_every_epochs: int = option(
+        0, "epochs between weights kept for good; 0: only the last", ge=0
+    )
+    validate_every_epochs: int = option(1, "epochs between validations; 0: never", ge=0)
+    validation_scenes: int = option(64, "scenes of the validation split to use at most", ge=1)
+    log_every_steps: int = option(10, "steps between entries in TensorBoard", ge=1)
+
+
+def parse_training_config(values: Any, where: str = "training config") -> TrainingConfig:
+    """A mapping to a config.
+
+    Raises:
+        ConfigError: with every unknown name, wrong type and value out of range.
+    """
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where} must be a mapping, got {type(values).__name__}")
+    try:
+        return TypeAdapter(TrainingConfig).validate_python(values)
+    except ValidationError as error:
+        faults = [
+            f"  {'.'.join(map(str, fault['loc']))}: {fault['msg']}, got {fault['input']!r}"
+            for fault in error.errors()
+        ]
+        raise ConfigError(f"{where} has {len(faults)} fault(s):\n" + "\n".join(faults)) from None
+
+
+def load_training_config(path: str | os.PathLike) -> TrainingConfig:
+    """Read a YAML file such as :func:`save_training_config` writes."""
+    file = Path(path)
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise ConfigError(f"cannot read the config {file}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not YAML: {error}") from error
+    return parse_training_config(values, str(file))
+
+
+def save_training_config(config: TrainingConfig, path: str | os.PathLike) -> None:
+    """Write a config as YAML, beside and renamed."""
+    file = Path(path)
+    part = file.with_name(file.name + ".part")
+    values = TypeAdapter(TrainingConfig).dump_python(config, mode="json")
+    part.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    os.replace(part, file)
+
+
+def forward_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """The number format of the forward pass; mixed precision is off by default on a CPU."""
+    if precision == "auto":
+        if device.type != "cuda":
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+
+
+def training_device(device: str, local_rank: int) -> torch.device:
+    """The device of a process: ``auto`` and ``cuda`` are the GPU of its rank on the machine."""
+    chosen = choose_device(device)
+    if chosen.type == "cuda" and chosen.index is None:
+        return choose_device(f"cuda:{local_rank}")
+    return chosen

@@ -1,0 +1,300 @@
+"""The training loop: steps, saved states, validation."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import clip_grad_norm_
+from torch.utils.data import DataLoader, Subset
+
+from semabs_core.checkpoint import save_network
+from semabs_core.networks import build_network
+from semabs_core.training.batches import (
+    EpochItems,
+    StepBatches,
+    label_passes,
+    make_loader,
+    network_arguments,
+    take_labels,
+    to_device,
+)
+from semabs_core.training.checkpointing import STATE_FILE, TrainingState, load_state, save_state
+from semabs_core.training.config import TrainingConfig, forward_dtype, save_training_config
+from semabs_core.training.distributed import Process, joined
+from semabs_core.training.losses import confusion, summed_loss
+from semabs_core.training.optimizer import make_optimizer, make_schedule
+from semabs_core.training.reporting import Interval, Reporter
+from semabs_core.training.sources import TrainingData, fit_text_width, open_data
+from semabs_core.training.validation import Validation, validate
+
+CONFIG_FILE = "training.yaml"
+BEST_FOLDER = "best"
+JUDGE_WORKERS = 2
+
+
+class TrainingError(RuntimeError):
+    """A run cannot start or go on; the message says why and what to change."""
+
+
+class Trainer:
+    """One run in one process.
+
+    Args:
+        config: the options.
+        data: what it reads.
+        process: this process among all.
+    """
+
+    def __init__(self, config: TrainingConfig, data: TrainingData, process: Process) -> None:
+        self.config, self.data, self.process = config, data, process
+        options = config.optimization
+        self.folder = Path(config.out)
+        torch.manual_seed(config.seed)
+        self.network = build_network(config.network).to(process.device)
+        self.dtype = forward_dtype(options.precision, process.device)
+        self.batches = StepBatches(
+            len(data.items), options.batch_size, process.rank, process.world, config.seed
+        )
+        whole = options.epochs * self.batches.epoch_steps
+        self.total_steps = min(whole, options.max_steps or whole)
+        self.optimizer = make_optimizer(self.network.parameters(), options)
+        self.schedule = make_schedule(self.optimizer, options, self.total_steps)
+        self.scaler = torch.amp.GradScaler(process.device.type, enabled=self.dtype == torch.float16)
+        self.step, self.best = 0, -1.0
+        self.validation: Validation | None = None
+        self.interval = Interval()
+        if (self.folder / STATE_FILE).exists():
+            self._restore()
+        self._check_common_step()
+        self.model = self._parallel()
+
+    def _check_common_step(self) -> None:
+        """All processes must have found the same state, or none of them any."""
+        steps = self.process.sum(torch.tensor([self.step]))
+        if int(steps) != self.step * self.process.world:
+            raise TrainingError(
+                f"process {self.process.rank} is at step {self.step} and others are not: {self.folder}"
+                " must be a folder that all machines share"
+            )
+
+    def run(self) -> None:
+        """All steps that are left."""
+        self.batches.steps = range(self.step, self.total_steps)
+        items = EpochItems(self.data.items)
+        loader = self._loader(items, self.config.workers, batch_sampler=self.batches)
+        judges = self._judges()
+        enabled = self.process.is_first
+        with Reporter(self.folder, enabled, self.step, self.total_steps) as self.reporter:
+            clock = time.perf_counter()
+            for batch in loader:
+                arrived = time.perf_counter()
+                self.train_step(batch)
+                self.interval.data_time_s += arrived - clock
+                self.interval.step_time_s += time.perf_counter() - arrived
+                self._end_step(judges)
+                clock = time.perf_counter()
+
+    def _end_step(self, judges: DataLoader | None) -> None:
+        """What is due after a step: the log, and at the end of an epoch its validation; saving."""
+        config = self.config
+        self.step += 1
+        self.interval.steps += 1
+        epoch, within = divmod(self.step, self.batches.epoch_steps)
+        last = self.step == self.total_steps
+        self.reporter.advance(self.step, epoch)
+        if self.step % config.log_every_steps == 0:
+            self.reporter.write("train", self.interval.metrics(), self.step)
+            self.interval = Interval()
+        due = within == 0 and epoch % (config.validate_every_epochs or 1) == 0
+        if judges is not None and (due or last):
+            self._validate(judges)
+        due = within == 0 and config.keep_every_epochs and epoch % config.keep_every_epochs == 0
+        if due and self.process.is_first:
+            self._save_network(self.folder / f"epoch_{epoch:04d}")
+        if last or self.step % config.save_every_steps == 0:
+            self._save()
+
+    def train_step(self, batch: dict) -> None:
+        """One optimizer step on a collated batch, its labels in one or more passes."""
+        options = self.config.optimization
+        valid = (~batch["ignore"]).sum().double().to(self.process.device)
+        points = self.process.sum(valid).clamp_min(1)
+        passes = label_passes(batch["ignore"], options.labels_per_pass)
+        batch = to_device(batch, self.process.device)
+        sums = torch.zeros(4, dtype=torch.float64, device=self.process.device)
+        for number, rows in enumerate(passes, 1):
+            part = take_labels(batch, rows)
+            with self._joint(number == len(passes)):
+                logits = self._forward(part)
+                loss = summed_loss(logits, part["targets"], part["ignore"]) / points
+                # Gradients are averaged over the processes, but the loss is a mean over all points.
+                self.scaler.scale(loss * self.process.world).backward()
+            sums[0] += loss.detach()
+            sums[1:] += confusion(logits.detach(), part["targets"], part["ignore"])
+        sums = self.process.sum(sums).cpu()
+        self._check_finite(float(sums[0]), batch)
+        self.scaler.unscale_(self.optimizer)
+        norm = clip_grad_norm_(self.network.parameters(), options.gradient_clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.interval.learning_rate = float(self.schedule.get_last_lr()[0])
+        self.schedule.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.interval.loss += float(sums[0])
+        self.interval.counts += sums[1:]
+        self.interval.gradient_norm += float(norm)
+
+    def _forward(self, part: dict) -> Tensor:
+        mixed = self.dtype != torch.float32
+        with torch.autocast(self.process.device.type, self.dtype, enabled=mixed):
+            return self.model(**network_arguments(part))
+
+    def _check_finite(self, loss: float, batch: dict) -> None:
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss is {loss} at step {self.step} (scenes {batch.get('scene_id')}); lower "
+                "optimization.learning_rate, or set optimization.precision to fp32"
+            )
+
+    def _parallel(self) -> Callable[..., Tensor]:
+        """The network, wrapped where several processes share the gradients."""
+        if self.process.world == 1:
+            return self.network
+        cuda = self.process.device.type == "cuda"
+        return DistributedDataParallel(
+            self.network,
+            device_ids=[self.process.device] if cuda else None,
+            broadcast_buffers=False,
+        )
+
+    def _joint(self, last: bool) -> AbstractContextManager:
+        """Gradients are exchanged in the last pass of a step only."""
+        if last or not isinstance(self.model, DistributedDataParallel):
+            return nullcontext()
+        return self.model.no_sync()
+
+    def _loader(self, items: Any, workers: int, **options: Any) -> DataLoader:
+        cuda = self.process.device.type == "cuda"
+        return make_loader(items, self.data.collate, workers, cuda, **options)
+
+    def _judges(self) -> DataLoader | None:
+        """This process's share of the validation scenes, one at a time, the same every time."""
+        items, process = self.data.validation, self.process
+        if items is None or not len(items) or not self.config.validate_every_epochs:
+            return None
+        scenes = range(min(len(items), self.config.validation_scenes))
+        own = Subset(items, scenes[process.rank :: process.world])
+        return self._loader(own, min(self.config.workers, JUDGE_WORKERS))
+
+    def _validate(self, judges: DataLoader) -> None:
+        passes = self.config.optimization.labels_per_pass or 1
+        found = validate(self.network, judges, self.process, passes, self.dtype)
+        self.validation = found
+        self.reporter.write("validation", asdict(found), self.step)
+        if found.iou > self.best:
+            self.best = found.iou
+            if self.process.is_first:
+                self._save_network(self.folder / BEST_FOLDER)
+
+    def _save_network(self, folder: Path) -> None:
+        """The weights with what their users need to know."""
+        metadata = {
+            **self.data.metadata,
+            "step": self.step,
+            "epoch": self.step / self.batches.epoch_steps,
+        }
+        if self.validation is not None and self.validation.labels:
+            metadata["cutoff"] = self.validation.cutoff
+            metadata["validation_iou"] = self.validation.iou
+        save_network(self.network, folder, metadata)
+
+    def _save(self) -> None:
+        """The state of the run and the weights, by the first process."""
+        if not self.process.is_first:
+            return
+        self.reporter.flush()
+        state = TrainingState(
+            step=self.step,
+            total_steps=self.total_steps,
+            global_batch=self.batches.global_batch,
+            best=self.best,
+            validation=asdict(self.validation) if self.validation else {},
+            network=self.network.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            schedule=self.schedule.state_dict(),
+            scaler=self.scaler.state_dict(),
+            rng=torch.get_rng_state(),
+        )
+        save_state(state, self.folder)
+        self._save_network(self.folder)
+
+    def _restore(self) -> None:
+        """Carry on from the folder's state.
+
+        Raises:
+            TrainingError: if that is not wanted, or the state is of another run.
+        """
+        if not self.config.resume:
+            raise TrainingError(
+                f"{self.folder} already holds a run; set resume to carry on with it, or choose "
+                "another folder"
+            )
+        state = load_state(self.folder)
+        found = (state.total_steps, state.global_batch)
+        wanted = (self.total_steps, self.batches.global_batch)
+        if found != wanted:
+            raise TrainingError(
+                f"the run in {self.folder} has {found[0]} steps of {found[1]} scenes, but the "
+                f"options and the data now give {wanted[0]} steps of {wanted[1]}; resume with the "
+                "same epochs, data and batch_size x processes"
+            )
+        try:
+            self.network.load_state_dict(state.network)
+        except RuntimeError as error:
+            raise TrainingError(
+                f"the network of {self.folder} has other options: {error}"
+            ) from None
+        self.optimizer.load_state_dict(state.optimizer)
+        self.schedule.load_state_dict(state.schedule)
+        self.scaler.load_state_dict(state.scaler)
+        torch.set_rng_state(state.rng)
+        self.step, self.best = state.step, state.best
+        self.validation = Validation(**state.validation) if state.validation else None
+
+
+def train(config: TrainingConfig, data: TrainingData | None = None) -> None:
+    """Train a network, alone or as one of torchrun's processes.
+
+    The folder ``config.out`` then holds the network in our checkpoint format, the state to resume
+    from, the effective config and TensorBoard's events; ``best/`` the weights that validated best.
+
+    Args:
+        config: the options.
+        data: what to read; None for the data set in ``config.data``.
+
+    Raises:
+        TrainingError: if the run cannot start or go on.
+        ConfigError: if the options do not fit the machine.
+    """
+    if not config.out:
+        raise TrainingError("out must name a folder for the weights")
+    Path(config.out).mkdir(parents=True, exist_ok=True)
+    data = open_data(config) if data is None else data
+    if not len(data.items):
+        raise TrainingError(f"there is no scene to train on in {config.data.folder or 'the data'}")
+    config = fit_text_width(config, data)
+    with joined(config.device) as process:
+        trainer = Trainer(config, data, process)
+        if process.is_first:
+            save_training_config(config, Path(config.out) / CONFIG_FILE)
+        trainer.run()
+        process.wait()

@@ -1,0 +1,63 @@
+"""What a run reads: the data set of its task, and what users of the weights need to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from semabs_core.data.datasets import CompletionDataset, LocalizationDataset, collate
+from semabs_core.data.relevancy_store import read_relevancy_settings
+from semabs_core.data.splits import read_splits
+from semabs_core.training.config import TrainingConfig
+
+DATASETS = {"completion": CompletionDataset, "localization": LocalizationDataset}
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run reads.
+
+    Attributes:
+        items: data set whose items depend on (seed, epoch, index) alone; has
+            ``set_epoch`` and ``text_dim``, the width of its text features.
+        collate: items to a batch.
+        validation: whole scenes to judge by; None for no validation.
+        metadata: JSON values that go into the checkpoints: how the relevancy was made.
+    """
+
+    items: Any
+    collate: Callable[[list], dict]
+    validation: Any = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def open_data(config: TrainingConfig) -> TrainingData:
+    """The data set in ``config.data``, for the task and approach of ``config.network``.
+
+    Raises:
+        SceneFileError: if there is no such split, or nothing in it can be used.
+    """
+    options, network = config.data, config.network
+    dataset = DATASETS[network.task]
+    common: dict[str, Any] = {
+        "folder": options.folder,
+        "approach": network.approach,
+        "preset": options.preset,
+        "num_input_points": options.num_input_points,
+        "num_query_points": options.num_query_points,
+        "num_labels": options.num_labels,
+        "seed": config.seed,
+    }
+    items = dataset(split=options.split, augment=options.augment, source=options.source, **common)
+    validation = None
+    if options.validation_split in read_splits(options.folder, network.task):
+        validation = dataset(split=options.validation_split, full=True, **common)
+    settings = read_relevancy_settings(options.folder)
+    metadata = {"preset": options.preset, **(asdict(settings) if settings else {})}
+    return TrainingData(items, collate, validation, metadata)
+
+
+def fit_text_width(config: TrainingConfig, data: TrainingData) -> TrainingConfig:
+    """The config with the data's width of text features, which the data's encoder decides."""
+    return replace(config, network=replace(config.network, text_dim=data.items.text_dim))

@@ -1,0 +1,216 @@
+import dataclasses
+import json
+import logging
+
+import h5py
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from scene_toy import toy_scene
+
+from semabs_core.data.datasets import CompletionDataset, LocalizationDataset
+from semabs_core.data.hdf5 import (
+    SceneFileError,
+    read_relevancy,
+    read_scene,
+    relevancy_keys,
+    write_scene,
+)
+from semabs_core.data.relevancy_store import (
+    STORED_SIZE,
+    read_relevancy_settings,
+    reduce_maps,
+    scene_splits,
+    store_relevancy,
+)
+from semabs_core.data.splits import write_splits
+from semabs_core.data.text_features import read_text_features
+from semabs_core.relevancy import PRESETS, Preset, RelevancyExtractor
+
+VOCABULARY = ["door", "plant"]
+PROMPTS = ["a {}."]
+WORDS = ["cabinet", "mug", "mug in a cabinet", "red mug", "red mug on a cabinet", "wall"]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """The pictures are tiny: threads would wait for each other longer than they work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number in range(2):
+        write_scene(tmp_path / f"room_{number}.hdf5", toy_scene(number, points=700))
+    write_splits(tmp_path, {"train": ["room_0.hdf5", "room_1.hdf5"]})
+    return tmp_path
+
+
+def store(folder, encoder, **options):
+    options = {"presets": ["chefer_et_al"], "prompts": PROMPTS} | options
+    return dict(store_relevancy(folder, encoder, mean_vocabulary=VOCABULARY, **options))
+
+
+def stored_bytes(folder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.hdf5"))}
+
+
+def test_every_word_of_a_scene_is_stored(folder, encoder):
+    assert store(folder, encoder) == {"written": 2, "kept": 0, "skipped": 0}
+    record = read_relevancy(folder / "room_1.hdf5", "rgb", "chefer_et_al")
+    assert record.labels == WORDS
+    assert record.maps.shape == (6, STORED_SIZE, STORED_SIZE)
+    extractor = RelevancyExtractor(encoder, "chefer_et_al")
+    maps = extractor(toy_scene(1, points=700).rgb[0], [*WORDS, *VOCABULARY], PROMPTS)
+    expected = reduce_maps(maps)
+    # Stored with the digits of half precision.
+    np.testing.assert_allclose(record.maps, expected[:6], rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(record.mean, expected[6:].mean(axis=0), rtol=1e-3, atol=1e-6)
+    features = F.normalize(encoder.label_features(WORDS, PROMPTS), dim=-1)
+    torch.testing.assert_close(torch.from_numpy(record.features), features)
+    np.testing.assert_array_equal(read_scene(folder / "room_1.hdf5").rgb, toy_scene(1, 700).rgb)
+
+
+def test_the_stored_labels_end_with_the_mean(folder, encoder):
+    store(folder, encoder)
+    with h5py.File(folder / "room_0.hdf5") as archive:
+        group = archive["data/saliencies"]
+        assert group["rgb|chefer_et_al|saliency_text_labels"][-1] == b"mean"
+        features = group["rgb|chefer_et_al|saliency_text_label_features"][()]
+        assert features.shape == (7, encoder.embed_dim)
+        np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-5)
+
+
+def test_data_sets_can_be_read_afterwards(folder, encoder):
+    store(folder, encoder)
+    options = {"preset": "chefer_et_al", "num_input_points": 50, "num_query_points": 50}
+    item = CompletionDataset(folder, "train", **options)[0]
+    assert item["label_features"].shape[1] == encoder.embed_dim
+    for approach in ("semantic_abstraction", "semantic_aware", "clip_spatial"):
+        dataset = LocalizationDataset(folder, "train", approach, full=True, **options)
+        assert dataset[0]["names"] == [("mug", "cabinet"), ("red mug", "cabinet")]
+    assert dataset.skipped == 0
+
+
+def test_raw_text_features_have_no_prompt(folder, encoder):
+    store(folder, encoder)
+    features = read_text_features(folder)
+    assert sorted(features) == ["cabinet", "mug", "red mug", "wall"]
+    raw = encoder.encode_text(["red mug"])[0].numpy()
+    np.testing.assert_allclose(features["red mug"], raw, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_there_is_kept(folder, encoder):
+    assert store(folder, encoder, rank=0, world=2)["written"] == 1
+    before = stored_bytes(folder)
+    assert store(folder, encoder) == {"written": 1, "kept": 1, "skipped": 0}
+    assert stored_bytes(folder)["room_0.hdf5"] == before["room_0.hdf5"]
+    assert store(folder, encoder)["kept"] == 2
+    assert store(folder, encoder, resume=False)["written"] == 2
+
+
+def test_other_settings_or_words_make_it_anew(folder, encoder):
+    store(folder, encoder)
+    assert store(folder, encoder, prompts=["one {}."])["written"] == 2
+    assert store(folder, encoder, prompts=["one {}."])["kept"] == 2
+    path = folder / "room_0.hdf5"
+    with h5py.File(path, "a") as archive:
+        archive["data/descriptions/reference_obj_name"][:] = b"wall"
+    assert store(folder, encoder, prompts=["one {}."])["written"] == 1
+    labels = read_relevancy(path, "rgb", "chefer_et_al").labels
+    assert "mug in a wall" in labels
+
+
+def test_another_preset_is_added(folder, encoder, monkeypatch):
+    monkeypatch.setitem(PRESETS, "fast", Preset(((2, 3),), 0, False))
+    store(folder, encoder)
+    first = read_relevancy(folder / "room_0.hdf5", "rgb", "chefer_et_al")
+    assert store(folder, encoder, presets=["chefer_et_al", "fast"])["written"] == 2
+    keys = relevancy_keys(folder / "room_0.hdf5")
+    assert sorted(keys) == [("rgb", "chefer_et_al"), ("rgb", "fast")]
+    again = read_relevancy(folder / "room_0.hdf5", "rgb", "chefer_et_al")
+    np.testing.assert_array_equal(first.maps, again.maps)
+
+
+def test_processes_share_the_scenes(folder, encoder, monkeypatch):
+    for rank in (0, 1):
+        monkeypatch.setenv("RANK", str(rank))
+        monkeypatch.setenv("WORLD_SIZE", "2")
+        assert store(folder, encoder) == {"written": 1, "kept": 0, "skipped": 0}
+    monkeypatch.delenv("RANK")
+    monkeypatch.delenv("WORLD_SIZE")
+    assert store(folder, encoder)["kept"] == 2
+
+
+def test_random_colours_get_their_own(tmp_path, encoder):
+    path = tmp_path / "room.hdf5"
+    write_scene(path, toy_scene(0, points=700, randomized=True))
+    write_splits(tmp_path, {"train": ["room.hdf5"]})
+    store(tmp_path, encoder)
+    records = [
+        read_relevancy(path, source, "chefer_et_al") for source in ("rgb", "domain_randomized_rgb")
+    ]
+    assert records[0].labels == records[1].labels
+    assert not np.array_equal(records[0].maps, records[1].maps)
+
+
+def test_synonyms_are_words_of_their_split(folder, encoder):
+    (folder / "synonyms.json").write_text(json.dumps({"cabinet": "cupboard"}))
+    write_splits(folder, {"train": ["room_0.hdf5"], "unseen_instances_synonyms": ["room_1.hdf5"]})
+    store(folder, encoder)
+    plain, renamed = (
+        read_relevancy(folder / f"room_{n}.hdf5", "rgb", "chefer_et_al").labels for n in (0, 1)
+    )
+    assert plain == WORDS
+    assert "mug in a cupboard" in renamed
+    assert not any("cabinet" in label for label in renamed)
+    assert {"cabinet", "cupboard"} <= set(read_text_features(folder))
+    write_splits(folder, {"unseen_instances": ["room_1.hdf5"]}, task="localization")
+    assert scene_splits(folder)["room_1.hdf5"] == {"unseen_instances", "unseen_instances_synonyms"}
+    store(folder, encoder)
+    both = read_relevancy(folder / "room_1.hdf5", "rgb", "chefer_et_al").labels
+    assert {"mug in a cabinet", "mug in a cupboard"} <= set(both)
+
+
+def test_a_damaged_scene_is_named_and_skipped(folder, encoder, caplog):
+    path = folder / "room_0.hdf5"
+    path.write_bytes(path.read_bytes()[:5000])
+    seen = []
+    with caplog.at_level(logging.WARNING):
+        counts = store(folder, encoder, on_scene=lambda *done: seen.append(done))
+    assert counts == {"written": 1, "kept": 0, "skipped": 1}
+    assert str(path) in caplog.text
+    assert seen == [(1, 2), (2, 2)]
+
+
+def test_settings_say_how_it_was_made(folder, encoder):
+    assert read_relevancy_settings(folder) is None
+    store(folder, encoder)
+    settings = read_relevancy_settings(folder)
+    assert dataclasses.asdict(settings) == {
+        "encoder": encoder.name,
+        "prompts": PROMPTS,
+        "mean_vocabulary": VOCABULARY,
+        "augmentations": None,
+        "text_dim": encoder.embed_dim,
+    }
+    (folder / "relevancy.json").write_text("{}")
+    with pytest.raises(SceneFileError, match=r"relevancy\.json is damaged"):
+        read_relevancy_settings(folder)
+
+
+def test_wrong_arguments_are_refused(folder, encoder):
+    with pytest.raises(ValueError, match=r"presets must be among .*got \['best'\]"):
+        store(folder, encoder, presets=["best"])
+    with pytest.raises(ValueError, match="mean_vocabulary must not be empty"):
+        store_relevancy(folder, encoder, mean_vocabulary=[])
+
+
+def test_maps_are_reduced_by_nearest_exact():
+    """256 to 128: the sample of cell i is at 2 i + 1."""
+    ramp = np.tile(np.arange(256, dtype=np.float32), (1, 256, 1))
+    np.testing.assert_array_equal(reduce_maps(ramp)[0, 0], np.arange(128) * 2 + 1)

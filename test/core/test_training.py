@@ -1,0 +1,324 @@
+"""Training: losses, schedule, batches, options; runs on scenes in memory."""
+
+import json
+import math
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from scene_toy import write_toy_set
+from training_toy import ToyScenes, collate, toy_data
+
+from semabs_core.checkpoint import CheckpointError, load_network
+from semabs_core.config import ConfigError
+from semabs_core.data.relevancy_store import RelevancySettings
+from semabs_core.data.splits import write_splits
+from semabs_core.data.text_features import write_text_features
+from semabs_core.networks import NETWORKS, NetworkConfig, build_network
+from semabs_core.training import TrainingConfig, TrainingError, load_training_config, train
+from semabs_core.training.batches import (
+    StepBatches,
+    label_passes,
+    network_arguments,
+    take_labels,
+)
+from semabs_core.training.config import (
+    DataConfig,
+    OptimizationConfig,
+    parse_training_config,
+    save_training_config,
+)
+from semabs_core.training.losses import confusion, point_iou, summed_loss
+from semabs_core.training.optimizer import make_optimizer, rate_factor
+
+WORDS = ("wall", "cabinet", "mug", "red mug")
+LN2 = math.log(2)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def toy_config(out, task="completion", approach="semantic_abstraction", **options):
+    network = NetworkConfig(
+        task=task,
+        approach=approach,
+        voxel_shape=(8, 8, 8),
+        channels=4,
+        f_maps=4,
+        levels=2,
+        hidden=16,
+        pointing_dim=8,
+    )
+    top = {
+        name: options.pop(name) for name in list(options) if name in ("resume", "workers", "seed")
+    }
+    optimization = {"epochs": 2, "learning_rate": 0.02, **options}
+    return TrainingConfig(
+        out=str(out),
+        network=network,
+        data=DataConfig(num_input_points=100, num_query_points=60),
+        optimization=OptimizationConfig(**optimization),
+        **{"workers": 0, "log_every_steps": 1, **top},
+    )
+
+
+def weights_of(folder):
+    return load_network(folder).state_dict()
+
+
+def test_summed_loss_leaves_ignored_points_out():
+    logits = torch.tensor([[[0.0, 2.0, -100.0, 7.0]]])
+    targets = torch.tensor([[[1.0, 0.0, 0.0, 0.0]]])
+    ignore = torch.tensor([[[False, False, False, True]]])
+    expected = LN2 + math.log1p(math.exp(2))
+    assert summed_loss(logits, targets, ignore).item() == pytest.approx(expected)
+
+
+def test_ignored_points_get_no_gradient():
+    logits = torch.zeros(1, 1, 2, requires_grad=True)
+    ignore = torch.tensor([[[False, True]]])
+    summed_loss(logits, torch.ones(1, 1, 2), ignore).backward()
+    assert logits.grad.tolist() == [[[-0.5, 0.0]]]
+
+
+def test_point_iou_by_hand():
+    logits = torch.tensor([[[1.0, 1.0, -1.0, -1.0, 1.0]]])
+    targets = torch.tensor([[[1.0, 0.0, 1.0, 0.0, 1.0]]])
+    ignore = torch.tensor([[[False, False, False, False, True]]])
+    counts = confusion(logits, targets, ignore)
+    assert counts.tolist() == [1, 1, 1]
+    assert point_iou(counts) == pytest.approx(1 / 3)
+    assert math.isnan(point_iou(torch.zeros(3)))
+
+
+@pytest.mark.parametrize(
+    ("step", "factor"),
+    [(0, 1 / 11), (9, 10 / 11), (10, 1.0), (60, 0.5), (110, 0.0)],
+)
+def test_schedule_warms_up_then_follows_a_cosine(step, factor):
+    assert rate_factor(step, warmup_steps=10, total_steps=110) == pytest.approx(factor)
+
+
+def test_warmup_is_at_most_a_tenth_of_the_run():
+    assert rate_factor(2, warmup_steps=1024, total_steps=20) == pytest.approx(1.0)
+
+
+def test_first_lamb_step_by_hand():
+    weight = torch.nn.Parameter(torch.tensor([3.0, 4.0]))
+    optimizer = make_optimizer([weight], OptimizationConfig(learning_rate=0.1, weight_decay=0.01))
+    weight.grad = torch.tensor([1.0, -2.0])
+    optimizer.step()
+    first, second = 0.1 * weight.grad, 0.001 * weight.grad**2
+    update = first / (second.sqrt() + 1e-6) + 0.01 * torch.tensor([3.0, 4.0])
+    expected = torch.tensor([3.0, 4.0]) - 0.1 * 5.0 / update.norm() * update
+    torch.testing.assert_close(weight.data, expected)
+
+
+def test_processes_share_the_scenes_of_a_step():
+    alone = StepBatches(items=5, batch_size=2, rank=0, world=1, seed=3)
+    shared = [StepBatches(items=5, batch_size=1, rank=rank, world=2, seed=3) for rank in (0, 1)]
+    for batches in (alone, *shared):
+        batches.steps = range(6)
+    steps = list(alone)
+    assert [[*first, *second] for first, second in zip(*shared)] == steps
+    assert alone.epoch_steps == 3
+    for epoch, part in enumerate((steps[:3], steps[3:])):
+        assert {key for step in part for key in step} == {(epoch, index) for index in range(5)}
+    assert [key[1] for key in steps[0]] != [key[1] for key in steps[3]]
+    alone.steps = range(4, 6)
+    assert list(alone) == steps[4:]
+
+
+def test_few_scenes_fill_a_step():
+    batches = StepBatches(items=1, batch_size=2, rank=1, world=2, seed=0)
+    batches.steps = range(1)
+    assert list(batches) == [[(0, 0), (0, 0)]]
+
+
+def test_label_passes_leave_padding_out():
+    ignore = torch.zeros(2, 4, 3, dtype=torch.bool)
+    ignore[:, 1] = True
+    ignore[0, 2] = True
+    assert label_passes(ignore, 0) == [[0, 2, 3]]
+    assert label_passes(ignore, 2) == [[0, 2], [3]]
+    assert label_passes(torch.ones(1, 2, 3, dtype=torch.bool), 1) == [[0]]
+
+
+@pytest.mark.parametrize("pair", NETWORKS, ids=" ".join)
+def test_labels_in_passes_give_the_rows_of_all(pair):
+    torch.manual_seed(0)
+    network = build_network(replace(toy_config("", *pair).network, text_dim=6))
+    batch = collate([ToyScenes(*pair, scenes=2, inputs=50, queries=30)[i] for i in (0, 1)])
+    whole = network(**network_arguments(batch))
+    part = take_labels(batch, [2, 0])
+    torch.testing.assert_close(network(**network_arguments(part)), whole[:, [2, 0]])
+    torch.testing.assert_close(part["targets"], batch["targets"][:, [2, 0]])
+
+
+@pytest.mark.parametrize("pair", NETWORKS, ids=" ".join)
+def test_every_network_learns_and_is_saved(pair, tmp_path):
+    config = toy_config(tmp_path, *pair, epochs=25, learning_rate=0.05)
+    train(config, toy_data(config, validate=True))
+    network = load_network(tmp_path)
+    assert (network.config.task, network.config.approach) == pair
+    assert network.config.text_dim == 6
+    assert network.metadata["preset"] == "masks"
+    assert network.metadata["step"] == 25
+    assert -2.5 <= network.metadata["cutoff"] < 0
+    assert (
+        network.metadata["validation_iou"]
+        <= load_network(tmp_path / "best").metadata["validation_iou"]
+    )
+    assert load_training_config(tmp_path / "training.yaml").network == network.config
+    losses = scalars(tmp_path, "train/loss")
+    assert len(losses) == 25
+    assert losses[-1] < 0.8 * losses[0]
+    assert {"train/data_time_s", "train/step_time_s", "train/waiting"} <= tags(tmp_path)
+
+
+def events(folder):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    return EventAccumulator(str(folder / "tensorboard")).Reload()
+
+
+def scalars(folder, tag):
+    return [entry.value for entry in events(folder).Scalars(tag)]
+
+
+def tags(folder):
+    return set(events(folder).Tags()["scalars"])
+
+
+def trained(folder, **options):
+    config = toy_config(folder, **options)
+    train(config, toy_data(config, scenes=3, padding=True))
+    return weights_of(folder)
+
+
+def test_accumulating_over_labels_equals_the_whole(tmp_path):
+    whole = trained(tmp_path / "whole")
+    parts = trained(tmp_path / "parts", labels_per_pass=1)
+    for name, value in whole.items():
+        torch.testing.assert_close(parts[name], value, atol=1e-5, rtol=1e-4)
+
+
+def test_workers_change_nothing(tmp_path):
+    alone = trained(tmp_path / "alone")
+    helped = trained(tmp_path / "helped", workers=2)
+    assert all(torch.equal(helped[name], value) for name, value in alone.items())
+
+
+def test_seed_decides_the_run(tmp_path):
+    first, again = trained(tmp_path / "first", seed=1), trained(tmp_path / "again", seed=1)
+    other = trained(tmp_path / "other", seed=2)
+    assert all(torch.equal(again[name], value) for name, value in first.items())
+    assert not all(torch.equal(other[name], value) for name, value in first.items())
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_mixed_precision_is_near_float32(precision, tmp_path):
+    for name in ("fp32", precision):
+        trained(tmp_path / name, precision=name, labels_per_pass=2)
+    exact, rounded = (scalars(tmp_path / name, "train/loss") for name in ("fp32", precision))
+    assert rounded != exact
+    assert rounded[0] == pytest.approx(exact[0], rel=0.02)
+
+
+def test_kept_epochs(tmp_path):
+    config = replace(toy_config(tmp_path), keep_every_epochs=1)
+    train(config, toy_data(config))
+    assert load_network(tmp_path / "epoch_0001").metadata["epoch"] == 1
+    assert load_network(tmp_path / "epoch_0002").metadata["epoch"] == 2
+
+
+def test_a_finished_run_is_not_overwritten(tmp_path):
+    before = trained(tmp_path)
+    with pytest.raises(TrainingError, match="already holds a run; set resume"):
+        trained(tmp_path)
+    after = trained(tmp_path, resume=True)
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+def test_resuming_another_run_is_refused(tmp_path):
+    trained(tmp_path)
+    with pytest.raises(TrainingError, match=r"has 6 steps of 1 scenes, but .* 9 steps of 1"):
+        trained(tmp_path, resume=True, epochs=3)
+
+
+def test_damaged_state_is_named(tmp_path):
+    trained(tmp_path)
+    (tmp_path / "training_state.pt").write_bytes(b"no state")
+    with pytest.raises(CheckpointError, match=r"training_state.pt is damaged"):
+        trained(tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("pair", NETWORKS, ids=" ".join)
+def test_scene_files_are_trained_on(pair, tmp_path):
+    folder = tmp_path / "data"
+    paths = write_toy_set(folder, scenes=2)
+    write_splits(folder, {"train": paths, "validation": paths[:1]})
+    write_text_features(folder, {name: np.ones(6, np.float32) for name in WORDS})
+    settings = RelevancySettings("tiny", ["a {}"], ["wall", "door"], None, 6)
+    (folder / "relevancy.json").write_text(json.dumps(asdict(settings)))
+    config = toy_config(tmp_path / "out", *pair)
+    data = DataConfig(folder=str(folder), num_input_points=80, num_query_points=200)
+    train(replace(config, data=data))
+    network = load_network(tmp_path / "out")
+    assert network.config.text_dim == 6
+    assert network.metadata["preset"] == "ours"
+    assert network.metadata["mean_vocabulary"] == ["wall", "door"]
+    assert network.metadata["prompts"] == ["a {}"]
+    assert "validation_iou" in network.metadata
+
+
+def test_infinite_loss_stops_the_run(tmp_path):
+    config = toy_config(tmp_path)
+    data = toy_data(config)
+    data.items.__class__ = Poisoned
+    with pytest.raises(TrainingError, match=r"the loss is nan at step 0 \(scenes \['toy0'\]\)"):
+        train(config, data)
+
+
+class Poisoned(ToyScenes):
+    def __getitem__(self, index):
+        item = super().__getitem__(index)
+        return {**item, "input_features": item["input_features"] * float("nan")}
+
+
+def test_no_scene_and_no_folder_are_errors(tmp_path):
+    with pytest.raises(TrainingError, match="no scene to train on"):
+        train(toy_config(tmp_path), toy_data(toy_config(tmp_path), scenes=0))
+    with pytest.raises(TrainingError, match="out must name a folder"):
+        train(toy_config(""), toy_data(toy_config("")))
+
+
+def test_config_round_trip(tmp_path):
+    config = toy_config(tmp_path, "localization", "clip_spatial", labels_per_pass=2, seed=5)
+    save_training_config(config, tmp_path / "run.yaml")
+    assert load_training_config(tmp_path / "run.yaml") == config
+    assert yaml.safe_load((tmp_path / "run.yaml").read_text())["network"]["levels"] == 2
+
+
+def test_all_faults_of_a_config_are_reported():
+    values = {"seed": -1, "optimization": {"epochs": 0, "speed": 3}}
+    with pytest.raises(ConfigError, match=r"(?s)3 fault.*epochs.*speed|speed.*epochs"):
+        parse_training_config(values)
+    with pytest.raises(ConfigError, match="approach must be one of"):
+        parse_training_config({"network": {"approach": "clip_spatial"}})
+
+
+def test_published_hyperparameters_are_the_defaults():
+    config = TrainingConfig()
+    optimization = config.optimization
+    assert (optimization.learning_rate, optimization.weight_decay) == (1e-3, 1e-5)
+    assert (optimization.warmup_steps, optimization.gradient_clip) == (1024, 2.0)
+    assert (optimization.epochs, config.data.num_labels) == (200, 4)
+    assert json.loads(json.dumps(config.network.to_dict()))["voxel_shape"] == [128, 128, 128]
