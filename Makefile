@@ -5,10 +5,10 @@ DISTRO ?=
 SCENE ?=
 ACTIVATE = env=$$($(PYTHON) scripts/environment.py --distro "$(DISTRO)") && source "$$env"
 
-.PHONY: demo test lint bench setup venv clean help
+.PHONY: demo test lint bench research-smoke setup venv clean help
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 demo:  ## run the whole system on a scene (SCENE=path) and write pictures to out/
 	@$(ACTIVATE) && python -m semabs_ros.demo $(if $(SCENE),--scene "$(SCENE)")
@@ -21,6 +21,9 @@ lint:  ## ruff and mypy
 
 bench:  ## speed as ratios
 	@$(ACTIVATE) && python -m benchmarks.relevancy
+
+research-smoke:  ## the whole research loop in small: rooms, training, evaluation, tables
+	@$(ACTIVATE) && scripts/research_smoke.sh out/research
 
 setup:  ## only the set-up
 	@$(ACTIVATE) && echo "source $$env"

@@ -27,7 +27,7 @@ def transform_points(T: Matrix, points: NDArray) -> NDArray:
 
 def invert(T: Matrix) -> Matrix:
     """Inverse of a (4, 4) affine transform."""
-    return np.linalg.inv(T)
+    return np.linalg.inv(T).astype(np.float64)
 
 
 def valid_depth(depth_m: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -1,17 +1,14 @@
 """``SceneUnderstanding``: a frame once, completions and localizations many times.
 
-The pipeline owns the similarity between the world (metres) and the scene frame of the networks.
+Callers see real metres in the world; the scene frame of the networks stays inside.
 """
 
 from __future__ import annotations
 
 import functools
 import os
-import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -19,14 +16,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semabs_core import geometry
-from semabs_core.checkpoint import load_network
 from semabs_core.config import (
-    MEAN_VOCABULARY,
     UNTRAINED,
-    CompletionConfig,
     ConfigError,
-    LocalizationConfig,
     SemabsConfig,
     choose_device,
     choose_dtype,
@@ -34,14 +26,20 @@ from semabs_core.config import (
 )
 from semabs_core.description import Description, make_description, noun_phrase
 from semabs_core.encoder import ImageTextEncoder, load_encoder
-from semabs_core.networks import (
-    CompletionNetwork,
-    LocalizationNetwork,
-    NetworkConfig,
-    SpatialNetwork,
-    build_network,
+from semabs_core.frame_state import FrameState, QueryGrid, Stopwatch, make_frame_state
+from semabs_core.models import (
+    check_text_width,
+    choose_mean_vocabulary,
+    common_bounds,
+    load_task_network,
 )
-from semabs_core.relevancy import EmbeddedTiles, OnProgress, RelevancyExtractor
+from semabs_core.networks import CompletionNetwork, LocalizationNetwork, SpatialNetwork
+from semabs_core.relevancy import (
+    RELEVANCY_GAIN,
+    EmbeddedTiles,
+    OnProgress,
+    RelevancyExtractor,
+)
 from semabs_core.types import (
     FREE,
     MAX_CLASSES,
@@ -51,78 +49,6 @@ from semabs_core.types import (
     Localization,
     RGBDFrame,
 )
-from semabs_core.voxels import dense_grid
-
-RELEVANCY_GAIN = 50.0
-"""Step 7 of relevancy: brings mean-subtracted maps to values around +-1."""
-
-
-@dataclass
-class FrameState:
-    """A frame and everything already worked out about it.
-
-    Attributes:
-        frame: the RGB-D frame.
-        T_world_scene: (4, 4) similarity, scene frame to world.
-        input_xyz: (N, 3) float32, the input points, scene frame.
-        pixels: (N,) int64, flat pixel index of each.
-        tiles: embedded tiles, once they are there and kept.
-        maps: name to (H, W) relevancy, step 5.
-        means: words to the mean of their maps.
-        volumes: key to volume, most recently used last.
-        grids: query grids by (resolution, masks).
-    """
-
-    frame: RGBDFrame
-    T_world_scene: NDArray[np.float64]
-    input_xyz: Tensor
-    pixels: Tensor
-    tiles: list[EmbeddedTiles] | None = None
-    maps: dict[str, NDArray[np.float32]] = field(default_factory=dict)
-    means: dict[tuple[str, ...], NDArray[np.float32]] = field(default_factory=dict)
-    volumes: OrderedDict[tuple, Tensor] = field(default_factory=OrderedDict)
-    grids: dict[tuple, QueryGrid] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class QueryGrid:
-    """A dense grid over the bounds and what the camera says about it.
-
-    Attributes:
-        points: (R ** 3, 3) float32, scene frame.
-        world: (R ** 3, 3) float64, world frame, metres.
-        seen: (R ** 3,) bool, inside the frustum (all True where that mask is off).
-        open: (R ** 3,) bool, inside the frustum and not seen to be free: what the networks are
-            asked.
-    """
-
-    points: Tensor
-    world: NDArray[np.float64]
-    seen: NDArray[np.bool_]
-    open: NDArray[np.bool_]
-
-
-class Stopwatch:
-    """Seconds per stage, and the caller's chance to follow or stop."""
-
-    def __init__(self, on_progress: OnProgress | None) -> None:
-        self.timings_s: dict[str, float] = {}
-        self._on_progress = on_progress
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a stage; repeated stages add up."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            spent = time.perf_counter() - start
-            self.timings_s[name] = self.timings_s.get(name, 0.0) + spent
-
-    def report(self, stage: str, fraction: float) -> None:
-        """Tell the caller; what it raises ends the request and leaves the caches whole."""
-        if self._on_progress:
-            self._on_progress(stage, fraction)
 
 
 class SceneUnderstanding:
@@ -149,9 +75,9 @@ class SceneUnderstanding:
         self.encoder = encoder
         self.completion = completion
         self.localization = localization
-        self.mean_vocabulary = _mean_vocabulary(config, (completion, localization))
-        self.bounds = _common_bounds(completion, localization)
-        _check_text_width(encoder, (completion, localization))
+        self.mean_vocabulary = choose_mean_vocabulary(config, (completion, localization))
+        self.bounds = common_bounds(completion, localization)
+        check_text_width(encoder, (completion, localization))
         relevancy = config.relevancy
         self.extractor = RelevancyExtractor(
             encoder,
@@ -191,8 +117,10 @@ class SceneUnderstanding:
         if config.encoder.model.startswith("local-dir:"):
             pretrained = None
         encoder = load_encoder(config.encoder.model, pretrained or None, chosen, dtype)
-        completion = _load(config.completion.checkpoint, "completion", config, encoder)
-        localization = _load(config.localization.checkpoint, "localization", config, encoder)
+        completion = load_task_network(config.completion.checkpoint, "completion", config, encoder)
+        localization = load_task_network(
+            config.localization.checkpoint, "localization", config, encoder
+        )
         assert isinstance(completion, CompletionNetwork)
         assert isinstance(localization, LocalizationNetwork)
         return cls(config, encoder, completion.to(chosen), localization.to(chosen))
@@ -226,36 +154,9 @@ class SceneUnderstanding:
         Raises:
             FrameError: if no depth reading falls into the region.
         """
-        T_world_scene = self._world_scene(frame)
-        valid = geometry.valid_depth(frame.depth_m)
-        if not valid.any():
-            raise FrameError(
-                "the depth image has no valid reading (all NaN, 0 or infinite): check the sensor, "
-                "and that the depth encoding is metres (32FC1) or millimetres (16UC1)"
-            )
-        camera_points = geometry.back_project(frame.depth_m, frame.K)[valid]
-        T_scene_camera = geometry.invert(T_world_scene) @ frame.T_world_camera
-        points = geometry.transform_points(T_scene_camera, camera_points)
-        inside = ((points >= self.bounds[0]) & (points <= self.bounds[1])).all(axis=1)
-        if not inside.any():
-            region = self.config.region
-            raise FrameError(
-                "no depth reading falls into the region of interest "
-                f"(region_min_m {region.region_min_m}, region_size_m {region.region_size_m:.3g}, "
-                f"floor_z_m {region.floor_z_m:g}, in the viewer frame): check the camera's pose in "
-                "the world frame, or move the region to where the camera looks"
-            )
-        points, pixels = points[inside], np.flatnonzero(valid)[inside]
-        limit = self.config.num_input_points
-        if len(points) > limit:
-            random = np.random.default_rng(self.config.seed)
-            chosen = np.sort(random.choice(len(points), limit, replace=False))
-            points, pixels = points[chosen], pixels[chosen]
-        self._state = FrameState(
-            frame=frame,
-            T_world_scene=T_world_scene,
-            input_xyz=torch.from_numpy(points.astype(np.float32)).to(self._device),
-            pixels=torch.from_numpy(pixels),
+        config = self.config
+        self._state = make_frame_state(
+            frame, config.region, self.bounds, config.num_input_points, config.seed, self._device
         )
 
     def relevancy(
@@ -290,7 +191,7 @@ class SceneUnderstanding:
         state, options = self._current(), self.config.completion
         names = check_classes(classes)
         watch = Stopwatch(on_progress)
-        grid = self._grid(state, options)
+        grid = state.grid(options)
         if self._reads_saliency(self.completion):
             self._mean_map(names, watch)
         shape = (options.resolution,) * 3
@@ -312,7 +213,7 @@ class SceneUnderstanding:
         labels = np.where(occupied, label, np.uint8(FREE))
         labels[~grid.seen] = UNKNOWN
         scores = np.where(grid.open, 1 / (1 + np.exp(-best.astype(np.float64))), 0.0)
-        size, T_world_grid = self._grid_frame(state, options.resolution)
+        size, T_world_grid = state.grid_frame(options.resolution)
         return Completion(
             classes=names,
             labels=labels.reshape(shape).astype(np.uint8),
@@ -345,7 +246,7 @@ class SceneUnderstanding:
         description = make_description(target, relation, reference)
         state, options = self._current(), self.config.localization
         watch = Stopwatch(on_progress)
-        grid = self._grid(state, options)
+        grid = state.grid(options)
         if not grid.open.any():
             raise FrameError(
                 "no voxel of the region is in view and not known to be free: check the region, the "
@@ -380,7 +281,7 @@ class SceneUnderstanding:
     ) -> Localization:
         """Logits of the open points to the answer region, its best point, extent and score."""
         options = self.config.localization
-        size, _ = self._grid_frame(state, options.resolution)
+        size, _ = state.grid_frame(options.resolution)
         points = grid.world[grid.open]
         region = logits >= logits.max() - options.region_margin
         scores = 1 / (1 + np.exp(-logits.astype(np.float64)))
@@ -420,48 +321,6 @@ class SceneUnderstanding:
         if approach == "semantic_aware":
             return []
         return [description.target, description.reference]
-
-    def _world_scene(self, frame: RGBDFrame) -> NDArray[np.float64]:
-        """(4, 4) similarity from the scene frame to the world."""
-        region = self.config.region
-        T_world_viewer = geometry.viewer_frame(frame.T_world_camera, region.floor_z_m)
-        T_scene_viewer = geometry.region_to_bounds(
-            np.array(region.region_min_m), region.region_size_m, self.bounds
-        )
-        return T_world_viewer @ geometry.invert(T_scene_viewer)
-
-    def _grid_frame(self, state: FrameState, resolution: int) -> tuple[float, NDArray[np.float64]]:
-        """Voxel size in metres and the rigid ``T_world_grid`` of a dense grid."""
-        scale = float(np.linalg.norm(state.T_world_scene[:3, 0]))
-        spacing = float((self.bounds[1] - self.bounds[0])[0]) / (resolution - 1)
-        T = np.eye(4)
-        T[:3, :3] = state.T_world_scene[:3, :3] / scale
-        corner = self.bounds[0] - spacing / 2
-        T[:3, 3] = geometry.transform_points(state.T_world_scene, corner)
-        return spacing * scale, T
-
-    def _grid(self, state: FrameState, options: CompletionConfig | LocalizationConfig) -> QueryGrid:
-        """The query grid of a frame with its masks, made once."""
-        masks = (options.mask_frustum, options.mask_free_space, options.free_space_margin_m)
-        key = (options.resolution, *masks)
-        if key not in state.grids:
-            frame = state.frame
-            points = dense_grid(self.bounds, options.resolution)
-            world = geometry.transform_points(state.T_world_scene, points.astype(np.float64))
-            seen = np.ones(len(points), dtype=bool)
-            if options.mask_frustum:
-                seen = geometry.in_frustum(world, frame.camera, frame.T_world_camera)
-            is_open = seen.copy()
-            if options.mask_free_space:
-                is_open &= ~geometry.seen_free(
-                    world,
-                    frame.depth_m,
-                    frame.camera,
-                    frame.T_world_camera,
-                    options.free_space_margin_m,
-                )
-            state.grids[key] = QueryGrid(torch.from_numpy(points), world, seen, is_open)
-        return state.grids[key]
 
     def _mean_map(self, names: Sequence[str], watch: Stopwatch) -> NDArray[np.float32]:
         """Make sure of the maps of names and return the mean map; all missing words in one go."""
@@ -528,16 +387,8 @@ class SceneUnderstanding:
             volume = network.encode_volume(
                 state.input_xyz[None], features.to(self._device)[None, None]
             )
-        self._remember(state, key, volume)
+        state.remember(key, volume, self.config.volume_cache_mb * 2**20)
         return volume
-
-    def _remember(self, state: FrameState, key: tuple, volume: Tensor) -> None:
-        """Keep a volume; the least recently used ones go when there are too many."""
-        budget = self.config.volume_cache_mb * 2**20
-        size = volume.numel() * volume.element_size()
-        state.volumes[key] = volume
-        while state.volumes and len(state.volumes) * size > budget:
-            state.volumes.popitem(last=False)
 
     def _text(self, names: list[str], prompts: list[str]) -> Tensor:
         """Normalised label features (1, P, D), as completion networks read them."""
@@ -571,66 +422,3 @@ def check_classes(classes: Sequence[str]) -> list[str]:
     if repeated:
         raise ValueError(f"classes must differ, repeated: {', '.join(repeated)}")
     return names
-
-
-def _load(
-    checkpoint: str, task: str, config: SemabsConfig, encoder: ImageTextEncoder
-) -> SpatialNetwork:
-    """The network of a task; ``untrained`` is a small one with seeded random weights."""
-    if checkpoint == UNTRAINED:
-        shape = NetworkConfig(
-            task=task,
-            voxel_shape=(32, 32, 32),
-            channels=8,
-            f_maps=8,
-            levels=3,
-            hidden=32,
-            pointing_dim=16,
-            text_dim=encoder.embed_dim,
-        )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            network = build_network(shape)
-        network.metadata = {}
-        return network.eval().requires_grad_(False)
-    network = load_network(checkpoint)
-    if network.config.task != task:
-        raise ConfigError(f"{task}.checkpoint {checkpoint} holds a {network.config.task} network")
-    return network
-
-
-def _mean_vocabulary(config: SemabsConfig, networks: Sequence[SpatialNetwork]) -> list[str]:
-    """The config's mean vocabulary, else what the networks were trained with, else the default."""
-    if config.relevancy.mean_vocabulary is not None:
-        return config.relevancy.mean_vocabulary
-    stored = [n.metadata["mean_vocabulary"] for n in networks if "mean_vocabulary" in n.metadata]
-    if not stored:
-        return list(MEAN_VOCABULARY)
-    if any(words != stored[0] for words in stored):
-        raise ConfigError(
-            "the completion and localization checkpoints were trained with different mean "
-            "vocabularies; set relevancy.mean_vocabulary to one of them"
-        )
-    return list(stored[0])
-
-
-def _common_bounds(completion: SpatialNetwork, localization: SpatialNetwork) -> NDArray[np.float64]:
-    """(2, 3) bounds that both networks share."""
-    bounds = np.array(completion.config.bounds)
-    if not np.allclose(bounds, localization.config.bounds):
-        raise ConfigError("the completion and localization networks have different bounds")
-    size = bounds[1] - bounds[0]
-    if not np.allclose(size, size[0]):
-        raise ConfigError(f"the networks' bounds must be a cube, got sizes {size.tolist()}")
-    return bounds
-
-
-def _check_text_width(encoder: ImageTextEncoder, networks: Sequence[SpatialNetwork]) -> None:
-    """Networks that read text features need the encoder they were trained with."""
-    for network in networks:
-        width = network.config.text_dim
-        if network.config.approach == "semantic_aware" and width != encoder.embed_dim:
-            raise ConfigError(
-                f"the {network.config.task} network reads text features of width {width}, but "
-                f"{encoder.name} gives {encoder.embed_dim}: use the encoder it was trained with"
-            )

@@ -17,6 +17,8 @@ from semabs_core.encoder import ImageTextEncoder, TileState
 DEFAULT_PROMPTS = ("a photograph of a {} in a home.",)
 RENDER_PROMPTS = ("a render of a {} in a game engine.",)
 TILINGS = ("full", "published")
+RELEVANCY_GAIN = 50.0
+"""Step 7, for the networks: brings mean-subtracted maps to values around +-1."""
 MIN_IMAGE_EDGE = 16
 DEFAULT_TILE_BATCH = {"cpu": 16, "cuda": 128}
 OnProgress = Callable[[str, float], None]

@@ -18,11 +18,10 @@ from semabs_core.data.labels import (
 )
 from semabs_core.data.sampling import balanced_order
 from semabs_core.data.scene_data import SceneData, SceneDescription
-from semabs_core.data.scene_dataset import RELEVANCY_GAIN, Lookup, SceneDataset
+from semabs_core.data.scene_dataset import Lookup, SceneDataset
 from semabs_core.data.text_features import read_text_features
 
 __all__ = [
-    "RELEVANCY_GAIN",
     "CompletionDataset",
     "LocalizationDataset",
     "SceneDataset",

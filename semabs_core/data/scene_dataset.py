@@ -43,9 +43,8 @@ from semabs_core.data.labels import (
 from semabs_core.data.scene_data import SOURCES, SceneData, SceneFileError
 from semabs_core.data.splits import read_splits
 from semabs_core.networks import APPROACHES
+from semabs_core.relevancy import RELEVANCY_GAIN
 
-RELEVANCY_GAIN = 50.0
-"""Step 7 of relevancy: brings mean-subtracted maps to values around +-1."""
 INPUTS = ("saliency", "patch_masks")
 ARRAYS = ("depth", "seg", "full_xyz_pts", "full_objid_pts")
 logger = logging.getLogger(__name__)

@@ -34,7 +34,7 @@ from semabs_core.training.losses import confusion, summed_loss
 from semabs_core.training.optimizer import make_optimizer, make_schedule
 from semabs_core.training.reporting import Interval, Reporter
 from semabs_core.training.sources import TrainingData, fit_text_width, open_data
-from semabs_core.training.validation import Validation, validate
+from semabs_core.training.validation import Validation, mixed_precision, validate
 
 CONFIG_FILE = "training.yaml"
 BEST_FOLDER = "best"
@@ -82,8 +82,8 @@ class Trainer:
         steps = self.process.sum(torch.tensor([self.step]))
         if int(steps) != self.step * self.process.world:
             raise TrainingError(
-                f"process {self.process.rank} is at step {self.step} and others are not: {self.folder}"
-                " must be a folder that all machines share"
+                f"process {self.process.rank} is at step {self.step} and others are not; "
+                f"{self.folder} must be a folder that all machines share"
             )
 
     def run(self) -> None:
@@ -114,11 +114,11 @@ class Trainer:
         if self.step % config.log_every_steps == 0:
             self.reporter.write("train", self.interval.metrics(), self.step)
             self.interval = Interval()
-        due = within == 0 and epoch % (config.validate_every_epochs or 1) == 0
-        if judges is not None and (due or last):
+        whole = within == 0
+        if judges is not None and (last or (whole and epoch % config.validate_every_epochs == 0)):
             self._validate(judges)
-        due = within == 0 and config.keep_every_epochs and epoch % config.keep_every_epochs == 0
-        if due and self.process.is_first:
+        keep = config.keep_every_epochs
+        if keep and whole and epoch % keep == 0 and self.process.is_first:
             self._save_network(self.folder / f"epoch_{epoch:04d}")
         if last or self.step % config.save_every_steps == 0:
             self._save()
@@ -154,8 +154,7 @@ class Trainer:
         self.interval.gradient_norm += float(norm)
 
     def _forward(self, part: dict) -> Tensor:
-        mixed = self.dtype != torch.float32
-        with torch.autocast(self.process.device.type, self.dtype, enabled=mixed):
+        with mixed_precision(self.process.device, self.dtype):
             return self.model(**network_arguments(part))
 
     def _check_finite(self, loss: float, batch: dict) -> None:

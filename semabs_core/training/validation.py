@@ -31,6 +31,11 @@ class Validation:
     labels: int
 
 
+def mixed_precision(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """A context in which networks compute in ``dtype``; float32 leaves everything as it is."""
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+
+
 @torch.no_grad()
 def validate(
     network: SpatialNetwork,
@@ -52,7 +57,7 @@ def validate(
     for batch in batches:
         for rows in label_passes(batch["ignore"], labels_per_pass):
             part = to_device(take_labels(batch, rows), process.device)
-            with torch.autocast(process.device.type, dtype, enabled=dtype != torch.float32):
+            with mixed_precision(process.device, dtype):
                 logits = network(**network_arguments(part))
             counter = MetricCounter(
                 len(rows), network.config.bounds, grids=(GRID,), device=process.device

@@ -116,7 +116,7 @@ def test_grid_frame_puts_voxel_centres_on_the_query_points(scene):
     assert size == pytest.approx(10 / 3 / 23)
     index = np.array([[0, 0, 0], [23, 5, 7]])
     centres = geometry.transform_points(T, (index + 0.5) * size)
-    grid = scene._grid(scene._state, scene.config.completion)
+    grid = scene._state.grid(scene.config.completion)
     flat = np.ravel_multi_index(tuple(index.T), (24, 24, 24))
     np.testing.assert_allclose(centres, grid.world[flat], atol=1e-6)
 
@@ -213,7 +213,7 @@ def test_a_wider_margin_gives_a_larger_region(scene):
         sizes.append(len(scene.localize("mug", "on", "table").points_m))
     scene.reconfigure(core)
     assert sizes[0] < sizes[1] < sizes[2]
-    grid = scene._grid(scene._state, core.localization)
+    grid = scene._state.grid(core.localization)
     assert sizes[2] == grid.open.sum()
 
 

@@ -30,6 +30,7 @@ from semabs_core.training.config import (
     parse_training_config,
     save_training_config,
 )
+from semabs_core.training.distributed import Process
 from semabs_core.training.losses import confusion, point_iou, summed_loss
 from semabs_core.training.optimizer import make_optimizer, rate_factor
 
@@ -251,6 +252,13 @@ def test_resuming_another_run_is_refused(tmp_path):
     trained(tmp_path)
     with pytest.raises(TrainingError, match=r"has 6 steps of 1 scenes, but .* 9 steps of 1"):
         trained(tmp_path, resume=True, epochs=3)
+
+
+def test_processes_must_find_the_same_state(tmp_path, monkeypatch):
+    trained(tmp_path)
+    monkeypatch.setattr(Process, "sum", lambda self, values: values + 4)
+    with pytest.raises(TrainingError, match="process 0 is at step 6 and others are not"):
+        trained(tmp_path, resume=True)
 
 
 def test_damaged_state_is_named(tmp_path):
