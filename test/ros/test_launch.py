@@ -26,8 +26,8 @@ from semabs.msg import SemanticVoxels
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def include(name, **arguments):
-    source = PythonLaunchDescriptionSource(str(ROOT / "launch" / name))
+def include(file, **arguments):
+    source = PythonLaunchDescriptionSource(str(ROOT / "launch" / file))
     return IncludeLaunchDescription(source, launch_arguments=arguments.items())
 
 
