@@ -24,7 +24,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Data sets: synthetic rooms, stored relevancy.")
 app.add_typer(data_app, name="data")
-console = Console()
+console = Console(width=None if sys.stdout.isatty() else 140)
 
 Folder = Annotated[Path, typer.Argument(help="the data set's folder")]
 

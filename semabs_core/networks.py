@@ -89,6 +89,13 @@ class NetworkConfig:
             value = getattr(self, name)
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+        for name in ("f_maps", "channels"):
+            width = getattr(self, name)
+            if width < 1 or (width > self.groups and width % self.groups):
+                raise ValueError(
+                    f"{name} must be positive and, above groups = {self.groups}, a multiple of it; "
+                    f"got {width}"
+                )
         step = 2 ** (self.levels - 1)
         if len(self.voxel_shape) != 3 or any(n < step or n % step for n in self.voxel_shape):
             raise ValueError(

@@ -65,7 +65,7 @@ def image_to_rgb(message: Image | CompressedImage) -> NDArray[np.uint8]:
             )
         check_size(message, "colour")
         return np.ascontiguousarray(_BRIDGE.imgmsg_to_cv2(message, "rgb8"))
-    except (CvBridgeError, cv2.error, ValueError, TypeError) as error:
+    except (CvBridgeError, cv2.error, ValueError, TypeError, AttributeError) as error:
         if isinstance(error, ConvertError):
             raise
         raise ConvertError(f"the colour image cannot be decoded: {error}") from error
@@ -99,7 +99,7 @@ def depth_to_metres(message: Image | CompressedImage) -> NDArray[np.float32]:
     check_size(message, "depth")
     try:
         depth = np.asarray(_BRIDGE.imgmsg_to_cv2(message, "passthrough"))
-    except (CvBridgeError, ValueError, TypeError) as error:
+    except (CvBridgeError, ValueError, TypeError, AttributeError) as error:
         raise ConvertError(f"the depth image cannot be decoded: {error}") from error
     return _metres(depth)
 

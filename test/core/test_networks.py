@@ -133,6 +133,7 @@ def test_full_size_has_the_published_number_of_parameters():
         (dict(task="segmentation"), "task must be one of completion, localization"),
         (dict(approach="clip_spatial"), "approach must be one of semantic_abstraction"),
         (dict(voxel_shape=(2, 8, 8)), "three multiples of 32 for 6 levels"),
+        (dict(channels=12), "channels must be positive and, above groups = 8, a multiple"),
         (dict(bounds=((0, 0, 0), (0, 1, 1))), "lower bounds must be below"),
         (dict(sampling="nearest"), "sampling must be one of aligned, published"),
     ],

@@ -4,6 +4,7 @@ import array
 import struct
 
 import cv2
+import cv_bridge
 import numpy as np
 import pytest
 from geometry_msgs.msg import Transform
@@ -63,6 +64,10 @@ def test_zero_and_negative_depth_are_no_reading():
     np.testing.assert_array_equal(convert.depth_to_metres(message), [[np.nan, np.nan, 3.0]])
 
 
+@pytest.mark.skipif(
+    not hasattr(cv_bridge, "__semabs_stand_in__") and int(np.__version__.split(".")[0]) >= 2,
+    reason="the real cv_bridge reads big-endian images only with NumPy 1",
+)
 def test_big_endian_depth():
     values = np.array([[1000, 2500]], ">u2")
     message = Image(height=1, width=2, encoding="16UC1", step=4, is_bigendian=1)
