@@ -2,7 +2,9 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 DISTRO ?=
-SCENE ?=
+# SCENE=path of a scene file or bag, ASK="the mug behind the lamp"; for bags also the topics
+# RGB, DEPTH and INFO, which are guessed otherwise.
+lower = $(shell echo $(1) | tr A-Z a-z)
 ACTIVATE = env=$$($(PYTHON) scripts/environment.py --distro "$(DISTRO)") && source "$$env"
 
 .PHONY: demo test lint bench research-smoke setup venv clean help
@@ -11,7 +13,7 @@ help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 demo:  ## run the whole system on a scene (SCENE=path) and write pictures to out/
-	@$(ACTIVATE) && python -m semabs_ros.demo $(if $(SCENE),--scene "$(SCENE)")
+	@$(ACTIVATE) && python -m semabs_ros.demo $(foreach name,SCENE ASK RGB DEPTH INFO,$(if $($(name)),--$(call lower,$(name)) "$($(name))"))
 
 test:  ## all tests
 	@$(ACTIVATE) && python -m pytest $(TESTS)

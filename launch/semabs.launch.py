@@ -48,6 +48,7 @@ def make_node(context):
     for name in ("world_frame", "device"):
         if value[name]:
             parameters[name] = value[name]
+    logger = ".".join([*value["namespace"].strip("/").split("/"), value["name"]]).lstrip(".")
     files = [value["params"]] if value["params"] else []
     remappings = [
         (topic, value[argument])
@@ -66,7 +67,7 @@ def make_node(context):
             namespace=value["namespace"],
             parameters=[parameters, *files],
             remappings=remappings,
-            arguments=["--ros-args", "--log-level", f"{value['name']}:={value['log_level']}"],
+            arguments=["--ros-args", "--log-level", f"{logger}:={value['log_level']}"],
             output="screen",
             emulate_tty=True,
         )

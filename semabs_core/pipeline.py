@@ -143,6 +143,10 @@ class SceneUnderstanding:
             if region_changed:
                 self.set_frame(self._state.frame)
 
+    def forget_frame(self) -> None:
+        """Let go of the current frame and of all that is cached for it."""
+        self._state = None
+
     @property
     def has_frame(self) -> bool:
         """Whether a frame is set."""

@@ -5,7 +5,6 @@ It talks to the node over topics and actions alone, as any planner would.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import threading
@@ -20,7 +19,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.action import ActionClient
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 from rclpy.task import Future
 from rich.console import Console
@@ -34,6 +33,7 @@ from semabs_core.visualize import figures, meshes
 from semabs_ros.convert import voxels_to_completion
 from semabs_ros.frames import FrameSource
 from semabs_ros.parameters import NodeConfig
+from semabs_ros.spinning import spin
 
 T = TypeVar("T")
 
@@ -57,7 +57,7 @@ class Client(Node):
         self.classes = list(self.declare_parameter("classes", [], any_type).value)
         words = ("sentence", "target", "relation", "reference")
         self.words = {word: str(self.declare_parameter(word, "").value) for word in words}
-        self.timeout_s = float(self.declare_parameter("timeout_s", 120.0).value)
+        self.timeout_s = float(self.declare_parameter("timeout_s", 120.0, any_type).value)
         self.out = str(self.declare_parameter("out", "").value)
         # Made before the node is spun: rclpy registers an ActionClient before it is whole.
         self.clients_of = {
@@ -230,7 +230,7 @@ def main() -> None:
     client = Client()
     executor = MultiThreadedExecutor(num_threads=2)
     executor.add_node(client)
-    thread = threading.Thread(target=_spin, args=(executor,), daemon=True)
+    thread = threading.Thread(target=spin, args=(executor, client.get_logger().error), daemon=True)
     thread.start()
     code = 0
     try:
@@ -243,11 +243,6 @@ def main() -> None:
     rclpy.try_shutdown()
     thread.join(timeout=5)
     sys.exit(code)
-
-
-def _spin(executor: MultiThreadedExecutor) -> None:
-    with contextlib.suppress(ExternalShutdownException):
-        executor.spin()
 
 
 if __name__ == "__main__":

@@ -131,6 +131,8 @@ def _decode_depth(message: CompressedImage) -> NDArray[np.float32]:
             raise ConvertError(f"the compressedDepth image is truncated: {len(data)} bytes")
         _, a, b = struct.unpack_from("<iff", data)
         data = data[12:]
+    if not data:
+        raise ConvertError("the compressed depth image is empty")
     depth = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     if depth is None or depth.ndim != 2 or depth.dtype != np.uint16:
         raise ConvertError(
@@ -180,6 +182,12 @@ def intrinsics(info: CameraInfo, width: int, height: int, rectified: bool) -> ND
     Raises:
         ConvertError: if the camera is not calibrated, or the sizes have different shapes.
     """
+    roi = info.roi
+    if max(info.binning_x, info.binning_y) > 1 or roi.x_offset or roi.y_offset:
+        raise ConvertError(
+            "camera_info has binning or a region of interest, which is not supported: publish the "
+            "whole image, or camera_info of the cropped one"
+        )
     K = np.array(info.p, dtype=float).reshape(3, 4)[:, :3] if rectified else np.array(info.k)
     K = K.reshape(3, 3).astype(float)
     if not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0:
@@ -188,8 +196,10 @@ def intrinsics(info: CameraInfo, width: int, height: int, rectified: bool) -> ND
             f"camera_info has no usable {name} (focal lengths {K[0, 0]:g}, {K[1, 1]:g}): "
             "calibrate the camera or give its driver a calibration file"
         )
-    if info.width in (0, width) and info.height in (0, height):
+    if (info.width, info.height) in ((0, 0), (width, height)):
         return K
+    if not (info.width and info.height):
+        raise ConvertError(f"camera_info has the size {info.width}x{info.height}: set both or none")
     x, y = width / info.width, height / info.height
     if abs(x / y - 1) > 0.01:
         raise ConvertError(
@@ -223,6 +233,11 @@ class Rectifier:
             return rgb, depth_m
         if not np.isfinite(coefficients).all():
             raise ConvertError(f"camera_info has distortion that is not finite: {coefficients}")
+        if len(coefficients) not in (4, 5, 8, 12, 14):
+            raise ConvertError(
+                f"camera_info has {len(coefficients)} distortion coefficients; "
+                "known are 4, 5, 8, 12 and 14"
+            )
         if info.distortion_model not in DISTORTION_MODELS:
             raise ConvertError(
                 f"camera_info has distortion of the model {info.distortion_model!r}; known are "

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from semabs_core.data.analytic import analytic_scene
 from semabs_core.data.scene_file import Scene, SceneError, load_scene
-from semabs_ros.player import SCENE_SUFFIXES
+from semabs_ros.player import ROLES, SCENE_SUFFIXES
 
 ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT_S = 170.0
@@ -26,16 +26,22 @@ def scene_words(path: str) -> Scene | None:
     return load_scene(path) if Path(path).suffix in SCENE_SUFFIXES else None
 
 
+def quoted(text: str) -> str:
+    """A string for a ROS parameter on a command line."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def yaml_list(names: list[str]) -> str:
     """A list for a ROS parameter on a command line."""
-    return "[" + ", ".join("'" + name.replace("'", "''") + "'" for name in names) + "]"
+    return "[" + ", ".join(map(quoted, names)) + "]"
 
 
 class Demo:
     """The three processes and their logs."""
 
-    def __init__(self, scene: str, config: str, out: Path) -> None:
-        self.scene, self.config, self.out = scene, config, out
+    def __init__(self, scene: str, config: str, out: Path, ask: str = "", **topics: str) -> None:
+        self.scene, self.config, self.out, self.ask = scene, config, out, ask
+        self.topics = {f"{role}_topic": quoted(topic) for role, topic in topics.items() if topic}
         self.processes: dict[str, subprocess.Popen] = {}
         self.environment = {
             **os.environ,
@@ -66,18 +72,22 @@ class Demo:
             f"semabs demo: {self.scene or 'the built-in room'}; player, node and client start ..."
         )
         path = os.path.abspath(self.scene) if self.scene else ""
-        player = {"scene": f"'{path}'"}
+        player = {"scene": quoted(path), **self.topics}
         classes: dict[str, str] = {}
         question: dict[str, str] = {}
         if words is not None and words.classes:
             classes = {"classes": yaml_list(words.classes)}
-        if words is not None and words.descriptions:
+        if self.ask:
+            question = {"sentence": self.ask}
+        elif words is not None and words.descriptions:
             names = ("target", "relation", "reference")
             question = dict(zip(names, words.descriptions[0], strict=True))
         self.start("player", player)
-        self.start("node", {"autostart": "true", "config_file": f"'{self.config}'", **classes})
-        quoted = {key: f"'{value}'" for key, value in question.items()}
-        client = {"out": f"'{self.out}'", "timeout_s": str(TIMEOUT_S), **classes, **quoted}
+        self.start(
+            "node", {"autostart": "true", "config_file": quoted(str(self.config)), **classes}
+        )
+        client = {"out": quoted(str(self.out)), "timeout_s": str(TIMEOUT_S), **classes}
+        client |= {key: quoted(value) for key, value in question.items()}
         self.start("client", client, shown=True)
         return self.watch()
 
@@ -124,8 +134,12 @@ def main() -> None:
     parser.add_argument("--scene", default="", help=".npz/.hdf5 scene, rosbag2 folder or .mcap")
     parser.add_argument("--config", default=str(ROOT / "config" / "demo.yaml"))
     parser.add_argument("--out", default=str(ROOT / "out"), type=Path)
+    parser.add_argument("--ask", default="", help="'the mug behind the lamp'")
+    for role in ROLES:
+        parser.add_argument(f"--{role}", default="", help="topic of a bag; guessed where empty")
     arguments = parser.parse_args()
-    demo = Demo(arguments.scene, arguments.config, arguments.out)
+    topics = {role: getattr(arguments, role) for role in ROLES}
+    demo = Demo(arguments.scene, arguments.config, arguments.out, arguments.ask, **topics)
     try:
         code = demo.run()
     except KeyboardInterrupt:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import message_filters
 import numpy as np
 import yaml
+from message_filters import SimpleFilter
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.duration import Duration
 from rclpy.event_handler import SubscriptionEventCallbacks
@@ -27,6 +28,8 @@ from semabs_ros.parameters import NodeConfig
 
 WAITING_FRAMES = 16
 """Synced frames that may wait for their transform; the oldest goes first."""
+ROOT_CHECK_S = 1.0
+NO_TRANSFORM = "no transform"
 SILENCE_S = 5.0
 """After so long without a synced frame the node says what is missing."""
 
@@ -105,13 +108,15 @@ class FrameSource:
         self._node, self._config, self._on_frame = node, config, on_frame
         self._group = MutuallyExclusiveCallbackGroup()
         self._lock = threading.Lock()
-        self._waiting: deque[Synced] = deque(maxlen=WAITING_FRAMES)
+        self._graph_lock = threading.RLock()
+        self._active = False
+        self._waiting: deque[Synced] = deque()
         self._rectifier = Rectifier()
         self._buffer: Buffer | None = None
         self._listener: TransformListener | None = None
         self._subscribers: list[message_filters.Subscriber] = []
         self._sync: message_filters.ApproximateTimeSynchronizer | None = None
-        self._root = ""
+        self._root, self._root_checked = "", -np.inf
         self._last_synced = 0.0
         self.topics: list[Topic] = []
         self.synced = 0
@@ -124,9 +129,14 @@ class FrameSource:
 
     def start(self) -> None:
         """Listen to TF and to the camera."""
+        with self._graph_lock:
+            self._start()
+            self._active = True
+            self.follow()
+
+    def _start(self) -> None:
         config = self._config()
-        cache = Duration(nanoseconds=int(config.tf_cache_s * 1e9))
-        self._buffer = Buffer(cache_time=cache, node=self._node)
+        self._buffer = Buffer(cache_time=Duration(nanoseconds=int(config.tf_cache_s * 1e9)))
         self._listener = TransformListener(self._buffer, self._node, spin_thread=False)
         self.topics = [
             self._topic("rgb/image", config.rgb_transport),
@@ -134,20 +144,26 @@ class FrameSource:
             Topic("rgb/camera_info", self._resolve("rgb/camera_info"), CameraInfo),
         ]
         self._last_synced = time.monotonic()
-        self._root, self.reason = "", ""
-        self.follow()
+        self._root, self._root_checked, self.reason = "", -np.inf, ""
 
     def stop(self) -> None:
         """Release all subscriptions and forget waiting frames."""
-        self._unsubscribe()
-        if self._listener is not None:
-            self._listener.unregister()
-        self._listener = self._buffer = None
+        with self._graph_lock:
+            self._active = False
+            self._unsubscribe()
+            if self._listener is not None:
+                self._listener.unregister()
+            self._listener = self._buffer = None
         with self._lock:
             self._waiting.clear()
 
     def follow(self) -> None:
         """Subscribe, or again with another reliability, when the graph has changed."""
+        with self._graph_lock:
+            if self._active:
+                self._follow()
+
+    def _follow(self) -> None:
         wanted = self._config().reliability
         changed = False
         for topic in self.topics:
@@ -158,6 +174,9 @@ class FrameSource:
             reliable = wanted == "reliable" or (
                 wanted == "auto"
                 and all(o.qos_profile.reliability == ReliabilityPolicy.RELIABLE for o in offers)
+            )
+            topic.incompatible = reliable and any(
+                o.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT for o in offers
             )
             if topic.reliable != reliable:
                 topic.reliable, changed = reliable, True
@@ -177,23 +196,24 @@ class FrameSource:
     def _subscribe(self) -> None:
         self._unsubscribe()
         config = self._config()
+        gates = []
         for topic in self.topics:
             policy = ReliabilityPolicy.RELIABLE if topic.reliable else ReliabilityPolicy.BEST_EFFORT
-            topic.incompatible = False
             subscriber = message_filters.Subscriber(
                 self._node,
                 topic.kind,
                 topic.name,
                 qos_profile=QoSProfile(depth=config.sync_queue_size, reliability=policy),
                 callback_group=self._group,
-                event_callbacks=SubscriptionEventCallbacks(
-                    incompatible_qos=lambda _, topic=topic: setattr(topic, "incompatible", True)
-                ),
+                # rclpy's default event handlers break the executor when they are destroyed.
+                event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
             )
-            subscriber.registerCallback(self._count, topic)
+            gate = message_filters.SimpleFilter()
+            subscriber.registerCallback(self._admit, topic, gate)
             self._subscribers.append(subscriber)
+            gates.append(gate)
         self._sync = message_filters.ApproximateTimeSynchronizer(
-            self._subscribers, config.sync_queue_size, config.sync_slop_s
+            gates, config.sync_queue_size, config.sync_slop_s
         )
         self._sync.registerCallback(self._store)
         kinds = ", ".join(
@@ -206,14 +226,28 @@ class FrameSource:
             self._node.destroy_subscription(subscriber.sub)
         self._subscribers, self._sync = [], None
 
-    @staticmethod
-    def _count(_message: object, topic: Topic) -> None:
+    def _admit(
+        self, message: Image | CompressedImage | CameraInfo, topic: Topic, gate: SimpleFilter
+    ) -> None:
+        """Count a message and pass it on to the synchronizer, if its stamp can be one."""
         topic.received += 1
         topic.times.append(time.monotonic())
+        stamp = message.header.stamp
+        if stamp.sec < 0 or (stamp.sec == 0 and stamp.nanosec == 0):
+            self.reason = (
+                f"messages of {topic.name} have no usable stamp ({stamp.sec}.{stamp.nanosec:09d}): "
+                "the camera driver must stamp them with the time of the exposure"
+            )
+            return
+        gate.signalMessage(message)
 
     def _store(self, rgb: Image, depth: Image, info: CameraInfo) -> None:
         now = time.monotonic()
         with self._lock:
+            if len(self._waiting) >= WAITING_FRAMES:
+                # Not the oldest, which may be the next to get its transform, nor the newest.
+                del self._waiting[WAITING_FRAMES // 2]
+                self.dropped += 1
             self._waiting.append(Synced(rgb, depth, info, now))
             self.synced += 1
             self._last_synced = now
@@ -261,17 +295,23 @@ class FrameSource:
         buffer, header = self._buffer, synced.rgb.header
         if buffer is None:
             raise TransformException("not listening to TF")
-        world = self._config().world_frame or self._root or self._find_root(header.frame_id)
+        world = self._config().world_frame or self._find_root(buffer, header.frame_id)
         stamp = Time.from_msg(header.stamp, clock_type=self._node.get_clock().clock_type)
         transform = buffer.lookup_transform(world, header.frame_id, stamp)
         return world, transform_to_matrix(transform.transform)
 
-    def _find_root(self, frame: str) -> str:
-        """The root of the TF tree that a frame is in; remembered."""
+    def _find_root(self, buffer: Buffer, frame: str) -> str:
+        """The root of the TF tree that a frame is in; looked up again once a second."""
         if not frame:
             raise TransformException("the colour image has an empty frame_id")
-        assert self._buffer is not None
-        frames = yaml.safe_load(self._buffer.all_frames_as_yaml()) or {}
+        if self._root and time.monotonic() - self._root_checked < ROOT_CHECK_S:
+            return self._root
+        try:
+            frames = yaml.safe_load(buffer.all_frames_as_yaml()) or {}
+        except yaml.YAMLError as error:
+            raise TransformException(
+                f"the TF tree cannot be read to find its root, set world_frame: {error}"
+            ) from error
         if not isinstance(frames, dict) or frame not in frames:
             raise TransformException(
                 f"no transform to the camera's frame {frame!r} has been received"
@@ -281,10 +321,12 @@ class FrameSource:
             if root not in frames:
                 break
             root = str(frames[root]["parent"])
-        self._root = root
-        self._node.get_logger().info(
-            f"world_frame is not set: using {root!r}, the root of the camera's TF tree"
-        )
+        self._root_checked = time.monotonic()
+        if root != self._root:
+            self._root = root
+            self._node.get_logger().info(
+                f"world_frame is not set: using {root!r}, the root of the camera's TF tree"
+            )
         return root
 
     def _convert(self, synced: Synced, world: str, T: np.ndarray) -> Source | None:
@@ -295,18 +337,21 @@ class FrameSource:
             )
         except (ConvertError, FrameError) as error:
             self.reason = str(error)
-            self.dropped += 1
-            return None
-        self.frames += 1
-        self.reason = ""
-        return Source(frame, world, synced.rgb.header, synced.arrived)
+        except Exception as error:
+            self.reason = f"the frame cannot be converted ({type(error).__name__}): {error}"
+        else:
+            self.frames += 1
+            self.reason = ""
+            return Source(frame, world, synced.rgb.header, synced.arrived)
+        self.dropped += 1
+        return None
 
     def _explain(self, synced: Synced, error: Exception) -> str:
         camera = synced.rgb.header.frame_id
         world = self._config().world_frame or self._root or "the root of its TF tree"
         stamp = synced.rgb.header.stamp
         return (
-            f"no transform from {camera!r} to {world!r} at the image's stamp "
+            f"{NO_TRANSFORM} from {camera!r} to {world!r} at the image's stamp "
             f"{stamp.sec}.{stamp.nanosec:09d}: {error}; check that TF is published, world_frame is "
             "right and all clocks agree (use_sim_time)"
         )
@@ -314,15 +359,18 @@ class FrameSource:
     # --- health -----------------------------------------------------------------------------------
 
     def check_transform(self) -> None:
-        """Try the newest frame's transform: faults show while nobody takes frames."""
+        """Try the oldest waiting frame's transform: faults show while nobody takes frames."""
         with self._lock:
-            newest = self._waiting[-1] if self._waiting else None
-        if newest is None or time.monotonic() - newest.arrived < self._config().tf_timeout_s:
+            oldest = self._waiting[0] if self._waiting else None
+        if oldest is None or time.monotonic() - oldest.arrived < self._config().tf_timeout_s:
             return
         try:
-            self._pose(newest)
+            self._pose(oldest)
         except TransformException as error:
-            self.reason = self._explain(newest, error)
+            self.reason = self._explain(oldest, error)
+        else:
+            if self.reason.startswith(NO_TRANSFORM):
+                self.reason = ""
 
     def problem(self) -> str:
         """What keeps frames from coming, for people; empty when they come."""

@@ -42,6 +42,7 @@ class Goal:
         timeout_s: how long it may wait and run.
         execute: makes the action server execute the goal, which awaits ``done``; called once, when
             the worker begins it or, if that never happens, when it ends.
+        cancel_requested: whether the client has asked to cancel it.
         on_feedback: called with a stage and its fraction.
         key: identifies the goal to its action server.
     """
@@ -50,6 +51,7 @@ class Goal:
     request: Any
     timeout_s: float
     execute: Callable[[], None]
+    cancel_requested: Callable[[], bool]
     on_feedback: Callable[[str, float], None]
     key: bytes = b""
     created: float = field(default_factory=time.monotonic)
@@ -70,7 +72,12 @@ class Goal:
         """Let the action server execute the goal, unless it does already."""
         with self._lock:
             already, self._executing = self._executing, True
-        if not already:
+        if already:
+            return
+        try:
+            self.execute()
+        except Exception:
+            # A cancellation came between rclpy's look at the state and its change of it.
             self.execute()
 
     def stop(self, code: str, message: str) -> None:

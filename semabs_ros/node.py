@@ -19,7 +19,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import MultiThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -44,6 +44,7 @@ from semabs_ros import convert
 from semabs_ros.frames import FrameSource, Source
 from semabs_ros.goals import CODES, Goal, GoalQueue
 from semabs_ros.parameters import Parameters
+from semabs_ros.spinning import spin
 from semabs_ros.worker import Worker
 
 SLOW_FRAME_S = 5.0
@@ -133,10 +134,22 @@ class SemabsNode(LifecycleNode):
 
     def on_activate(self, state: State) -> TransitionCallbackReturn:
         """Subscribe to the camera and start the worker."""
-        assert self._scene is not None
-        self._scene.reconfigure(self.parameters.core_config)
-        self._worker = Worker(
-            self._scene,
+        try:
+            self._start_work()
+        except Exception as error:
+            self._stop_work()
+            self._configure_fault = f"{type(error).__name__}: {error}"
+            self.get_logger().error(f"cannot activate: {self._configure_fault}")
+            return TransitionCallbackReturn.FAILURE
+        return super().on_activate(state)
+
+    def _start_work(self) -> None:
+        scene = self._scene
+        assert scene is not None
+        scene.forget_frame()
+        scene.reconfigure(self.parameters.core_config)
+        worker = Worker(
+            scene,
             self._frames,
             self._goals,
             self,
@@ -144,9 +157,9 @@ class SemabsNode(LifecycleNode):
             self.get_logger(),
         )
         self._frames.start()
-        self._publish_labels(self.parameters.node_config.classes)
-        self._worker.start()
-        return super().on_activate(state)
+        self._publish_labels()
+        self._worker = worker
+        worker.start()
 
     def on_deactivate(self, state: State) -> TransitionCallbackReturn:
         """End all goals, stop the worker and release the subscriptions."""
@@ -171,7 +184,7 @@ class SemabsNode(LifecycleNode):
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.stop()
-            self._frames.stop()
+        self._frames.stop()
         self._goals.end_all("NOT_ACTIVE", "the node was deactivated")
 
     def _wake(self) -> None:
@@ -200,7 +213,7 @@ class SemabsNode(LifecycleNode):
     def _apply_parameters(self, changes: list[Parameter]) -> None:
         self.parameters.apply()
         if any(change.name == "classes" for change in changes):
-            self._publish_labels(self.parameters.node_config.classes)
+            self._publish_labels()
         worker = self._worker
         if worker is not None:
             worker.reconfigure(self.parameters.core_config)
@@ -252,6 +265,7 @@ class SemabsNode(LifecycleNode):
             request=None,
             timeout_s=float(request.timeout_s) or config.goal_timeout_s,
             execute=handle.execute,
+            cancel_requested=lambda: handle.is_cancel_requested,
             on_feedback=feedback,
             key=bytes(handle.goal_id.uuid),
         )
@@ -274,6 +288,8 @@ class SemabsNode(LifecycleNode):
             return
         goal.on_feedback("queued", 0.0)
         self._goals.submit(goal, policy, limit)
+        if goal.cancel_requested():
+            self._goals.cancel(goal.key)  # the request came before the goal was in the queue
         self._wake()
 
     def _await_outcome(self, action: type, handle: ServerGoalHandle) -> Any:
@@ -377,14 +393,21 @@ class SemabsNode(LifecycleNode):
         mosaic = relevancy_mosaic(source.frame.rgb, maps, names)
         self._topics["relevancy"].publish(convert.rgb_to_image(mosaic, source.header))
 
-    def _publish_labels(self, classes: list[str]) -> None:
+    def _publish_labels(self) -> None:
         header = Header(stamp=self.get_clock().now().to_msg())
-        self._topics["labels"].publish(convert.labels_message(list(classes), header))
+        classes = check_classes(self.parameters.node_config.classes)
+        self._topics["labels"].publish(convert.labels_message(classes, header))
 
     # --- health -----------------------------------------------------------------------------------
 
     def _tick(self) -> None:
         """Once a second: follow the graph, end overdue goals, say what is wrong."""
+        try:
+            self._look_after()
+        except Exception as error:
+            self.get_logger().error(f"health check: {type(error).__name__}: {error}")
+
+    def _look_after(self) -> None:
         worker = self._worker
         self._goals.expire()
         if worker is not None:
@@ -407,14 +430,15 @@ class SemabsNode(LifecycleNode):
         if time.monotonic() - self._slow_warned < 30:
             return
         self._slow_warned = time.monotonic()
-        core = self.parameters.core_config
-        assert self._scene is not None
+        core, scene = self.parameters.core_config, self._scene
+        if scene is None:
+            return
         advice = []
-        if self._scene.encoder.device.type == "cpu":
+        if scene.encoder.device.type == "cpu":
             advice.append("use a GPU (device)")
         if core.relevancy.preset == "ours":
             advice.append("set relevancy.preset to fast")
-        if self._scene.encoder.dtype == torch.float32:
+        if scene.encoder.dtype == torch.float32:
             advice.append("set encoder.precision to bf16")
         advice.append(
             f"lower completion.resolution ({core.completion.resolution}) or the number of classes "
@@ -423,19 +447,19 @@ class SemabsNode(LifecycleNode):
         self.get_logger().warning(f"a frame takes {seconds:.1f} s; faster: " + ", ".join(advice))
 
     def _publish_diagnostics(self) -> None:
-        worker = self._worker
+        worker, scene = self._worker, self._scene
         state = self._state_machine.current_state[1]
         models = DiagnosticStatus(name="semabs: models", hardware_id="semabs", level=OK)
         models.message = self._configure_fault or (worker.fault if worker else "") or state
         if self._configure_fault:
             models.level = ERROR
-        elif (worker and worker.fault) or (self._scene and self._scene.untrained):
+        elif (worker and worker.fault) or (scene and scene.untrained):
             models.level = WARN
         models.values = self._values(
             state=state,
-            untrained=", ".join(self._scene.untrained) if self._scene else "",
-            encoder=self._scene.encoder.name if self._scene else "",
-            device=self._scene.encoder.device if self._scene else "",
+            untrained=", ".join(scene.untrained) if scene else "",
+            encoder=scene.encoder.name if scene else "",
+            device=scene.encoder.device if scene else "",
             seconds_per_frame=f"{worker.frame_seconds:.2f}" if worker else "",
             frames_completed=worker.completed if worker else 0,
         )
@@ -466,8 +490,8 @@ def main() -> None:
     executor = MultiThreadedExecutor(num_threads=max(4, min(8, os.cpu_count() or 4)))
     executor.add_node(node)
     try:
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
+        spin(executor, node.get_logger().error)
+    except KeyboardInterrupt:
         pass
     finally:
         try:

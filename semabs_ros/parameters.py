@@ -24,6 +24,7 @@ from semabs_core.config import (
 )
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+READ_AT_START = ("config_file", "autostart")
 UNSET_INT = -1
 """ROS has no null: -1, an empty string and an empty list stand for an option that is not set."""
 
@@ -32,10 +33,8 @@ UNSET_INT = -1
 class NodeConfig:
     """What the node needs besides the pipeline's config."""
 
-    config_file: str = option(
-        "", "YAML file with defaults for the model options below; empty: none"
-    )
-    autostart: bool = option(False, "configure and activate without a lifecycle manager")
+    config_file: str = option("", "YAML with defaults for the model options; read at start only")
+    autostart: bool = option(False, "configure and activate by itself; read at start only")
     classes: list[str] = option(
         lambda: ["floor", "wall", "table", "chair", "sofa", "cupboard", "lamp", "book", "plant"],
         "names that the continuous completion labels",
@@ -180,13 +179,14 @@ def descriptor(option: Option) -> ParameterDescriptor:
         name=option.name,
         description=option.description,
         # Numbers may be given as 2 or 2.0; types are checked by our own validation.
+        read_only=option.name in READ_AT_START,
         dynamic_typing=option.kind is float or option.kind is list,
     )
     choices = [a for a in typing.get_args(option.annotation) if isinstance(a, str)]
     notes = ["one of " + ", ".join(choices)] if choices else []
     if option.optional:
         notes.append("empty or -1: not set")
-    if not option.live:
+    if not option.live and option.name not in READ_AT_START:
         notes.append("takes effect when the node is configured")
     result.additional_constraints = "; ".join(notes)
     low, high = option.limits.get("ge", option.limits.get("gt")), option.limits.get("le")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from semabs_core.config import SemabsConfig
 from semabs_core.description import Description, DescriptionError, RelationError
-from semabs_core.pipeline import SceneUnderstanding
+from semabs_core.pipeline import SceneUnderstanding, check_classes
 from semabs_core.types import Completion, FrameError, Localization
 from semabs_ros.frames import FrameSource, Source
 from semabs_ros.goals import Goal, GoalEndedError, GoalQueue
@@ -264,7 +264,7 @@ class Worker:
                 raise StreamInterruptedError
 
         start = time.monotonic()
-        classes = list(self._config().classes)
+        classes = check_classes(self._config().classes)
         if relevancy:
             maps = self._scene.relevancy(classes, give_way)
             self._outputs.publish_relevancy(source, maps, classes)

@@ -3,8 +3,9 @@
 import subprocess
 
 import pytest
-from semabs_core.evaluation.rows import read_rows
 from support import ROOT
+
+from semabs_core.evaluation.rows import read_rows
 
 
 @pytest.mark.slow

@@ -19,6 +19,8 @@ from rclpy.node import Node
 from semabs.action import Complete, Localize
 from support import ENCODER, ROOT
 
+from semabs_ros.spinning import spin
+
 
 @pytest.fixture(scope="session")
 def context():
@@ -35,8 +37,10 @@ class Spinner:
     def __init__(self, context):
         self.context = context
         self.executor = MultiThreadedExecutor(num_threads=6, context=self.context)
-        self.nodes = []
-        self.thread = threading.Thread(target=self.executor.spin, daemon=True)
+        self.nodes, self.faults = [], []
+        self.thread = threading.Thread(
+            target=spin, args=(self.executor, self.faults.append), daemon=True
+        )
         self.thread.start()
 
     def add(self, node):
@@ -54,6 +58,7 @@ class Spinner:
         for node in self.nodes:
             node.destroy_node()
         self.thread.join(timeout=10)
+        assert not self.faults
 
 
 @pytest.fixture

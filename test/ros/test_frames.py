@@ -1,14 +1,19 @@
 """Cameras as they are: late, restarted, broken; and what the node says of them."""
 
+import threading
+
 import numpy as np
 import pytest
+import rclpy
 from asking import BEHIND, RESULT, STATUS, ask_when_active, collect, diagnostics
 from camera import Camera
+from rclpy.executors import MultiThreadedExecutor
 from rclpy.qos import ReliabilityPolicy
 from semabs.msg import SemanticVoxels
 from support import wait_for
 
 from semabs_ros.convert import depth_to_image
+from semabs_ros.spinning import spin
 
 
 @pytest.mark.parametrize("reliable", [True, False])
@@ -150,6 +155,32 @@ def odd_lens(rgb, depth, info):
     return rgb, depth, info
 
 
+def no_stamp(rgb, depth, info):
+    for message in (rgb, depth, info):
+        message.header.stamp.sec = message.header.stamp.nanosec = 0
+    return rgb, depth, info
+
+
+def before_time(rgb, depth, info):
+    rgb.header.stamp.sec = -5
+    return rgb, depth, info
+
+
+def half_a_size(rgb, depth, info):
+    info.width = 0
+    return rgb, depth, info
+
+
+def short_lens(rgb, depth, info):
+    info.d = [0.1, 0.0, 0.0]
+    return rgb, depth, info
+
+
+def cropped(rgb, depth, info):
+    info.roi.x_offset = 10
+    return rgb, depth, info
+
+
 def far_away(rgb, depth, info):
     far = np.full((depth.height, depth.width), 50, np.float32)
     return rgb, depth_to_image(far, depth.header, "32FC1"), info
@@ -166,6 +197,11 @@ def far_away(rgb, depth, info):
         (no_intrinsics, "camera_info has no usable K"),
         (truncated, "the colour image is truncated: 100 bytes"),
         (odd_lens, "distortion of the model 'fancy'"),
+        (no_stamp, "have no usable stamp (0.000000000)"),
+        (before_time, "have no usable stamp (-5."),
+        (half_a_size, "camera_info has the size 0x120"),
+        (short_lens, "camera_info has 3 distortion coefficients"),
+        (cropped, "camera_info has binning or a region of interest"),
         (far_away, "no depth reading falls into the region"),
     ],
 )
@@ -182,3 +218,24 @@ def test_bad_frames_are_named_and_the_node_goes_on(
     camera.change = good
     wait_for(lambda: localize.ask(**BEHIND)[0] == STATUS.STATUS_SUCCEEDED, what="recovery")
     assert node._worker.fault == ""
+
+
+def test_a_callback_that_raises_does_not_end_the_spinning(context):
+    faults, calls = [], []
+    node = rclpy.create_node("faulty", context=context)
+    executor = MultiThreadedExecutor(num_threads=2, context=context)
+    executor.add_node(node)
+
+    def fail():
+        calls.append(1)
+        raise RuntimeError("on purpose")
+
+    node.create_timer(0.05, fail)
+    thread = threading.Thread(target=spin, args=(executor, faults.append), daemon=True)
+    thread.start()
+    wait_for(lambda: len(calls) > 3, what="calls after the first fault")
+    executor.shutdown(timeout_sec=5)
+    thread.join(timeout=5)
+    assert not thread.is_alive()
+    assert "a callback failed: RuntimeError: on purpose" in faults
+    node.destroy_node()

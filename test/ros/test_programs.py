@@ -16,6 +16,7 @@ from tf2_ros import Buffer, TransformListener
 
 from semabs_core.data.scene_file import save_scene
 from semabs_ros.convert import depth_to_metres, image_to_rgb
+from semabs_ros.player import guess_topics
 
 CONFIG = str(ROOT / "config" / "demo.yaml")
 
@@ -69,6 +70,33 @@ def test_the_player_plays_a_bag_as_if_it_happened_now(start, peer, room, tmp_pat
     assert all(later > earlier for earlier, later in itertools.pairwise(stamps))
 
 
+@pytest.mark.parametrize(
+    ("topics", "expected"),
+    [
+        (
+            {
+                "/camera/color/image_raw": "sensor_msgs/msg/Image",
+                "/camera/color/camera_info": "sensor_msgs/msg/CameraInfo",
+                "/camera/depth/image_rect_raw": "sensor_msgs/msg/Image",
+                "/camera/depth/camera_info": "sensor_msgs/msg/CameraInfo",
+                "/camera/aligned_depth_to_color/image_raw": "sensor_msgs/msg/Image",
+                "/camera/infra1/image_rect_raw": "sensor_msgs/msg/Image",
+                "/tf": "tf2_msgs/msg/TFMessage",
+            },
+            ("/camera/color/image_raw", "/camera/aligned_depth_to_color/image_raw",
+             "/camera/color/camera_info"),
+        ),
+        (
+            {"/head/rgb": "sensor_msgs/msg/Image", "/head/depth": "sensor_msgs/msg/Image"},
+            ("/head/rgb", "/head/depth", ""),
+        ),
+        ({"/scan": "sensor_msgs/msg/LaserScan"}, ("", "", "")),
+    ],
+)  # fmt: skip
+def test_a_bags_topics_are_guessed(topics, expected):
+    assert tuple(guess_topics(topics).values()) == expected
+
+
 def write_bag(path, room):
     from rclpy.serialization import serialize_message
     from rosbags.rosbag2 import Writer
@@ -79,7 +107,9 @@ def write_bag(path, room):
 
     store = get_typestore(Stores.ROS2_JAZZY)
     with Writer(path, version=9) as writer:
-        connection = writer.add_connection("/rgb/image", "sensor_msgs/msg/Image", typestore=store)
+        connection = writer.add_connection(
+            "/cam/color/image_raw", "sensor_msgs/msg/Image", typestore=store
+        )
         for i in range(3):
             header = Header(frame_id="optical")
             header.stamp.sec, header.stamp.nanosec = 1000, i * 200_000_000
@@ -94,7 +124,7 @@ def write_bag(path, room):
         ({"scene": "/nowhere"}, "there is no scene file or bag /nowhere"),
         ({"scene": f"'{ROOT / 'config'}'"}, "is no readable rosbag2 or mcap"),
         ({"depth_encoding": "8UC1"}, "depth_encoding must be 32FC1 or 16UC1"),
-        ({"rate_hz": "0.0"}, "rate_hz must be positive"),
+        ({"rate_hz": "0"}, "rate_hz must be positive"),
     ],
 )
 def test_the_player_refuses_in_one_line(start, parameters, match):
