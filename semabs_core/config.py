@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 import yaml
@@ -17,6 +17,7 @@ from pydantic.dataclasses import dataclass
 
 from semabs_core.relevancy import DEFAULT_PROMPTS
 
+T = TypeVar("T")
 UNTRAINED = "untrained"
 """A checkpoint's name that stands for a small network with seeded random weights."""
 
@@ -115,16 +116,10 @@ class RegionConfig:
 
 
 @dataclass(frozen=True, config=_STRICT)
-class CompletionConfig:
-    """Open-vocabulary semantic scene completion."""
+class QueryConfig:
+    """Where a network is asked: a dense grid, less what the camera rules out."""
 
-    checkpoint: str = option(
-        UNTRAINED, "checkpoint folder, or 'untrained' for seeded random weights"
-    )
-    resolution: int = option(64, "voxels per axis", live=True, ge=4, le=512)
-    cutoff: float = option(
-        -3.0, "logit below which a voxel is free for a class", live=True, ge=-100, le=100
-    )
+    resolution: int = option(64, "query points (voxels) per axis", live=True, ge=4, le=512)
     mask_frustum: bool = option(True, "leave out what is outside the camera's view", live=True)
     mask_free_space: bool = option(True, "leave out what the camera looked through", live=True)
     free_space_margin_m: float = option(
@@ -138,29 +133,30 @@ class CompletionConfig:
 
 
 @dataclass(frozen=True, config=_STRICT)
-class LocalizationConfig:
+class CompletionConfig(QueryConfig):
+    """Open-vocabulary semantic scene completion."""
+
+    checkpoint: str = option(
+        UNTRAINED, "checkpoint folder, or 'untrained' for seeded random weights"
+    )
+    cutoff: float = option(
+        -3.0, "logit below which a voxel is free for a class", live=True, ge=-100, le=100
+    )
+
+
+@dataclass(frozen=True, config=_STRICT)
+class LocalizationConfig(QueryConfig):
     """Visually obscured object localization."""
 
     checkpoint: str = option(
         UNTRAINED, "checkpoint folder, or 'untrained' for seeded random weights"
     )
-    resolution: int = option(64, "query points per axis", live=True, ge=4, le=512)
     region_margin: float = option(
         0.15,
         "the answer region is where the logit is above its maximum minus this",
         live=True,
         ge=0,
         le=50,
-    )
-    mask_frustum: bool = option(True, "leave out what is outside the camera's view", live=True)
-    mask_free_space: bool = option(True, "leave out what the camera looked through", live=True)
-    free_space_margin_m: float = option(
-        0.1,
-        "how far before a measured surface space counts as free",
-        live=True,
-        unit="m",
-        ge=0,
-        le=10,
     )
 
 
@@ -199,8 +195,8 @@ def _resolve(path: str, base: Path) -> str:
     return prefix + str(candidate.resolve()) if relative and candidate.exists() else path
 
 
-def parse_config(values: Any, where: str = "config") -> SemabsConfig:
-    """A mapping to a config.
+def validate(cls: type[T], values: Any, where: str) -> T:
+    """A mapping to a config dataclass.
 
     Raises:
         ConfigError: with every unknown name, wrong type and value out of range.
@@ -208,7 +204,7 @@ def parse_config(values: Any, where: str = "config") -> SemabsConfig:
     if not isinstance(values, dict):
         raise ConfigError(f"{where} must be a mapping, got {type(values).__name__}")
     try:
-        return TypeAdapter(SemabsConfig).validate_python(values)
+        return TypeAdapter(cls).validate_python(values)
     except ValidationError as error:
         faults = [
             f"  {'.'.join(map(str, fault['loc']))}: {fault['msg']}, got {fault['input']!r}"
@@ -217,32 +213,44 @@ def parse_config(values: Any, where: str = "config") -> SemabsConfig:
         raise ConfigError(f"{where} has {len(faults)} fault(s):\n" + "\n".join(faults)) from None
 
 
-def load_config(path: str | os.PathLike) -> SemabsConfig:
-    """Read a YAML file. Checkpoints and ``local-dir:`` folders may be relative to the file."""
+def read_yaml(path: str | os.PathLike) -> Any:
+    """The content of a YAML file; an empty one is an empty mapping.
+
+    Raises:
+        ConfigError: if it cannot be read.
+    """
     file = Path(path)
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except OSError as error:
         raise ConfigError(f"cannot read the config {file}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is not YAML: {error}") from error
-    config = parse_config(values, str(file))
-    changes: dict[str, Any] = {}
-    for section, name in (*_PATHS, ("encoder", "model")):
-        part = changes.get(section, getattr(config, section))
-        changes[section] = dataclasses.replace(
-            part, **{name: _resolve(getattr(part, name), file.parent)}
-        )
-    return dataclasses.replace(config, **changes)
 
 
-def save_config(config: SemabsConfig, path: str | os.PathLike) -> None:
-    """Write a config as YAML, beside and renamed."""
+def save_config(config: Any, path: str | os.PathLike) -> None:
+    """Write a config dataclass as YAML, beside and renamed."""
     file = Path(path)
     part = file.with_name(file.name + ".part")
-    values = TypeAdapter(SemabsConfig).dump_python(config, mode="json")
+    values = TypeAdapter(type(config)).dump_python(config, mode="json")
     part.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
     os.replace(part, file)
+
+
+def parse_config(values: Any, where: str = "config") -> SemabsConfig:
+    """A mapping to the pipeline's config, see :func:`validate`."""
+    return validate(SemabsConfig, values, where)
+
+
+def load_config(path: str | os.PathLike) -> SemabsConfig:
+    """Read a YAML file. Checkpoints and ``local-dir:`` folders may be relative to the file."""
+    config = parse_config(read_yaml(path), str(path))
+    base = Path(path).parent
+    changes: dict[str, Any] = {}
+    for section, name in (*_PATHS, ("encoder", "model")):
+        part = getattr(config, section)
+        changes[section] = dataclasses.replace(part, **{name: _resolve(getattr(part, name), base)})
+    return dataclasses.replace(config, **changes)
 
 
 def choose_device(device: str) -> torch.device:

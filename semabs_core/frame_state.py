@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semabs_core import geometry
-from semabs_core.config import CompletionConfig, LocalizationConfig, RegionConfig
+from semabs_core.config import QueryConfig, RegionConfig
 from semabs_core.relevancy import EmbeddedTiles, OnProgress
 from semabs_core.types import FrameError, RGBDFrame
 from semabs_core.voxels import dense_grid
@@ -66,7 +66,7 @@ class FrameState:
     volumes: OrderedDict[tuple, Tensor] = field(default_factory=OrderedDict)
     grids: dict[tuple, QueryGrid] = field(default_factory=dict)
 
-    def grid(self, options: CompletionConfig | LocalizationConfig) -> QueryGrid:
+    def grid(self, options: QueryConfig) -> QueryGrid:
         """The query grid of a task with its masks, made once."""
         masks = (options.mask_frustum, options.mask_free_space, options.free_space_margin_m)
         key = (options.resolution, *masks)
@@ -74,7 +74,7 @@ class FrameState:
             self.grids[key] = self._make_grid(options)
         return self.grids[key]
 
-    def _make_grid(self, options: CompletionConfig | LocalizationConfig) -> QueryGrid:
+    def _make_grid(self, options: QueryConfig) -> QueryGrid:
         frame = self.frame
         view = (frame.camera, frame.T_world_camera)
         points = dense_grid(self.bounds, options.resolution)

@@ -8,7 +8,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
@@ -20,7 +20,7 @@ from semabs_core.config import (
     SemabsConfig,
     load_config,
     option,
-    parse_config,
+    validate,
 )
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -230,23 +230,20 @@ def build_configs(values: Mapping[str, Any]) -> tuple[NodeConfig, SemabsConfig]:
         ConfigError: with every fault.
     """
     plain = {name: option.from_ros(values[name]) for name, option in OPTIONS.items()}
+    sections = (
+        (NodeConfig, {option.name: plain[option.name] for option in NODE_OPTIONS}),
+        (SemabsConfig, _nest({option.name: plain[option.name] for option in CORE_OPTIONS})),
+    )
+    configs: list[Any] = []
     faults: list[str] = []
-    try:
-        node = {option.name: plain[option.name] for option in NODE_OPTIONS}
-        node_config = TypeAdapter(NodeConfig).validate_python(node)
-    except ValidationError as error:
-        faults += [
-            f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}"
-            for e in error.errors()
-        ]
-    try:
-        core = {option.name: plain[option.name] for option in CORE_OPTIONS}
-        core_config = parse_config(_nest(core), "parameters")
-    except ConfigError as error:
-        faults += [line.strip() for line in str(error).splitlines()[1:]]
+    for cls, section in sections:
+        try:
+            configs.append(validate(cls, section, "parameters"))
+        except ConfigError as error:
+            faults += [line.strip() for line in str(error).splitlines()[1:]]
     if faults:
         raise ConfigError("; ".join(faults))
-    return node_config, core_config
+    return configs[0], configs[1]
 
 
 class Parameters:

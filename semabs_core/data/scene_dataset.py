@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -63,7 +64,7 @@ class Lookup:
     features: dict[str, Tensor]
 
 
-class SceneDataset(Dataset[Item]):
+class SceneDataset(Dataset[Item], ABC):
     """What both tasks share. An item depends on (seed, epoch, index) alone.
 
     Files that are damaged, incomplete or without the relevancy are named in a warning and left out.
@@ -262,15 +263,15 @@ class SceneDataset(Dataset[Item]):
         )
         return item | self._features(cloud, rows, lookup)
 
+    @abstractmethod
     def _rows(
         self, scene: SceneData, cloud: Cloud, known: set[str], rng: np.random.Generator
     ) -> Iterator[Row]:
         """What a scene can be asked with the known words, in the order of the draw."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _features(self, cloud: Cloud, rows: list[Row], lookup: Lookup) -> Item:
         """Names, and what the networks read besides points."""
-        raise NotImplementedError
 
 
 def _require_choice(name: str, value: str, allowed: Collection[str]) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from semabs_core.config import ConfigError, choose_device, option
+from semabs_core.config import choose_device, option, read_yaml, validate
 from semabs_core.networks import NetworkConfig
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -77,42 +75,13 @@ class TrainingConfig:
 
 
 def parse_training_config(values: Any, where: str = "training config") -> TrainingConfig:
-    """A mapping to a config.
-
-    Raises:
-        ConfigError: with every unknown name, wrong type and value out of range.
-    """
-    if not isinstance(values, dict):
-        raise ConfigError(f"{where} must be a mapping, got {type(values).__name__}")
-    try:
-        return TypeAdapter(TrainingConfig).validate_python(values)
-    except ValidationError as error:
-        faults = [
-            f"  {'.'.join(map(str, fault['loc']))}: {fault['msg']}, got {fault['input']!r}"
-            for fault in error.errors()
-        ]
-        raise ConfigError(f"{where} has {len(faults)} fault(s):\n" + "\n".join(faults)) from None
+    """A mapping to a config, see :func:`semabs_core.config.validate`."""
+    return validate(TrainingConfig, values, where)
 
 
 def load_training_config(path: str | os.PathLike) -> TrainingConfig:
-    """Read a YAML file such as :func:`save_training_config` writes."""
-    file = Path(path)
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        raise ConfigError(f"cannot read the config {file}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} is not YAML: {error}") from error
-    return parse_training_config(values, str(file))
-
-
-def save_training_config(config: TrainingConfig, path: str | os.PathLike) -> None:
-    """Write a config as YAML, beside and renamed."""
-    file = Path(path)
-    part = file.with_name(file.name + ".part")
-    values = TypeAdapter(TrainingConfig).dump_python(config, mode="json")
-    part.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
-    os.replace(part, file)
+    """Read a YAML file such as a run leaves beside its weights."""
+    return parse_training_config(read_yaml(path), str(path))
 
 
 def forward_dtype(precision: str, device: torch.device) -> torch.dtype:

@@ -17,6 +17,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import DataLoader, Subset
 
 from semabs_core.checkpoint import save_network
+from semabs_core.config import save_config
 from semabs_core.networks import build_network
 from semabs_core.training.batches import (
     EpochItems,
@@ -28,7 +29,7 @@ from semabs_core.training.batches import (
     to_device,
 )
 from semabs_core.training.checkpointing import STATE_FILE, TrainingState, load_state, save_state
-from semabs_core.training.config import TrainingConfig, forward_dtype, save_training_config
+from semabs_core.training.config import TrainingConfig, forward_dtype
 from semabs_core.training.distributed import Process, joined
 from semabs_core.training.losses import confusion, summed_loss
 from semabs_core.training.optimizer import make_optimizer, make_schedule
@@ -294,6 +295,6 @@ def train(config: TrainingConfig, data: TrainingData | None = None) -> None:
     with joined(config.device) as process:
         trainer = Trainer(config, data, process)
         if process.is_first:
-            save_training_config(config, Path(config.out) / CONFIG_FILE)
+            save_config(config, Path(config.out) / CONFIG_FILE)
         trainer.run()
         process.wait()

@@ -24,7 +24,7 @@ def class_colors(classes: Sequence[str]) -> NDArray[np.float64]:
         index = zlib.crc32(name.lower().encode()) % len(PALETTE)
         if len(taken) < len(PALETTE):
             while index in taken:
-                index = (index + 1) % len(PALETTE)
+                index = (index + 7) % len(PALETTE)  # far from its neighbours, which look alike
             taken.add(index)
         colors.append(PALETTE[index])
     return np.array(colors).reshape(-1, 3)

@@ -12,7 +12,7 @@ from scene_toy import write_toy_set
 from training_toy import ToyScenes, collate, toy_data
 
 from semabs_core.checkpoint import CheckpointError, load_network
-from semabs_core.config import ConfigError
+from semabs_core.config import ConfigError, save_config
 from semabs_core.data.relevancy_store import RelevancySettings
 from semabs_core.data.splits import write_splits
 from semabs_core.data.text_features import write_text_features
@@ -28,7 +28,6 @@ from semabs_core.training.config import (
     DataConfig,
     OptimizationConfig,
     parse_training_config,
-    save_training_config,
 )
 from semabs_core.training.distributed import Process
 from semabs_core.training.losses import confusion, point_iou, summed_loss
@@ -310,7 +309,7 @@ def test_no_scene_and_no_folder_are_errors(tmp_path):
 
 def test_config_round_trip(tmp_path):
     config = toy_config(tmp_path, "localization", "clip_spatial", labels_per_pass=2, seed=5)
-    save_training_config(config, tmp_path / "run.yaml")
+    save_config(config, tmp_path / "run.yaml")
     assert load_training_config(tmp_path / "run.yaml") == config
     assert yaml.safe_load((tmp_path / "run.yaml").read_text())["network"]["levels"] == 2
 

@@ -12,9 +12,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from training_toy import toy_data
 
 from semabs_core.checkpoint import load_network
+from semabs_core.config import save_config
 from semabs_core.networks import NETWORKS, NetworkConfig
 from semabs_core.training import TrainingConfig, train
-from semabs_core.training.config import DataConfig, OptimizationConfig, save_training_config
+from semabs_core.training.config import DataConfig, OptimizationConfig
 
 PROGRAM = Path(__file__).with_name("training_toy.py")
 DEADLINE_S = 120
@@ -47,7 +48,7 @@ def run(config, out, *launcher, resume=False, **environment):
     """Train in a process of its own; its exit status."""
     out.parent.mkdir(parents=True, exist_ok=True)
     file = out.with_suffix(".yaml")
-    save_training_config(replace(config, out=str(out), resume=resume), file)
+    save_config(replace(config, out=str(out), resume=resume), file)
     variables = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
     command = [sys.executable, *launcher, str(PROGRAM), str(file)]
     done = subprocess.run(
