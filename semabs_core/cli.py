@@ -56,17 +56,15 @@ def parse_counts(text: str) -> dict[str, int]:
 
 def parse_options(pairs: list[str]) -> dict[str, Any]:
     """``data.num_labels=4`` and the like to nested mappings; values are YAML."""
-    nested: dict[str, Any] = {}
+    from semabs_core.config import nest
+
+    values: dict[str, Any] = {}
     for pair in pairs:
         name, separator, value = pair.partition("=")
         if not separator:
             raise typer.BadParameter(f"expected name=value, got {pair!r}")
-        *path, leaf = name.strip().split(".")
-        place = nested
-        for part in path:
-            place = place.setdefault(part, {})
-        place[leaf] = yaml.safe_load(value)
-    return nested
+        values[name.strip()] = yaml.safe_load(value)
+    return nest(values)
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -193,6 +194,18 @@ def _resolve(path: str, base: Path) -> str:
     candidate = base / path.removeprefix(prefix)
     relative = not Path(path.removeprefix(prefix)).is_absolute()
     return prefix + str(candidate.resolve()) if relative and candidate.exists() else path
+
+
+def nest(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted names (``data.num_labels``) to nested mappings."""
+    nested: dict[str, Any] = {}
+    for name, value in values.items():
+        *path, leaf = name.split(".")
+        place = nested
+        for part in path:
+            place = place.setdefault(part, {})
+        place[leaf] = value
+    return nested
 
 
 def validate(cls: type[T], values: Any, where: str) -> T:

@@ -147,11 +147,6 @@ class SceneUnderstanding:
         """Let go of the current frame and of all that is cached for it."""
         self._state = None
 
-    @property
-    def has_frame(self) -> bool:
-        """Whether a frame is set."""
-        return self._state is not None
-
     def set_frame(self, frame: RGBDFrame) -> None:
         """Make a frame the current one; what is known of the last one is forgotten.
 
@@ -208,7 +203,9 @@ class SceneUnderstanding:
             text = self._text([name], self.config.relevancy.prompts) if self._aware else None
             with watch.stage("decode"):
                 logits = self._decode(
-                    query, functools.partial(self._complete_at, volume, text), watch
+                    query,
+                    functools.partial(self.completion.decode, volume, label_features=text),
+                    watch,
                 )
             better = logits > best[grid.open]
             where = np.flatnonzero(grid.open)[better]
@@ -276,9 +273,6 @@ class SceneUnderstanding:
                 watch,
             )
         return self._answer(grid, logits, state, watch)
-
-    def _complete_at(self, volume: Tensor, text: Tensor | None, query: Tensor) -> Tensor:
-        return self.completion.decode(volume, query, text)
 
     def _answer(
         self, grid: QueryGrid, logits: NDArray, state: FrameState, watch: Stopwatch

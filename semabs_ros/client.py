@@ -99,6 +99,12 @@ class Client(Node):
         known = known or f"no diagnostics: is the node {self.node_name} running?"
         raise ClientError(f"no {what} within {self.timeout_s:g} s ({known})")
 
+    @property
+    def question(self) -> str:
+        """What is asked, as a sentence."""
+        parts = (self.words[word] for word in ("target", "relation", "reference"))
+        return self.words["sentence"] or " ".join(parts)
+
     def take_frame(self) -> RGBDFrame:
         """One frame of the camera, for the pictures."""
         self.frames.start()
@@ -165,12 +171,9 @@ class Client(Node):
         if any(self.words.values()):
             answer = self.ask("localize", Localize.Goal(**self.words))
             localization = _localization(answer)
-            question = self.words["sentence"] or " ".join(
-                self.words[word] for word in ("target", "relation", "reference")
-            )
             table = Table("question", "x [m]", "y [m]", "z [m]", "score", title=answer.message)
             position = [f"{v:.2f}" for v in localization.position_m]
-            table.add_row(question, *position, f"{localization.score:.2f}")
+            table.add_row(self.question, *position, f"{localization.score:.2f}")
             console.print(table)
         if self.out:
             written = self.draw(frame, completion, localization)
@@ -188,11 +191,8 @@ class Client(Node):
             "completion.png": figures.completion_figure(frame, completion),
         }
         if localization is not None:
-            question = self.words["sentence"] or " ".join(
-                self.words[word] for word in ("target", "relation", "reference")
-            )
             pictures["localization.png"] = figures.localization_figure(
-                frame, completion, localization, question
+                frame, completion, localization, self.question
             )
         for name, picture in pictures.items():
             figures.write_png(np.ascontiguousarray(picture), folder / name)

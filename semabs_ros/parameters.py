@@ -19,6 +19,7 @@ from semabs_core.config import (
     RelevancyConfig,
     SemabsConfig,
     load_config,
+    nest,
     option,
     validate,
 )
@@ -178,8 +179,8 @@ def descriptor(option: Option) -> ParameterDescriptor:
     result = ParameterDescriptor(
         name=option.name,
         description=option.description,
-        # Numbers may be given as 2 or 2.0; types are checked by our own validation.
         read_only=option.name in READ_AT_START,
+        # Numbers may be given as 2 or 2.0; types are checked by our own validation.
         dynamic_typing=option.kind is float or option.kind is list,
     )
     choices = [a for a in typing.get_args(option.annotation) if isinstance(a, str)]
@@ -197,18 +198,6 @@ def descriptor(option: Option) -> ParameterDescriptor:
         bounds = FloatingPointRange(from_value=float(low), to_value=float(high), step=0.0)
         result.floating_point_range = [bounds]
     return result
-
-
-def _nest(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted names to nested mappings."""
-    nested: dict[str, Any] = {}
-    for name, value in values.items():
-        *path, leaf = name.split(".")
-        place = nested
-        for part in path:
-            place = place.setdefault(part, {})
-        place[leaf] = value
-    return nested
 
 
 def _flatten(config: Any, prefix: str = "") -> dict[str, Any]:
@@ -232,7 +221,7 @@ def build_configs(values: Mapping[str, Any]) -> tuple[NodeConfig, SemabsConfig]:
     plain = {name: option.from_ros(values[name]) for name, option in OPTIONS.items()}
     sections = (
         (NodeConfig, {option.name: plain[option.name] for option in NODE_OPTIONS}),
-        (SemabsConfig, _nest({option.name: plain[option.name] for option in CORE_OPTIONS})),
+        (SemabsConfig, nest({option.name: plain[option.name] for option in CORE_OPTIONS})),
     )
     configs: list[Any] = []
     faults: list[str] = []

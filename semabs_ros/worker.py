@@ -200,18 +200,12 @@ class Worker:
         """Pin the newest frame; wait for one where there is none, or only one that is too old."""
         hook = self._hook(goal)
         last_report = -np.inf
-        fault: FrameError | None = None
         while True:
-            try:
-                self._take_frame()
-            except FrameError as error:
-                fault = error
+            self._take_frame()
             if self._fresh():
                 return
-            if fault is None and goal.remaining_s <= 2 * POLL_S:
+            if goal.remaining_s <= 2 * POLL_S:
                 raise GoalEndedError("NO_FRAME", self._no_frame())
-            if fault is not None:
-                raise fault
             stage = ""
             if time.monotonic() - last_report > 0.5:
                 stage, last_report = "frame", time.monotonic()
