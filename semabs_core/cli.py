@@ -174,6 +174,10 @@ def relevancy(
     pretrained: Annotated[str, typer.Option(help="open_clip tag or checkpoint file")] = "",
     preset: Annotated[list[str] | None, typer.Option(help="may be repeated")] = None,
     prompt: Annotated[list[str] | None, typer.Option(help="with one {}; may be repeated")] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(help="pictures, may be repeated; rgb, but random colours in _dr splits"),
+    ] = None,
     augmentations: Annotated[int, typer.Option(help="jittered copies; -1: the preset's")] = -1,
     device: Annotated[str, typer.Option()] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16")] = "auto",
@@ -196,6 +200,7 @@ def relevancy(
             model,
             presets=tuple(preset or ["ours"]),
             prompts=tuple(prompt or RENDER_PROMPTS),
+            sources=source,
             augmentations=None if augmentations < 0 else augmentations,
             tile_batch=tile_batch or None,
             resume=not remake,
@@ -207,7 +212,7 @@ def relevancy(
 
 @app.command()
 def train(
-    task: Annotated[str, typer.Argument(help="completion or localization")],
+    task: Annotated[str, typer.Argument(help="completion, localization or encoder")],
     data: Annotated[Path | None, typer.Option(help="the data set's folder")] = None,
     out: Annotated[Path | None, typer.Option(help="folder for weights and state")] = None,
     approach: Annotated[str, typer.Option(help="or semantic_aware, clip_spatial")] = "",
@@ -217,21 +222,27 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option(help="carry on from the state in the folder")] = False,
 ) -> None:
-    """Train a network, alone or under torchrun on one or many machines."""
-    from semabs_core.training import train as run
-    from semabs_core.training.config import parse_training_config
+    """Train a network, alone or under torchrun on one or many machines; or a small encoder."""
+    from semabs_core.config import read_yaml
 
-    values = yaml.safe_load(config.read_text()) or {} if config else {}
-    values = merge(values, parse_options(option or []))
-    values = merge(values, {"network": {"task": task}})
-    if approach:
-        values = merge(values, {"network": {"approach": approach}})
+    values = merge(read_yaml(config) if config else {}, parse_options(option or []))
     if data is not None:
         values = merge(values, {"data": {"folder": str(data)}})
     if out is not None:
         values["out"] = str(out)
     if resume:
         values["resume"] = True
+    if task == "encoder":
+        from semabs_core.training.encoder import parse_encoder_config, train_encoder
+
+        train_encoder(parse_encoder_config(values))
+        return
+    from semabs_core.training import train as run
+    from semabs_core.training.config import parse_training_config
+
+    values = merge(values, {"network": {"task": task}})
+    if approach:
+        values = merge(values, {"network": {"approach": approach}})
     run(parse_training_config(values))
 
 
@@ -257,6 +268,28 @@ def evaluate(
         )  # fmt: skip
     if rows is not None:
         console.print(f"{len(rows):,} rows written to {out}")
+
+
+@app.command()
+def pointing(
+    folder: Folder,
+    split: Annotated[list[str] | None, typer.Option(help="repeatable; all but train")] = None,
+    preset: Annotated[str, typer.Option(help="of the stored relevancy")] = "ours",
+    intervals: Annotated[int, typer.Option(help="bootstrap replicates for 95 % intervals")] = 1000,
+    out: Annotated[Path | None, typer.Option(help="also write .md or .csv")] = None,
+) -> None:
+    """How often the maximum of an object's stored relevancy lies on the object."""
+    from semabs_core.evaluation.evaluate import evaluated_splits, novel_classes
+    from semabs_core.evaluation.pointing import pointing_rows, summarize_pointing
+
+    with progress_bar("pointing") as advance:
+        splits = split or evaluated_splits(folder, "completion")
+        rows = pointing_rows(folder, splits, preset, advance)
+    result = summarize_pointing(rows, novel_classes(folder) or (), intervals)
+    console.print(result.to_rich())
+    if out is not None:
+        result.save(out)
+        console.print(f"written to {out}")
 
 
 @app.command()

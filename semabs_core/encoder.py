@@ -8,6 +8,8 @@ for one rolled-out layer the gradient for all labels is a batched backward pass 
 
 from __future__ import annotations
 
+import json
+import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,11 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import open_clip
+import safetensors
+import safetensors.torch
 import torch
 import torch.nn.functional as F
 from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import Tensor, nn
 
+MODEL_CONFIG = "open_clip_config.json"
+MODEL_WEIGHTS = "open_clip_model.safetensors"
 LOGIT_SCALE = 100.0
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 SUPPORTED = (
@@ -149,20 +155,13 @@ class ImageTextEncoder:
         heads = self._visual.transformer.resblocks[-1].attn.num_heads
         with torch.enable_grad():
             context = state.context.detach().requires_grad_()
-            image = F.normalize(self._cls_tail(context, state.residual).float(), dim=-1)
+            image = F.normalize(cls_tail(self._visual, context, state.residual).float(), dim=-1)
             directions = (LOGIT_SCALE * text)[:, None].expand(-1, len(image), -1)
             (gradient,) = torch.autograd.grad(image, context, directions, is_grads_batched=True)
         gradient = gradient.permute(1, 0, 2).unflatten(-1, (heads, -1)).transpose(1, 2)
         slope = gradient @ state.values.transpose(-1, -2)
         product = slope.mul_(state.attention[:, :, None]).clamp_(min=0)
         return product.mean(dim=1, dtype=torch.float32).unflatten(-1, self.patch_grid)
-
-    def _cls_tail(self, context: Tensor, residual: Tensor) -> Tensor:
-        """The rest of the tower for the CLS token: attended values (T, W) to features (T, D)."""
-        block = self._visual.transformer.resblocks[-1]
-        token = residual + block.ls_1(block.attn.out_proj(context))
-        token = token + block.ls_2(block.mlp(block.ln_2(token)))
-        return self._visual.ln_post(token) @ self._visual.proj
 
     def tile_relevancy_rollout(self, tiles: Tensor, text: Tensor, layers: int) -> Tensor:
         """Relevancy rolled out over the last ``layers`` blocks, by autograd through all of them.
@@ -234,6 +233,20 @@ def split_heads(
     return split(query), split(F.linear(x, wk, bk)), split(F.linear(x, wv, bv))
 
 
+def cls_tail(visual: VisionTransformer, context: Tensor, residual: Tensor) -> Tensor:
+    """The rest of the tower once a token has attended: values (..., W) to features (..., D).
+
+    Args:
+        visual: the image tower.
+        context: (..., W) attended values of the last block, all heads.
+        residual: (..., W) the token before that block.
+    """
+    block = visual.transformer.resblocks[-1]
+    token = residual + block.ls_1(block.attn.out_proj(context))
+    token = token + block.ls_2(block.mlp(block.ln_2(token)))
+    return visual.ln_post(token) @ visual.proj
+
+
 def check_visual(model: nn.Module, name: str) -> VisionTransformer:
     """The image tower, or a clear error where relevancy is not defined for it."""
     visual = getattr(model, "visual", None)
@@ -279,8 +292,8 @@ def load_encoder(
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)[:4])
         raise EncoderError(f"{model} needs `pretrained`: a tag ({tags}, ...) or a checkpoint file")
     name = model if pretrained is None else f"{model} ({pretrained})"
-    if local and not (Path(model.removeprefix("local-dir:")) / "open_clip_config.json").exists():
-        raise EncoderError(f"{model}: there is no open_clip_config.json in that folder")
+    if local and not (Path(model.removeprefix("local-dir:")) / MODEL_CONFIG).exists():
+        raise EncoderError(f"{model}: there is no {MODEL_CONFIG} in that folder")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -294,3 +307,47 @@ def load_encoder(
             "Without a network, give a local folder (local-dir:FOLDER) or a checkpoint file"
         ) from error
     return ImageTextEncoder(network.to(device=device, dtype=dtype), tokenizer, name)
+
+
+def fill_encoder(model: nn.Module, folder: str | os.PathLike) -> None:
+    """Load the weights of a folder that :func:`save_encoder` wrote.
+
+    Raises:
+        EncoderError: if they are missing, damaged or of another shape.
+    """
+    file = Path(folder) / MODEL_WEIGHTS
+    try:
+        weights = safetensors.torch.load_file(file)
+        model.load_state_dict({name: value.float() for name, value in weights.items()})
+    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
+        raise EncoderError(f"cannot start from {file}: {error}") from None
+
+
+def save_encoder(
+    model: nn.Module,
+    config: dict[str, Any],
+    folder: str | os.PathLike,
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """Write a model as ``local-dir:`` reads it, each file beside and renamed.
+
+    Args:
+        model: an open_clip model.
+        config: what open_clip makes it of.
+        folder: made if need be.
+        dtype: of the stored weights.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    preprocess = {"mean": open_clip.OPENAI_DATASET_MEAN, "std": open_clip.OPENAI_DATASET_STD}
+    content = json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}, indent=1) + "\n"
+    weights = {
+        name: value.detach().to("cpu", dtype if value.is_floating_point() else None).contiguous()
+        for name, value in model.state_dict().items()
+    }
+    for name, data in (
+        (MODEL_WEIGHTS, safetensors.torch.save(weights)),
+        (MODEL_CONFIG, content.encode()),
+    ):
+        part = Path(folder) / (name + ".part")
+        part.write_bytes(data)
+        os.replace(part, Path(folder) / name)

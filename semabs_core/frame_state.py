@@ -17,7 +17,7 @@ from semabs_core import geometry
 from semabs_core.config import QueryConfig, RegionConfig
 from semabs_core.relevancy import EmbeddedTiles, OnProgress
 from semabs_core.types import FrameError, RGBDFrame
-from semabs_core.voxels import dense_grid
+from semabs_core.voxels import dense_grid, tsdf_truncation
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,19 @@ class FrameState:
             margin = options.free_space_margin_m
             is_open &= ~geometry.seen_free(world, frame.depth_m, *view, margin)
         return QueryGrid(torch.from_numpy(points), world, seen, is_open)
+
+    def tsdf(self, shape: tuple[int, int, int]) -> NDArray[np.float32]:
+        """The truncated signed distance (X, Y, Z) at the cells of a network's virtual grid."""
+        points = dense_grid(self.bounds, shape).astype(np.float64)
+        scale = float(np.linalg.norm(self.T_world_scene[:3, 0]))
+        values = geometry.projective_tsdf(
+            geometry.transform_points(self.T_world_scene, points),
+            self.frame.depth_m,
+            self.frame.camera,
+            self.frame.T_world_camera,
+            tsdf_truncation(self.bounds, shape) * scale,
+        )
+        return values.reshape(shape)
 
     def grid_frame(self, resolution: int) -> tuple[float, NDArray[np.float64]]:
         """Voxel size in metres and the rigid ``T_world_grid`` of a dense grid."""

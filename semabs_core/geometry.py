@@ -175,3 +175,33 @@ def seen_free(
     reading = depth_m[v.clip(0, camera.height - 1), u.clip(0, camera.width - 1)]
     free[inside] = valid_depth(reading) & (z[inside] < reading - margin_m)
     return free
+
+
+def projective_tsdf(
+    points_world: NDArray,
+    depth_m: NDArray[np.float32],
+    camera: Camera,
+    T_world_camera: Matrix,
+    truncation_m: float,
+) -> NDArray[np.float32]:
+    """Truncated signed distance of points along the optical axis (Curless and Levoy, 1996).
+
+    Args:
+        points_world: (N, 3) world frame.
+        depth_m: (H, W) float32, metres.
+        camera: intrinsics and image size.
+        T_world_camera: (4, 4); it may hold a scale.
+        truncation_m: distance at which the value is 1, metres.
+
+    Returns:
+        (N,) float32: from 1 before a surface to -1 behind it; 1 where nothing was measured, and
+        farther behind a surface than the truncation, as in the published fusion.
+    """
+    uv, z = project(transform_points(invert(T_world_camera), points_world), camera.K)
+    inside = in_frustum(points_world, camera, T_world_camera)
+    values = np.ones(len(points_world), dtype=np.float32)
+    u, v = np.rint(uv[inside]).astype(int).T
+    reading = depth_m[v.clip(0, camera.height - 1), u.clip(0, camera.width - 1)]
+    distance = np.where(valid_depth(reading), (reading - z[inside]) / truncation_m, 1.0)
+    values[inside] = np.where(distance < -1, 1.0, np.minimum(distance, 1.0))
+    return values

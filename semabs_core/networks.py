@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from semabs_core.relevancy import RELEVANCY_GAIN
 from semabs_core.unet3d import ResidualUNet3D
 from semabs_core.voxels import (
     SAMPLINGS,
@@ -31,9 +32,60 @@ POINTING_METHODS = ("cosine_sim", "dot_product", "additive")
 RELATIONS = ("in", "behind", "in front of", "on the left of", "on the right of", "on")
 PAD_RELATION = "[pad]"
 RELATION_TOKENS = (*RELATIONS, PAD_RELATION)
-INPUT_WIDTHS = {"saliency": 1, "rgb": 3}
+INPUT_WIDTHS = {"patch_masks": 1, "saliency": 1, "rgb": 3, "tsdf": 0}
+"""What networks may read, and how wide each is per point: a TSDF is a volume, not of points."""
 TEMPERATURE = 0.07
 """The published divisor of the cosine similarity."""
+
+
+def choose_inputs(approach: str, inputs: Sequence[str] = ()) -> tuple[str, ...]:
+    """What a network reads, in the order of :data:`INPUT_WIDTHS`.
+
+    Args:
+        approach: of the network.
+        inputs: names; none for the approach's own, ``saliency`` or (``semantic_aware``) ``rgb``.
+
+    Raises:
+        ValueError: if a name is unknown, or the approach does not read it.
+    """
+    aware = approach == "semantic_aware"
+    named = inputs or [("saliency", "rgb")[aware]]
+    chosen = tuple(name for name in INPUT_WIDTHS if name in named)
+    unknown = [name for name in inputs if name not in INPUT_WIDTHS]
+    relevancy = [name for name in chosen if name in ("patch_masks", "saliency")]
+    if unknown or (("rgb" not in chosen or relevancy) if aware else len(relevancy) != 1):
+        wanted = (
+            "rgb, and perhaps tsdf"
+            if aware
+            else ("saliency or patch_masks, and perhaps rgb and tsdf")
+        )
+        raise ValueError(f"network_inputs of {approach} must be {wanted}; got {', '.join(inputs)}")
+    return chosen
+
+
+def point_features(
+    inputs: Sequence[str], relevancy: Tensor | None, rgb: Tensor, cutoff: float
+) -> Tensor:
+    """What a network reads per point, from what is known of the points.
+
+    Args:
+        inputs: out of :data:`INPUT_WIDTHS`, in its order.
+        relevancy: (..., N) less the mean map; None for networks that read none.
+        rgb: (N, 3) in 0..1.
+        cutoff: above which relevancy counts, for ``patch_masks``.
+
+    Returns:
+        (..., N, F) float32.
+    """
+    parts = []
+    if relevancy is not None and "patch_masks" in inputs:
+        parts.append((relevancy > cutoff).float()[..., None])
+    if relevancy is not None and "saliency" in inputs:
+        parts.append(RELEVANCY_GAIN * relevancy[..., None])
+    if "rgb" in inputs:
+        leading = relevancy.shape[:-1] if relevancy is not None else ()
+        parts.append(rgb.expand(*leading, -1, -1))
+    return torch.cat(parts, dim=-1)
 
 
 @dataclass(frozen=True)
@@ -55,6 +107,10 @@ class NetworkConfig:
         concat_xyz: whether decoders read the normalised query coordinate too.
         text_dim: width D of the vision-language model's text features.
         sampling: ``aligned``, or ``published`` for weights trained by the published code.
+        network_inputs: what is read: ``saliency`` (relevancy), or ``patch_masks`` (1 where the
+            relevancy is above ``patch_mask_cutoff``), besides perhaps ``rgb`` and ``tsdf`` (the
+            truncated signed distance of the depth, a volume). None named: those of the approach.
+        patch_mask_cutoff: relevancy, less the mean map, that counts as a mask.
     """
 
     task: str = "completion"
@@ -74,6 +130,8 @@ class NetworkConfig:
     concat_xyz: bool = True
     text_dim: int = 512
     sampling: str = "aligned"
+    network_inputs: tuple[str, ...] = ()
+    patch_mask_cutoff: float = 0.004
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "voxel_shape", tuple(int(n) for n in self.voxel_shape))
@@ -89,6 +147,9 @@ class NetworkConfig:
             value = getattr(self, name)
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+        object.__setattr__(
+            self, "network_inputs", choose_inputs(self.approach, tuple(self.network_inputs))
+        )
         for name in ("f_maps", "channels"):
             width = getattr(self, name)
             if width < 1 or (width > self.groups and width % self.groups):
@@ -108,9 +169,19 @@ class NetworkConfig:
             raise ValueError(f"the lower bounds must be below the upper ones, got {self.bounds}")
 
     @property
-    def inputs(self) -> str:
-        """What the network reads per point: ``saliency`` (relevancy) or ``rgb``."""
-        return "rgb" if self.approach == "semantic_aware" else "saliency"
+    def reads_relevancy(self) -> bool:
+        """Whether the network reads relevancy: a volume per label, not one per scene."""
+        return self.approach != "semantic_aware"
+
+    @property
+    def reads_tsdf(self) -> bool:
+        """Whether the network reads a truncated signed distance."""
+        return "tsdf" in self.network_inputs
+
+    @property
+    def point_width(self) -> int:
+        """Width F of the features that are read per point."""
+        return sum(INPUT_WIDTHS[name] for name in self.network_inputs)
 
     def to_dict(self) -> dict:
         """Plain values for JSON."""
@@ -122,22 +193,27 @@ class VolumeEncoder(nn.Module):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        width = 3 + INPUT_WIDTHS[config.inputs]
+        width = 3 + config.point_width
         self.points = nn.Sequential(
             nn.Linear(width, config.hidden),
             nn.LeakyReLU(),
             nn.Linear(config.hidden, config.hidden),
             nn.LeakyReLU(),
-            nn.Linear(config.hidden, config.channels),
+            nn.Linear(config.hidden, config.channels - config.reads_tsdf),
         )
         self.unet = ResidualUNet3D(
             config.channels, config.channels, config.f_maps, config.levels, config.groups
         )
 
-    def forward(self, xyz: Tensor, features: Tensor, index: Tensor, shape: tuple) -> Tensor:
+    def forward(
+        self, xyz: Tensor, features: Tensor, index: Tensor, shape: tuple, tsdf: Tensor | None
+    ) -> Tensor:
         """Xyz (B, N, 3), features (B, N, F), grid index (B, N, 3) to (B, C, X, Y, Z)."""
         encoded = self.points(torch.cat([xyz, features], dim=-1))
-        return self.unet(scatter_mean(encoded, index, shape))
+        volume = scatter_mean(encoded, index, shape)
+        if tsdf is not None:
+            volume = torch.cat([volume, tsdf[:, None].to(volume.dtype)], dim=1)
+        return self.unet(volume)
 
 
 class ImplicitDecoder(nn.Module):
@@ -204,26 +280,37 @@ class SpatialNetwork(nn.Module):
         self.register_buffer("upper", torch.tensor(config.bounds[1]), persistent=False)
         self.encoder = VolumeEncoder(config)
 
-    def encode_volume(self, input_xyz: Tensor, features: Tensor) -> Tensor:
+    def encode_volume(
+        self, input_xyz: Tensor, features: Tensor, tsdf: Tensor | None = None
+    ) -> Tensor:
         """Input points to one volume per label.
 
         Args:
             input_xyz: (B, N, 3) float32, scene frame.
-            features: (B, P, N, F): relevancy (F = 1) or RGB in 0..1 (F = 3).
+            features: (B, P, N, F) of :func:`point_features`.
+            tsdf: (B, X, Y, Z) float32, for networks that read it.
 
         Returns:
             (B, P, C, X, Y, Z).
         """
         batch, points = expect("input_xyz", input_xyz, (None, None, 3)).shape[:2]
-        width = INPUT_WIDTHS[self.config.inputs]
+        width = self.config.point_width
         labels = expect("features", features, (batch, None, points, width)).shape[1]
+        if self.config.reads_tsdf:
+            tsdf = expect("tsdf", tsdf, (batch, *self.config.voxel_shape))
+        elif tsdf is not None:
+            raise ValueError("this network reads no tsdf")
         index = grid_index(input_xyz, self.lower, self.upper, self.config.voxel_shape)
 
         def spread(x: Tensor) -> Tensor:
             return x[:, None].expand(-1, labels, -1, -1).flatten(0, 1)
 
         volume = self.encoder(
-            spread(input_xyz), features.flatten(0, 1), spread(index), self.config.voxel_shape
+            spread(input_xyz),
+            features.flatten(0, 1),
+            spread(index),
+            self.config.voxel_shape,
+            tsdf.repeat_interleave(labels, dim=0) if tsdf is not None else None,
         )
         return volume.unflatten(0, (batch, labels))
 
@@ -264,20 +351,22 @@ class CompletionNetwork(SpatialNetwork):
         input_features: Tensor,
         query_xyz: Tensor,
         label_features: Tensor | None = None,
+        tsdf: Tensor | None = None,
     ) -> Tensor:
         """Logit per query point that the label occupies it.
 
         Args:
             input_xyz: (B, N, 3) float32, scene frame.
-            input_features: (B, P, N, 1) relevancy per label; for ``semantic_aware`` (B, 1, N, 3)
-                RGB in 0..1, one cloud for all labels.
+            input_features: (B, P, N, F) of :func:`point_features`; for ``semantic_aware``
+                (B, 1, N, 3) RGB in 0..1, one cloud for all labels.
             query_xyz: (B, P, M, 3) float32, scene frame.
             label_features: (B, P, D), normalised text features; ``semantic_aware`` only.
+            tsdf: (B, X, Y, Z) float32, for networks that read it.
 
         Returns:
             (B, P, M) logits.
         """
-        volume = self.encode_volume(input_xyz, input_features)
+        volume = self.encode_volume(input_xyz, input_features, tsdf)
         return self.decode(volume, query_xyz, label_features)
 
 
@@ -313,7 +402,9 @@ class LocalizationNetwork(SpatialNetwork):
         self.decoder = ImplicitDecoder(2 * config.channels, config.pointing_dim, config.concat_xyz)
         self.pointer = Pointer(config.pointing_method, config.pointing_dim)
 
-    def encode(self, input_xyz: Tensor, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def encode(
+        self, input_xyz: Tensor, features: Mapping[str, Tensor], tsdf: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """The volumes (B, P, C, X, Y, Z) of each of ``feature_keys``."""
         missing = [key for key in self.feature_keys if key not in features]
         if missing:
@@ -321,7 +412,9 @@ class LocalizationNetwork(SpatialNetwork):
                 f"{self.config.approach} localization reads the features "
                 f"{', '.join(self.feature_keys)}; missing: {', '.join(missing)}"
             )
-        return {key: self.encode_volume(input_xyz, features[key]) for key in self.feature_keys}
+        return {
+            key: self.encode_volume(input_xyz, features[key], tsdf) for key in self.feature_keys
+        }
 
     def relation_vectors(self, relations: Sequence[Sequence[str]]) -> Tensor:
         """Names (B x P) to learned vectors (B, P, d)."""
@@ -352,6 +445,7 @@ class LocalizationNetwork(SpatialNetwork):
         relations: Sequence[Sequence[str]],
         target_features: Tensor | None = None,
         reference_features: Tensor | None = None,
+        tsdf: Tensor | None = None,
     ) -> Tensor:
         """Logit per query point that the described target is there.
 
@@ -363,11 +457,12 @@ class LocalizationNetwork(SpatialNetwork):
             relations: B rows of P names out of ``RELATION_TOKENS``.
             target_features: (B, P, D) text encodings of the bare names; ``semantic_aware`` only.
             reference_features: the same for the references.
+            tsdf: (B, X, Y, Z) float32, for networks that read it.
 
         Returns:
             (B, P, M) logits.
         """
-        volumes = self.encode(input_xyz, features)
+        volumes = self.encode(input_xyz, features, tsdf)
         return self.decode(volumes, query_xyz, relations, target_features, reference_features)
 
 

@@ -33,7 +33,12 @@ from semabs_core.models import (
     common_bounds,
     load_task_network,
 )
-from semabs_core.networks import CompletionNetwork, LocalizationNetwork, SpatialNetwork
+from semabs_core.networks import (
+    CompletionNetwork,
+    LocalizationNetwork,
+    SpatialNetwork,
+    point_features,
+)
 from semabs_core.relevancy import (
     RELEVANCY_GAIN,
     EmbeddedTiles,
@@ -191,7 +196,7 @@ class SceneUnderstanding:
         names = check_classes(classes)
         watch = Stopwatch(on_progress)
         grid = state.grid(options)
-        if self._reads_saliency(self.completion):
+        if self.completion.config.reads_relevancy:
             self._mean_map(names, watch)
         shape = (options.resolution,) * 3
         best = np.full(len(grid.points), -np.inf, dtype=np.float32)
@@ -302,10 +307,6 @@ class SceneUnderstanding:
     def _aware(self) -> bool:
         return self.completion.config.approach == "semantic_aware"
 
-    @staticmethod
-    def _reads_saliency(network: SpatialNetwork) -> bool:
-        return network.config.inputs == "saliency"
-
     def _current(self) -> FrameState:
         if self._state is None:
             raise FrameError("there is no frame yet: call set_frame first")
@@ -364,27 +365,31 @@ class SceneUnderstanding:
     ) -> Tensor:
         """The volume (1, 1, C, X, Y, Z) of a name in the current frame, cached."""
         state = self._current()
-        saliency = self._reads_saliency(network)
-        per_request = saliency and self.config.relevancy.mean == "request"
+        reads_relevancy = network.config.reads_relevancy
+        per_request = reads_relevancy and self.config.relevancy.mean == "request"
         key = (
             network.config.task,
-            name if saliency else "",
+            name if reads_relevancy else "",
             tuple(sorted(request)) if per_request else (),
         )
         if key in state.volumes:
             state.volumes.move_to_end(key)
             return state.volumes[key]
-        if saliency:
-            flat = RELEVANCY_GAIN * (state.maps[name] - self._mean_map(request, watch)).reshape(-1)
-            features = torch.from_numpy(np.ascontiguousarray(flat))[state.pixels][:, None]
-        else:
-            rgb = torch.from_numpy(state.frame.rgb).reshape(-1, 3)
-            features = rgb[state.pixels].float() / 255
+        relevancy = None
+        if reads_relevancy:
+            flat = (state.maps[name] - self._mean_map(request, watch)).reshape(-1)
+            relevancy = torch.from_numpy(np.ascontiguousarray(flat))[state.pixels]
+        rgb = torch.from_numpy(state.frame.rgb).reshape(-1, 3)[state.pixels].float() / 255
+        config = network.config
+        features = point_features(
+            config.network_inputs, relevancy, rgb, config.patch_mask_cutoff
+        ).to(self._device)
         watch.report("volumes", 0.0)
         with watch.stage("volumes"):
-            volume = network.encode_volume(
-                state.input_xyz[None], features.to(self._device)[None, None]
-            )
+            tsdf = None
+            if config.reads_tsdf:
+                tsdf = torch.from_numpy(state.tsdf(config.voxel_shape)).to(self._device)[None]
+            volume = network.encode_volume(state.input_xyz[None], features[None, None], tsdf)
         state.remember(key, volume, self.config.volume_cache_mb * 2**20)
         return volume
 

@@ -93,16 +93,28 @@ def sample_volume(volume: Tensor, coordinates: Tensor, sampling: str) -> Tensor:
     return samples[:, :, 0, 0].transpose(1, 2).to(volume.dtype)
 
 
-def dense_grid(bounds: NDArray, resolution: int) -> NDArray[np.float32]:
+def tsdf_truncation(bounds: NDArray, shape: tuple[int, int, int]) -> float:
+    """How far from a surface a TSDF on a virtual grid reaches, scene units: as published, 5 cells.
+
+    Args:
+        bounds: (2, 3) lower and upper corner, scene units.
+        shape: (X, Y, Z) cells.
+    """
+    size = np.asarray(bounds[1], dtype=np.float64) - np.asarray(bounds[0], dtype=np.float64)
+    return float(5 * (size / np.array(shape)).min())
+
+
+def dense_grid(bounds: NDArray, resolution: int | tuple[int, int, int]) -> NDArray[np.float32]:
     """Points of a regular grid over the bounds, both ends included.
 
     Args:
         bounds: (2, 3) lower and upper corner, scene frame.
-        resolution: points per axis.
+        resolution: points per axis, for all or for each.
 
     Returns:
-        (resolution ** 3, 3) float32 in C order of (x, y, z): z runs fastest.
+        (X * Y * Z, 3) float32 in C order of (x, y, z): z runs fastest.
     """
-    axes = [np.linspace(bounds[0][i], bounds[1][i], resolution) for i in range(3)]
+    shape = (resolution,) * 3 if isinstance(resolution, int) else resolution
+    axes = [np.linspace(bounds[0][i], bounds[1][i], shape[i]) for i in range(3)]
     grid = np.meshgrid(*axes, indexing="ij")
     return np.stack(grid, axis=-1).reshape(-1, 3).astype(np.float32)

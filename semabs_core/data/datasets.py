@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,19 +21,22 @@ from semabs_core.data.sampling import balanced_order
 from semabs_core.data.scene_data import SceneData, SceneDescription
 from semabs_core.data.scene_dataset import Lookup, SceneDataset
 from semabs_core.data.text_features import read_text_features
+from semabs_core.networks import NetworkConfig
 
 __all__ = [
     "CompletionDataset",
     "LocalizationDataset",
     "SceneDataset",
     "collate",
+    "input_options",
 ]
 
 
 class CompletionDataset(SceneDataset):
     """Scenes with class names: where is each of them.
 
-    Items: ``input_xyz`` (N, 3), ``input_features`` (P, N, 1) relevancy or (1, N, 3) RGB,
+    Items: ``input_xyz`` (N, 3), ``input_features`` (P, N, F) or, where all labels share it, (1, N,
+    F) of :func:`semabs_core.networks.point_features`, ``tsdf`` (X, Y, Z) where it is read,
     ``query_xyz`` (P, M, 3), ``targets`` (P, M) float32 0 or 1, ``ignore`` (P, M) bool,
     ``label_features`` (P, D) normalised, ``names``, ``scene_id``.
     """
@@ -49,12 +53,13 @@ class CompletionDataset(SceneDataset):
 
     def _features(self, cloud: Cloud, rows: list[Row], lookup: Lookup) -> Item:
         names = [row.words[0] for row in rows]
-        rgb = self.approach == "semantic_aware"
+        shape = (self.num_input_points, self.point_width)
+        aware = self.approach == "semantic_aware"
         return {
             "names": names,
-            "input_features": torch.from_numpy(cloud.colors)[None]
-            if rgb
-            else _stack([lookup.maps[name] for name in names], (self.num_input_points, 1)),
+            "input_features": self._point_features(None, cloud)[None]
+            if aware
+            else _stack([lookup.maps[name] for name in names], shape),
             "label_features": _stack([lookup.features[n] for n in names], (self.text_dim,)),
         }
 
@@ -63,7 +68,7 @@ class LocalizationDataset(SceneDataset):
     """Scenes with descriptions: where is "the target in such a relation to the reference".
 
     Items: as for completion, but ``features`` by the network's names: ``target`` and ``reference``,
-    or ``description`` (P, N, 1) relevancy, or ``rgb`` (1, N, 3); ``relations``, ``names`` (target,
+    or ``description`` (P, N, F), or ``rgb`` (1, N, F); ``relations``, ``names`` (target,
     reference); for ``semantic_aware``, ``target_features`` and ``reference_features`` (P, D) raw
     text encodings.
     """
@@ -97,11 +102,11 @@ class LocalizationDataset(SceneDataset):
         keys = {"semantic_aware": (), "clip_spatial": ("description",)}.get(
             self.approach, ("target", "reference")
         )
-        shape = (self.num_input_points, 1)
+        shape = (self.num_input_points, self.point_width)
         features = {
             key: _stack([lookup.maps[row.words[place]] for row in rows], shape)
             for place, key in enumerate(keys)
-        } or {"rgb": torch.from_numpy(cloud.colors)[None]}
+        } or {"rgb": self._point_features(None, cloud)[None]}
         text = {
             f"{key}_features": _stack(
                 [lookup.features[row.words[place]] for row in rows], (self.text_dim,)
@@ -115,6 +120,12 @@ class LocalizationDataset(SceneDataset):
             "features": features,
             **text,
         }
+
+
+def input_options(network: NetworkConfig) -> dict[str, Any]:
+    """The options of a data set that follow from what a network reads."""
+    names = ("network_inputs", "patch_mask_cutoff", "voxel_shape")
+    return {name: getattr(network, name) for name in names}
 
 
 def _stack(values: list[Tensor], shape: tuple[int, ...]) -> Tensor:

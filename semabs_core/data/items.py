@@ -19,12 +19,14 @@ from semabs_core.data.scene_data import SceneData, SceneDescription, SceneFileEr
 from semabs_core.geometry import (
     back_project,
     in_frustum,
+    projective_tsdf,
     seen_free,
     transform_points,
     valid_depth,
 )
 from semabs_core.networks import PAD_RELATION
 from semabs_core.types import Camera
+from semabs_core.voxels import dense_grid, tsdf_truncation
 
 PAD = "[pad]"
 VIEW = 0
@@ -35,26 +37,55 @@ Item = dict[str, Any]
 
 
 @dataclass(frozen=True)
+class View:
+    """What a camera measured of a scene.
+
+    Attributes:
+        depth: (H, W) float32, metres.
+        camera: intrinsics and image size.
+        T_scene_camera: (4, 4), camera metres to augmented scene units.
+        bounds: (2, 3) lower and upper corner, scene units.
+    """
+
+    depth: NDArray[np.float32]
+    camera: Camera
+    T_scene_camera: NDArray[np.float64]
+    bounds: NDArray[np.float64]
+
+    def tsdf(self, shape: tuple[int, int, int]) -> NDArray[np.float32]:
+        """The truncated signed distance (X, Y, Z) at the cells of a virtual grid."""
+        scale = np.cbrt(abs(np.linalg.det(self.T_scene_camera[:3, :3])))
+        truncation = tsdf_truncation(self.bounds, shape) / float(scale)
+        points = dense_grid(self.bounds, shape).astype(np.float64)
+        values = projective_tsdf(points, self.depth, self.camera, self.T_scene_camera, truncation)
+        return values.reshape(shape)
+
+
+@dataclass(frozen=True)
 class Cloud:
     """A scene's points as an item reads them: N input points, K query points.
 
     Attributes:
         uv: (N, 2) float32, where each input point is in the image: the image spans -1..1.
         colors: (N, 3) float32, RGB of the input points in 0..1.
-        object_ids: (N,) int32, the object that each input point's pixel shows, or -1.
         input_xyz: (N, 3) float32, scene frame, augmented.
         query_xyz: (K, 3) float32, scene frame, augmented.
         outside: (K,) bool, out of the bounds or of the room.
         in_view: (K,) bool, inside the camera's frustum.
+        view: what the camera measured; None for a scene that cannot be read.
     """
 
     uv: NDArray[np.float32]
     colors: NDArray[np.float32]
-    object_ids: NDArray[np.int32]
     input_xyz: NDArray[np.float32]
     query_xyz: NDArray[np.float32]
     outside: NDArray[np.bool_]
     in_view: NDArray[np.bool_]
+    view: View | None = None
+
+    def tsdf(self, shape: tuple[int, int, int]) -> NDArray[np.float32]:
+        """The truncated signed distance (X, Y, Z) at the cells of a virtual grid."""
+        return np.ones(shape, np.float32) if self.view is None else self.view.tsdf(shape)
 
 
 @dataclass(frozen=True)
@@ -84,8 +115,7 @@ def empty_cloud(num_input_points: int) -> Cloud:
     """Stands for a scene that cannot be read: input points at the origin, one ignored query."""
     xyz = np.zeros((num_input_points, 3), np.float32)
     flag = np.ones(1, dtype=np.bool_)
-    nothing = np.full(num_input_points, -1, np.int32)
-    return Cloud(xyz[:, :2], xyz, nothing, xyz, xyz[:1], flag, ~flag)
+    return Cloud(xyz[:, :2], xyz, xyz, xyz[:1], flag, ~flag)
 
 
 def make_cloud(
@@ -131,7 +161,7 @@ def make_cloud(
     return Cloud(
         uv=uv.astype(np.float32),
         colors=picture[row, column].astype(np.float32) / np.float32(255),
-        object_ids=scene.seg[VIEW][row, column],
+        view=View(depth, scene_camera(scene), T @ scene.cam_pose, bounds),
         input_xyz=transform_points(T, seen[chosen]).astype(np.float32),
         query_xyz=queries.astype(np.float32),
         outside=no_room | ~in_bounds(queries, bounds),
@@ -220,9 +250,11 @@ def collate(items: Sequence[Item]) -> dict[str, Any]:
         elif key in ("query_xyz", "targets", "ignore"):
             batch[key] = _stack(values, labels, queries)
         elif key in PER_LABEL:
-            shared = key == "input_features" and values[0].shape[-1] == 3
+            shared = any(
+                len(value) != len(item["names"]) for value, item in zip(values, items, strict=True)
+            )
             batch[key] = _stack(values, 1 if shared else labels)
-        elif key == "input_xyz":
+        elif key in ("input_xyz", "tsdf"):
             batch[key] = torch.stack(values)
     return batch
 

@@ -130,6 +130,6 @@ def _relevancy_key(archive: h5py.File, source: str, preset: str) -> str:
         there = ", ".join(name for name in group if name.count("|") == 1) or "none"
         raise SceneFileError(
             f"{archive.filename} holds no relevancy {key!r}, but {there}: make it with "
-            "`semabs data relevancy`"
+            f"`semabs data relevancy --preset {preset} --source {source}`"
         )
     return key

@@ -76,7 +76,7 @@ def store_relevancy(
     mean_vocabulary: Sequence[str] = MEAN_VOCABULARY,
     prompts: Sequence[str] = RENDER_PROMPTS,
     *,
-    sources: Sequence[str] = SOURCES,
+    sources: Sequence[str] | None = None,
     augmentations: int | None = None,
     tile_batch: int | None = None,
     resume: bool = True,
@@ -95,7 +95,8 @@ def store_relevancy(
         presets: names out of :data:`semabs_core.relevancy.PRESETS`.
         mean_vocabulary: words whose mean map is stored as ``mean``.
         prompts: templates with one ``{}``.
-        sources: which pictures, where a scene has them.
+        sources: which pictures, where a scene has them; None for what evaluation looks at: ``rgb``,
+            but the random colours in splits whose name ends in ``_dr``.
         augmentations: colour-jittered copies; None for the preset's number.
         tile_batch: tiles per forward pass; None for the device's default.
         resume: keep relevancy that is there, complete and made with the same settings.
@@ -106,6 +107,8 @@ def store_relevancy(
     Returns:
         How many scenes were ``written``, ``kept`` (all was there) and ``skipped`` (damaged).
     """
+    if unknown := set(sources or ()) - set(SOURCES):
+        raise ValueError(f"sources must be among {', '.join(SOURCES)}, got {sorted(unknown)}")
     rank = int(os.environ.get("RANK", 0)) if rank is None else rank
     world = int(os.environ.get("WORLD_SIZE", 1)) if world is None else world
     settings = RelevancySettings(
@@ -116,7 +119,7 @@ def store_relevancy(
     if rank == 0:
         _write_settings(Path(folder), settings)
         _store_text(Path(folder), splits, encoder, settings)
-    writer = _Writer(Path(folder), extractors, settings, tuple(sources), resume)
+    writer = _Writer(Path(folder), extractors, settings, sources, resume)
     own, counts = list(splits)[rank::world], Counter(written=0, kept=0, skipped=0)
     for done, path in enumerate(own, start=1):
         try:
@@ -174,7 +177,7 @@ class _Writer:
     folder: Path
     extractors: dict[str, RelevancyExtractor]
     settings: RelevancySettings
-    sources: tuple[str, ...]
+    sources: Sequence[str] | None
     resume: bool
 
     def store(self, path: str, splits: set[str]) -> str:
@@ -186,7 +189,8 @@ class _Writer:
         for synonyms in _vocabularies(self.folder, splits):
             words += scene_words(rename(scene, synonyms), VIEW)
         words = sorted(set(words))
-        sources = [source for source in image_sources(file) if source in self.sources]
+        wanted = self.sources or {SOURCES[split.endswith("_dr")] for split in splits}
+        sources = [source for source in image_sources(file) if source in wanted]
         lacking = [
             (source, preset)
             for source in sources

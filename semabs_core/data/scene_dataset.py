@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -36,17 +36,14 @@ from semabs_core.data.items import (
     some_queries,
 )
 from semabs_core.data.labels import (
-    is_word,
     read_synonyms,
     rename,
     usable_descriptions,
 )
 from semabs_core.data.scene_data import SOURCES, SceneData, SceneFileError
 from semabs_core.data.splits import read_splits
-from semabs_core.networks import APPROACHES
-from semabs_core.relevancy import RELEVANCY_GAIN
+from semabs_core.networks import APPROACHES, INPUT_WIDTHS, choose_inputs, point_features
 
-INPUTS = ("saliency", "patch_masks")
 ARRAYS = ("depth", "seg", "full_xyz_pts", "full_objid_pts")
 logger = logging.getLogger(__name__)
 
@@ -56,7 +53,7 @@ class Lookup:
     """Relevancy at the input points and text features, by word.
 
     Attributes:
-        maps: (N, 1) float32 each: mean map subtracted, times 50; or 0 and 1 of the true mask.
+        maps: (N, F) float32 each, what networks read of a word.
         features: (D,) float32 each.
     """
 
@@ -84,8 +81,9 @@ class SceneDataset(Dataset[Item], ABC):
         source: ``rgb``, ``domain_randomized_rgb``, or ``random`` for either by chance. A scene that
             has no pictures in random colours is read as it was rendered.
         full: for evaluation: all labels, all stored points, no augmentation.
-        inputs: what ``semantic_abstraction`` reads per label: ``saliency`` (relevancy), or
-            ``patch_masks``, the true mask of the label in the image.
+        network_inputs: what the network reads, see :class:`semabs_core.networks.NetworkConfig`.
+        patch_mask_cutoff: as there.
+        voxel_shape: as there; cells of the TSDF, for networks that read one.
 
     Attributes:
         paths: the usable files, relative to the folder.
@@ -108,13 +106,12 @@ class SceneDataset(Dataset[Item], ABC):
         seed: int = 0,
         source: str = "rgb",
         full: bool = False,
-        inputs: str = "saliency",
+        network_inputs: Sequence[str] = (),
+        patch_mask_cutoff: float = 0.004,
+        voxel_shape: tuple[int, int, int] = (128, 128, 128),
     ) -> None:
         _require_choice("approach", approach, APPROACHES[: 3 if self.task == "localization" else 2])
         _require_choice("source", source, (*SOURCES, "random"))
-        _require_choice(
-            f"inputs of {approach}", inputs, INPUTS[: 2 if approach == APPROACHES[0] else 1]
-        )
         if min(num_input_points, num_query_points, num_labels) < 1:
             raise ValueError(
                 "num_input_points, num_query_points and num_labels must be at least 1, got "
@@ -124,7 +121,9 @@ class SceneDataset(Dataset[Item], ABC):
         self.approach, self.preset, self.source = approach, preset, source
         self.num_input_points, self.num_query_points = num_input_points, num_query_points
         self.num_labels, self.seed, self.full = num_labels, seed, full
-        self.inputs, self.augment = inputs, augment and not full
+        self.augment = augment and not full
+        self.network_inputs = choose_inputs(approach, network_inputs)
+        self.patch_mask_cutoff, self.voxel_shape = patch_mask_cutoff, voxel_shape
         self.epoch = 0
         self.faults: dict[str, str] = {}
         self.synonyms = read_synonyms(folder) if split.endswith("_synonyms") else {}
@@ -150,6 +149,11 @@ class SceneDataset(Dataset[Item], ABC):
             except SceneFileError as error:
                 self._skip(path, error)
         raise SceneFileError(f"no scene of split {self.split!r} in {self.folder} can be used")
+
+    @property
+    def point_width(self) -> int:
+        """Width F of what networks read per point."""
+        return sum(INPUT_WIDTHS[name] for name in self.network_inputs)
 
     def set_epoch(self, epoch: int) -> None:
         """Items of this epoch next."""
@@ -226,27 +230,25 @@ class SceneDataset(Dataset[Item], ABC):
         if not chosen and not self.full:
             raise SceneFileError(f"{file} shows nothing that its relevancy has a map for")
         words = {word for row in chosen for word in row.words}
-        lookup = self._look_up(file, source, words, cloud, scene.objid_to_class)
+        lookup = self._look_up(file, source, words, cloud)
         return self._assemble(path, cloud, chosen, lookup, rng)
 
-    def _look_up(
-        self, file: Path, source: str, words: Collection[str], cloud: Cloud, names: list[str]
-    ) -> Lookup:
-        """Relevancy (or masks) and text features of words; ``names`` are those of the objects."""
+    def _look_up(self, file: Path, source: str, words: Collection[str], cloud: Cloud) -> Lookup:
+        """What networks read of words, and their text features."""
         if self._text:
             return Lookup({}, {word: torch.from_numpy(self._text[word]) for word in words})
         record = read_relevancy(file, source, self.preset, words)
-        if self.inputs == "saliency":
-            maps = maps_at(RELEVANCY_GAIN * (record.maps - record.mean), cloud.uv)[..., None]
-        else:
-            masks = [is_word(names, cloud.object_ids, (word,)) for word in record.labels]
-            shape = (len(masks), len(cloud.object_ids), 1)
-            maps = torch.from_numpy(np.array(masks, np.float32).reshape(shape))
+        maps = self._point_features(maps_at(record.maps - record.mean, cloud.uv), cloud)
         features = torch.from_numpy(record.features)
         return Lookup(
             dict(zip(record.labels, maps, strict=True)),
             dict(zip(record.labels, features, strict=True)),
         )
+
+    def _point_features(self, relevancy: Tensor | None, cloud: Cloud) -> Tensor:
+        """What networks read per input point."""
+        rgb = torch.from_numpy(cloud.colors)
+        return point_features(self.network_inputs, relevancy, rgb, self.patch_mask_cutoff)
 
     def _assemble(
         self, path: str, cloud: Cloud, rows: list[Row], lookup: Lookup, rng: np.random.Generator
@@ -256,6 +258,8 @@ class SceneDataset(Dataset[Item], ABC):
             "scene_id": str(PurePosixPath(path).with_suffix("")),
             "input_xyz": torch.from_numpy(cloud.input_xyz),
         }
+        if "tsdf" in self.network_inputs:
+            item["tsdf"] = torch.from_numpy(cloud.tsdf(self.voxel_shape))
         item |= (
             all_queries(cloud, rows)
             if self.full

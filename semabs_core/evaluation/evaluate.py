@@ -14,7 +14,12 @@ import torch.distributed as dist
 from torch.utils.data import DataLoader, Subset
 
 from semabs_core.checkpoint import load_network
-from semabs_core.data.datasets import CompletionDataset, LocalizationDataset, SceneDataset
+from semabs_core.data.datasets import (
+    CompletionDataset,
+    LocalizationDataset,
+    SceneDataset,
+    input_options,
+)
 from semabs_core.data.labels import read_synonyms
 from semabs_core.data.splits import read_splits
 from semabs_core.evaluation.published import RowsError
@@ -109,10 +114,11 @@ def evaluate(
         config, options = network.config, options or EvaluationOptions()
         attrs = _describe(network, checkpoint, data, preset)
         parts = []
-        for split in splits or _splits(data, config.task):
+        for split in splits or evaluated_splits(data, config.task):
             dataset = DATASETS[config.task](
                 data, split, config.approach, attrs["preset"], num_input_points, seed=seed,
                 source="domain_randomized_rgb" if split.endswith("_dr") else "rgb", full=True,
+                **input_options(config),
             )  # fmt: skip
             own = range(min(len(dataset), limit or len(dataset)))[process.rank :: process.world]
             counter = _Counter(on_progress, split, len(own))
@@ -143,7 +149,7 @@ class _Counter:
             self.report(self.split, self.done, self.total)
 
 
-def _splits(data: str | os.PathLike, task: str) -> list[str]:
+def evaluated_splits(data: str | os.PathLike, task: str) -> list[str]:
     """All splits but the training one."""
     return [split for split, paths in read_splits(data, task).items() if split != "train" and paths]
 
@@ -163,16 +169,27 @@ def _describe(
         "synonyms": sorted(set(read_synonyms(data).values())),
         "skipped": {},
     }
-    file = Path(data) / NOVEL_CLASSES_FILE
-    if file.is_file():
-        try:
-            names = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RowsError(f"{file} is damaged ({error}); copy it again") from error
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise RowsError(f"{file} must be a list of class names")
+    if (names := novel_classes(data)) is not None:
         description["novel_classes"] = names
     return description
+
+
+def novel_classes(data: str | os.PathLike) -> list[str] | None:
+    """The class names that no training scene of a data set has; None where it does not say.
+
+    Raises:
+        RowsError: if the list is damaged.
+    """
+    file = Path(data) / NOVEL_CLASSES_FILE
+    if not file.is_file():
+        return None
+    try:
+        names = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RowsError(f"{file} is damaged ({error}); copy it again") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise RowsError(f"{file} must be a list of class names")
+    return names
 
 
 def _load(dataset: SceneDataset, indices: Sequence[int], workers: int) -> DataLoader:

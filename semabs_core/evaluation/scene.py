@@ -77,6 +77,7 @@ class SceneLogits:
         self.device = network.lower.device
         self.dtype = choose_dtype(options.precision, self.device)
         self.xyz = self._put(item["input_xyz"])[None]
+        self.tsdf = self._put(item["tsdf"])[None] if "tsdf" in item else None
         self.cache = _VolumeCache(options.volume_cache_mb)
 
     @torch.inference_mode()
@@ -118,11 +119,12 @@ class SceneLogits:
         Kept for reuse where there is one: a name's volume is the same whether it is a target or a
         reference, and a coloured cloud is the same for all rows.
         """
-        if self.network.config.inputs == "rgb":
+        if not self.network.config.reads_relevancy:
             row, name = 0, "rgb"
         volume = self.cache.get(name) if name else None
         if volume is None:
-            volume = self.network.encode_volume(self.xyz, self._put(features[row])[None, None])
+            read = self._put(features[row])[None, None]
+            volume = self.network.encode_volume(self.xyz, read, self.tsdf)
             if name:
                 self.cache.put(name, volume)
         return volume

@@ -20,6 +20,7 @@ NETWORK_ARGUMENTS = (
     "relations",
     "target_features",
     "reference_features",
+    "tsdf",
 )
 """Entries of a batch that networks read, by the names of their ``forward``."""
 
@@ -86,7 +87,7 @@ class EpochItems(Dataset):
 
 
 def make_loader(
-    dataset: Any, collate: Callable[[list], dict], workers: int, pin_memory: bool, **options: Any
+    dataset: Any, collate: Callable[[list], Any], workers: int, pin_memory: bool, **options: Any
 ) -> DataLoader:
     """A loader whose workers live as long as it does.
 
@@ -149,7 +150,7 @@ def take_labels(batch: Mapping[str, Any], rows: list[int]) -> dict[str, Any]:
             return {key: take(part) for key, part in value.items()}
         return [[row[number] for number in rows] for row in value]
 
-    shared = {"input_xyz": batch["input_xyz"]}
+    shared = {name: batch[name] for name in ("input_xyz", "tsdf") if name in batch}
     names = [name for name in (*NETWORK_ARGUMENTS, "targets", "ignore") if name in batch]
     return {name: take(batch[name]) for name in names} | shared
 

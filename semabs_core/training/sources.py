@@ -6,7 +6,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from semabs_core.data.datasets import CompletionDataset, LocalizationDataset, collate
+from semabs_core.data.datasets import (
+    CompletionDataset,
+    LocalizationDataset,
+    collate,
+    input_options,
+)
 from semabs_core.data.relevancy_store import read_relevancy_settings
 from semabs_core.data.splits import read_splits
 from semabs_core.training.config import TrainingConfig
@@ -48,6 +53,7 @@ def open_data(config: TrainingConfig) -> TrainingData:
         "num_query_points": options.num_query_points,
         "num_labels": options.num_labels,
         "seed": config.seed,
+        **input_options(network),
     }
     items = dataset(split=options.split, augment=options.augment, source=options.source, **common)
     validation = None

@@ -408,21 +408,51 @@ def test_localization_features_are_those_of_the_approach(folder, approach, keys)
 
 
 @pytest.mark.parametrize("kind", [CompletionDataset, LocalizationDataset])
-def test_true_masks_in_place_of_relevancy(folder, kind):
-    item = kind(folder, "train", full=True, inputs="patch_masks", **SMALL)[0]
-    near = torch.isclose(item["input_xyz"][:, 0], torch.zeros(200), atol=1e-5)
-    high = item["input_xyz"][:, 2] > 0.8
-    wall, red, nothing = ~near, near & high, torch.zeros(200, dtype=torch.bool)
-    words = {"wall": wall, "red mug": red, "cabinet": near & ~high, "mug": nothing}
-    if kind is CompletionDataset:
-        found = dict(zip(item["names"], item["input_features"], strict=True))
-    else:
-        targets, references = zip(*item["names"], strict=True)
-        found = dict(zip(targets, item["features"]["target"], strict=True))
-        found |= dict(zip(references, item["features"]["reference"], strict=True))
-    assert len(found) == 3
-    for word, mask in found.items():
-        assert torch.equal(mask[:, 0], words[word].float())
+def test_masks_of_relevancy_with_colours(folder, kind):
+    options = {"full": True, **SMALL}
+    plain = kind(folder, "train", **options)[0]
+    masked = kind(
+        folder,
+        "train",
+        network_inputs=["rgb", "patch_masks"],
+        patch_mask_cutoff=0.1,
+        **options,
+    )[0]
+    rows = (
+        [(plain["input_features"], masked["input_features"])]
+        if kind is CompletionDataset
+        else [(plain["features"][key], masked["features"][key]) for key in plain["features"]]
+    )
+    for relevancy, features in rows:
+        assert features.shape == (*relevancy.shape[:2], 4)
+        assert torch.equal(features[..., :1], (relevancy > 50 * 0.1).float())
+        assert 0 < features[..., 0].mean() < 1
+        assert torch.equal(features[0, :, 1:], features[1, :, 1:])
+        assert 0 <= features[..., 1:].min() < features[..., 1:].max() <= 1
+
+
+@pytest.mark.parametrize(("kind", "approach"), KINDS)
+def test_a_tsdf_comes_with_the_scene(folder, kind, approach):
+    own = "rgb" if approach == "semantic_aware" else "saliency"
+    data = kind(
+        folder,
+        "train",
+        approach,
+        network_inputs=[own, "tsdf"],
+        voxel_shape=(8, 12, 16),
+        augment=True,
+        **SMALL,
+    )
+    item = data[0]
+    assert item["tsdf"].shape == (8, 12, 16)
+    assert item["tsdf"].dtype == torch.float32
+    assert item["tsdf"].min() >= -1
+    assert item["tsdf"].max() == 1
+    assert (item["tsdf"] < 0).any(), "no cell behind a surface"
+    data.set_epoch(1)
+    assert not torch.equal(data[0]["tsdf"], item["tsdf"]), "it must be augmented with the scene"
+    batch = collate([item, data[1]])
+    assert batch["tsdf"].shape == (2, 8, 12, 16)
 
 
 @pytest.mark.parametrize(("kind", "approach"), KINDS)
@@ -581,11 +611,15 @@ def test_a_set_of_no_use_is_refused(folder):
     [
         (CompletionDataset, {"approach": "clip_spatial"}, "approach must be one of"),
         (CompletionDataset, {"source": "depth"}, "source must be one of"),
-        (CompletionDataset, {"inputs": "depth"}, "inputs of semantic_abstraction must be one of"),
+        (
+            CompletionDataset,
+            {"network_inputs": ["depth"]},
+            "network_inputs of semantic_abstraction must be saliency or patch_masks, .*; got depth",
+        ),
         (
             LocalizationDataset,
-            {"approach": "clip_spatial", "inputs": "patch_masks"},
-            "inputs of clip_spatial must be one of saliency, got",
+            {"approach": "semantic_aware", "network_inputs": ["saliency"]},
+            "network_inputs of semantic_aware must be rgb, and perhaps tsdf; got saliency",
         ),
         (LocalizationDataset, {"num_labels": 0}, "must be at least 1, got"),
     ],

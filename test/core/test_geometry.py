@@ -135,3 +135,20 @@ def frame(**changes):
 def test_frames_are_checked(changes, match):
     with pytest.raises(FrameError, match=match):
         frame(**changes)
+
+
+def test_truncated_signed_distance_by_hand():
+    camera = Camera(np.array([[10.0, 0, 4.5], [0, 10.0, 4.5], [0, 0, 1]]), width=10, height=10)
+    depth = np.full((10, 10), 2.0, np.float32)
+    depth[:, 5:] = 0
+    z = np.array([0.5, 1.9, 2.0, 2.05, 2.1, 2.3])
+    left = np.stack([-0.1 * z, 0 * z, z], axis=1)
+    expected = [1.0, 0.5, 0.0, -0.25, -0.5, 1.0]
+    turn = np.diag([0.6, -0.6, 0.6, 1.0])  # a scale and a reflection, as scene files have them
+    for T in (np.eye(4), turn):
+        points = geometry.transform_points(T, left)
+        values = geometry.projective_tsdf(points, depth, camera, T, truncation_m=0.2)
+        np.testing.assert_allclose(values, expected, atol=1e-6)
+        nowhere = np.array([[0.1, 0, 1.95], [50, 0, 1], [0, 0, -1]])  # no reading, out of view
+        nowhere = geometry.transform_points(T, nowhere)
+        assert (geometry.projective_tsdf(nowhere, depth, camera, T, 0.2) == 1).all()

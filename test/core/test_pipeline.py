@@ -11,10 +11,12 @@ from scipy.spatial.transform import Rotation
 from support import ENCODER, NETWORK_FIXTURES, ROOT
 
 from semabs_core import geometry
+from semabs_core.checkpoint import save_network
 from semabs_core.config import ConfigError, parse_config
 from semabs_core.data.analytic import render_room, room_view
 from semabs_core.data.scene_file import load_scene
 from semabs_core.description import DescriptionError, RelationError
+from semabs_core.networks import NetworkConfig, build_network
 from semabs_core.pipeline import SceneUnderstanding
 from semabs_core.types import FREE, UNKNOWN, FrameError
 
@@ -379,3 +381,34 @@ def test_gpu_agrees_with_cpu(room):
         scene.set_frame(room.frame(0))
         results.append(scene.complete(CLASSES))
     assert (results[0].labels == results[1].labels).mean() > 0.99
+
+
+@pytest.mark.parametrize(
+    ("approach", "inputs"),
+    [
+        ("semantic_abstraction", ("patch_masks", "rgb", "tsdf")),
+        ("semantic_abstraction", ("saliency", "tsdf")),
+        ("semantic_aware", ("rgb", "tsdf")),
+    ],
+)
+def test_networks_with_other_inputs(room, tmp_path, approach, inputs):
+    torch.manual_seed(0)
+    size = {"voxel_shape": (16, 16, 16), "levels": 2, "channels": 8, "f_maps": 8, "hidden": 8}
+    for task in ("completion", "localization"):
+        config = NetworkConfig(
+            task, approach, network_inputs=inputs, text_dim=32, pointing_dim=8, **size
+        )
+        save_network(build_network(config), tmp_path / task)
+    scene = build(
+        completion={"checkpoint": str(tmp_path / "completion")},
+        localization={"checkpoint": str(tmp_path / "localization")},
+    )
+    assert scene.completion.config.network_inputs == inputs
+    scene.set_frame(room.frame(0))
+    first = scene.complete(CLASSES)
+    found = scene.localize("ball", "behind", "table")
+    assert np.isfinite([first.scores.sum(), found.score]).all()
+    nearer = replace(room.frame(0), depth_m=room.frame(0).depth_m * np.float32(0.99))
+    scene._state = replace(scene._state, frame=nearer, volumes=type(scene._state.volumes)())
+    changed = scene.complete(CLASSES)
+    assert not np.array_equal(first.scores, changed.scores), "the distance field is not read"

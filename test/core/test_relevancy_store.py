@@ -151,9 +151,16 @@ def test_random_colours_get_their_own(tmp_path, encoder):
     write_scene(path, toy_scene(0, points=700, randomized=True))
     write_splits(tmp_path, {"train": ["room.hdf5"]})
     store(tmp_path, encoder)
-    records = [
-        read_relevancy(path, source, "chefer_et_al") for source in ("rgb", "domain_randomized_rgb")
-    ]
+    assert relevancy_keys(path) == [("rgb", "chefer_et_al")]
+    with pytest.raises(SceneFileError, match=r"--preset chefer_et_al --source domain_random"):
+        read_relevancy(path, "domain_randomized_rgb", "chefer_et_al")
+    write_splits(tmp_path, {"unseen_instances_dr": ["room.hdf5"]})
+    assert store(tmp_path, encoder)["written"] == 1
+    sources = ("rgb", "domain_randomized_rgb")
+    assert store(tmp_path, encoder, sources=sources)["kept"] == 1
+    with pytest.raises(ValueError, match=r"sources must be among rgb, .*, got \['depth'\]"):
+        store(tmp_path, encoder, sources=["depth"])
+    records = [read_relevancy(path, source, "chefer_et_al") for source in sources]
     assert records[0].labels == records[1].labels
     assert not np.array_equal(records[0].maps, records[1].maps)
 

@@ -1,0 +1,135 @@
+"""The pointing game: does the maximum of an object's relevancy lie on the object?
+
+After Zhang et al., "Top-down Neural Attention by Excitation Backprop" (arXiv 1608.00507), for the
+stored relevancy of a data set, less its mean map.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from semabs_core.data.hdf5 import read_relevancy, read_scene
+from semabs_core.data.items import VIEW
+from semabs_core.data.labels import read_synonyms, rename
+from semabs_core.data.scene_data import SOURCES, SPECIAL_NAMES, SceneFileError
+from semabs_core.data.splits import read_splits
+from semabs_core.evaluation.statistics import Resampler, interval
+from semabs_core.evaluation.tables import Figure, FigureTable
+
+SMALLEST_SHARE = 0.01
+"""Of the image: smaller objects are not asked for."""
+
+
+@dataclass(frozen=True)
+class Pointing:
+    """What a relevancy map says of an object.
+
+    Attributes:
+        label: the object's name.
+        share: of the image that objects of the name cover.
+        hit: whether the map's maximum lies on one of them.
+    """
+
+    label: str
+    share: float
+    hit: bool
+
+
+def point(
+    maps: NDArray[np.float32], labels: Sequence[str], ids: NDArray[np.int32], names: Sequence[str]
+) -> list[Pointing]:
+    """Point at every object that is large enough.
+
+    Args:
+        maps: (L, h, w) relevancy less the mean map, of any size: stretched over the image.
+        labels: the L words.
+        ids: (H, W) object id of each pixel, or -1.
+        names: name of each object id.
+    """
+    found = []
+    rows, columns = maps.shape[1:]
+    for label in dict.fromkeys(names):
+        if label not in labels or label in SPECIAL_NAMES:
+            continue
+        mask = np.isin(ids, [number for number, name in enumerate(names) if name == label])
+        if mask.mean() <= SMALLEST_SHARE:
+            continue
+        best = int(maps[list(labels).index(label)].argmax())
+        row = int((best // columns + 0.5) * mask.shape[0] / rows)
+        column = int((best % columns + 0.5) * mask.shape[1] / columns)
+        found.append(Pointing(label, float(mask.mean()), bool(mask[row, column])))
+    return found
+
+
+def pointing_rows(
+    folder: str | os.PathLike,
+    splits: Sequence[str],
+    preset: str = "ours",
+    on_progress: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Point at every visible object of a data set that is larger than 1 % of its image.
+
+    Args:
+        folder: the data set's folder, with relevancy.
+        splits: which of its splits; pictures in random colours are looked at where their name ends
+            in ``_dr``.
+        preset: of the relevancy.
+        on_progress: called with scenes done and scenes to do.
+
+    Returns:
+        A row per object: ``split``, ``scene_id``, ``label``, ``share``, ``hit``.
+
+    Raises:
+        SceneFileError: if a split or a scene's relevancy is missing.
+    """
+    paths = read_splits(folder, "completion")
+    if missing := [split for split in splits if split not in paths]:
+        raise SceneFileError(f"{folder} has no split {', '.join(missing)}, but {', '.join(paths)}")
+    wanted = [(split, path) for split in splits for path in paths[split]]
+    rows = []
+    for done, (split, path) in enumerate(wanted, 1):
+        source = SOURCES[split.endswith("_dr")]
+        synonyms = read_synonyms(folder) if split.endswith("_synonyms") else {}
+        scene = rename(read_scene(Path(folder) / path, ("seg",)), synonyms)
+        record = read_relevancy(Path(folder) / path, source, preset)
+        scene_id = str(PurePosixPath(path).with_suffix(""))
+        rows += [
+            {"split": split, "scene_id": scene_id, **vars(item)}
+            for item in point(
+                record.maps - record.mean, record.labels, scene.seg[VIEW], scene.objid_to_class
+            )
+        ]
+        if on_progress:
+            on_progress(done, len(wanted))
+    return pd.DataFrame(rows, columns=["split", "scene_id", "label", "share", "hit"])
+
+
+def summarize_pointing(
+    rows: pd.DataFrame, novel: Collection[str], replicates: int = 1000, seed: int = 0
+) -> FigureTable:
+    """Accuracy x 100 of each split and of all, over all classes and over the novel ones.
+
+    Args:
+        rows: of :func:`pointing_rows`.
+        novel: names of the classes that no training scene of the 3D networks holds.
+        replicates: redrawings of the scenes for 95 % intervals; 0 for none.
+        seed: of the redrawings.
+    """
+    lines = []
+    for split in [*dict.fromkeys(rows["split"]), "all"]:
+        chosen = rows if split == "all" else rows[rows["split"] == split]
+        resampler = Resampler(chosen["scene_id"], replicates, seed)
+        figures = []
+        for part in (chosen, chosen[chosen["label"].isin(list(novel))]):
+            mean = resampler.mean(part["scene_id"], 100 * part["hit"].to_numpy(float))
+            figures.append(Figure(float(mean[0]), interval(mean)))
+        lines.append(((split, str(len(chosen))), tuple(figures)))
+    columns = ("all classes", "novel classes")
+    return FigureTable("Pointing accuracy, %", ("split", "objects"), columns, tuple(lines))

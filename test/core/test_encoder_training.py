@@ -1,0 +1,276 @@
+"""Phrases, crops, and the training of a small encoder from them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from scene_toy import CABINET, RED_MUG, WALL, toy_scene
+
+from semabs_core.data.crops import CropDataset, CropOptions, tint
+from semabs_core.data.hdf5 import SceneFileError, write_scene
+from semabs_core.data.phrases import DIFFERENT, MATCH, UNKNOWN, Phrase, PhraseBook, draw_sentences
+from semabs_core.data.splits import write_splits
+from semabs_core.encoder import EncoderError, load_encoder, save_encoder
+from semabs_core.training import TrainingError
+from semabs_core.training.encoder import (
+    EncoderTrainer,
+    draw_asked,
+    image_features,
+    parse_encoder_config,
+    phrase_loss,
+    phrase_relevancy,
+    relevancy_loss,
+    train_encoder,
+)
+
+SMALL = {
+    "shape": {
+        "embed_dim": 16,
+        "image_size": 32,
+        "width": 32,
+        "layers": 2,
+        "head_width": 16,
+        "text_width": 16,
+        "text_layers": 1,
+    },
+    "batch": 8,
+    "workers": 0,
+    "device": "cpu",
+    "warmup_steps": 2,
+    "sentences": 4,
+    "log_every_steps": 1,
+}
+COLORS = {WALL: (200, 200, 190), CABINET: (120, 70, 30), RED_MUG: (220, 20, 20)}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two rooms whose objects have colours of their own."""
+    for number in range(2):
+        scene = toy_scene(number, points=700, randomized=True)
+        rgb = np.zeros_like(scene.rgb)
+        for name, color in COLORS.items():
+            rgb[scene.seg == name] = color
+        write_scene(tmp_path / f"room_{number}.hdf5", dataclasses.replace(scene, rgb=rgb))
+    write_splits(tmp_path, {"unseen_instances": ["room_0.hdf5", "room_1.hdf5"]})
+    return tmp_path
+
+
+def configure(folder, out, **changes):
+    values = {**SMALL, "out": str(out), "data": {"folder": str(folder)}, **changes}
+    return parse_encoder_config(values)
+
+
+def test_phrases_are_true_of_what_they_name():
+    book = PhraseBook(["mug", "red mug", "blue mug", "sofa", "wall"], {"sofa": "couch"})
+    assert book.classes == ["mug", "sofa", "wall"]
+    phrases = [
+        Phrase("mug", frozenset(["mug"])),
+        Phrase("red mug", frozenset(["mug"]), "red"),
+        Phrase("couch", frozenset(["sofa"])),
+    ]
+    expected = np.array(
+        [
+            [MATCH, UNKNOWN, DIFFERENT],
+            [MATCH, MATCH, DIFFERENT],
+            [MATCH, DIFFERENT, DIFFERENT],
+            [DIFFERENT, DIFFERENT, MATCH],
+            [DIFFERENT, DIFFERENT, DIFFERENT],
+        ]
+    )
+    np.testing.assert_array_equal(book.matches(phrases), expected)
+    expected[1:3, 1] = UNKNOWN  # random colours belie the names
+    np.testing.assert_array_equal(book.matches(phrases, use_colors=False), expected)
+
+
+def test_every_class_is_named_and_synonyms_and_colours_occur():
+    book = PhraseBook(["mug", "red mug", "sofa"], {"sofa": "couch"})
+    rng = np.random.default_rng(0)
+    drawn = [book.draw(colored=1, rng=rng) for _ in range(40)]
+    assert {len(phrases) for phrases in drawn} == {3}
+    texts = {phrase.text for phrases in drawn for phrase in phrases}
+    assert texts == {"mug", "red mug", "sofa", "couch"}
+    sentences, pairs = draw_sentences(["mug", "sofa"], 20, rng)
+    assert pairs.shape == (20, 2)
+    for sentence, (target, reference) in zip(sentences, pairs, strict=True):
+        assert sentence.startswith(["mug ", "sofa "][target])
+        assert sentence.endswith([" a mug", " a sofa"][reference])
+
+
+def test_crops_and_what_covers_them(folder):
+    options = CropOptions(image_size=32, batch=12, random_colors=0.5)
+    data = CropDataset(folder, "unseen_instances", options, steps=3)
+    batch = data[1]
+    assert batch.images.shape == (12, 3, 32, 32)
+    assert batch.coverage.shape == (12, 16, len(data.book.names))
+    assert 0 < batch.natural.sum() < 12
+    assert torch.equal(batch.images, data[1].images), "an item depends on seed and index alone"
+    assert not torch.equal(batch.images, data[2].images)
+    total = batch.coverage.sum(dim=2)
+    assert (total <= 1).all()
+    assert total.mean() > 0.9, "nearly every pixel of the room shows something"
+    shown = {data.book.names[i] for i in batch.coverage.sum(dim=(0, 1)).nonzero()[:, 0]}
+    assert shown == {"wall", "cabinet", "red mug"}
+    weight = dict(zip(data.book.names, data.weights.tolist(), strict=True))
+    assert weight["red mug"] > weight["wall"]
+
+
+def test_patches_know_what_covers_them(folder):
+    options = CropOptions(image_size=32, batch=64, random_colors=0.0)
+    data = CropDataset(folder, "unseen_instances", options, steps=1)
+    data._places = [np.array([[0, data.book.names.index("red mug")]])]
+    rng = np.random.default_rng(0)
+    image, ids, natural = data._crop(1.0, rng)
+    assert natural
+    assert image.shape == (24, 24, 3)
+    red = (image == COLORS[RED_MUG]).all(axis=-1)
+    share = data._coverage(ids[None])[0, :, data.book.names.index("red mug")]
+    assert float(share.mean()) == pytest.approx(red.mean(), abs=0.02)
+    row, column = np.argwhere(red).mean(axis=0) * 4 / 24
+    assert int(share.argmax()) in {int(row) * 4 + int(column), int(row) * 4 + int(column) + 1}
+
+
+def test_tint_keeps_gray_gray_and_stays_in_range():
+    rng = np.random.default_rng(0)
+    gray = torch.rand(6, 1, 8, 8).expand(-1, 3, -1, -1)
+    tinted = tint(gray, rng)
+    assert torch.allclose(tinted[:, :1].expand_as(tinted), tinted, atol=1e-5)
+    colored = torch.rand(6, 3, 8, 8)
+    assert torch.allclose(
+        tint(colored, rng, strength=0.0).mean(dim=(2, 3)).sum(dim=1),
+        colored.mean(dim=(2, 3)).sum(dim=1),
+        atol=0.05,
+    )
+    assert tint(colored, rng).amin() >= 0
+    assert tint(colored, rng).amax() <= 1
+
+
+def test_phrase_loss_by_hand():
+    logits = torch.tensor([[0.0, 0.0, 9.0], [0.0, 0.0, 0.0]])
+    covered = torch.tensor([[0.5, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    unknown = torch.tensor([[False, False, True], [False, False, False]])
+    # The third phrase is not known to be false, and the second row shows nothing.
+    found = phrase_loss(logits, covered, unknown, torch.ones(2))
+    assert float(found) == pytest.approx(np.log(2))
+
+
+def test_image_features_are_those_of_the_tower(folder, tmp_path):
+    data = CropDataset(folder, "unseen_instances", CropOptions(32, batch=4), 1)
+    trainer = EncoderTrainer(configure(folder, tmp_path / "run", steps=1), data)
+    visual, images = trainer.model.visual, torch.rand(4, 3, 32, 32)
+    found = image_features(visual, images)
+    torch.testing.assert_close(found.crops, visual(images))
+    assert found.patches.shape == found.values.shape == (4, 16, 16)
+    attn = visual.transformer.resblocks[-1].attn
+    with torch.no_grad():  # every value is the same: attention to one patch is attention to all
+        attn.in_proj_weight[64:] = 0
+        attn.in_proj_bias[64:] = 0.5
+    found = image_features(visual, images)
+    torch.testing.assert_close(found.crops[:, None].expand_as(found.values), found.values)
+
+
+def test_relevancy_in_training_is_that_of_the_encoder(folder, tmp_path):
+    data = CropDataset(folder, "unseen_instances", CropOptions(32, batch=4), 1)
+    trainer = EncoderTrainer(configure(folder, tmp_path / "run", steps=1), data)
+    save_encoder(trainer.model, trainer.config.shape.model_config(), tmp_path / "model")
+    encoder = load_encoder(f"local-dir:{tmp_path / 'model'}")
+    images = torch.rand(4, 3, 32, 32)
+    text = F.normalize(torch.randn(3, 16), dim=-1)
+    expected = encoder.tile_relevancy(encoder.embed_tiles(images), text)
+    visual = trainer.model.visual
+    state = image_features(visual, images).state
+    found = phrase_relevancy(visual, state, text.expand(4, -1, -1))
+    torch.testing.assert_close(found, expected.flatten(2))
+    found.sum().backward()
+    assert visual.conv1.weight.grad.abs().sum() > 0
+
+
+def test_relevancy_is_asked_of_what_is_there_and_of_what_is_not():
+    covered = torch.tensor([[0.5, 0.2, 0.0, 0.0, 0.0]]).repeat(200, 1)
+    unknown = torch.tensor([[False, False, True, False, False]]).repeat(200, 1)
+    torch.manual_seed(0)
+    asked = draw_asked(covered, unknown, torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0]), 4)
+    assert asked.shape == (200, 4)
+    assert set(asked[:, :2].flatten().tolist()) == {0, 1}
+    assert set(asked[:, 2:].flatten().tolist()) == {3, 4}
+
+
+def test_relevancy_loss_rewards_relevancy_where_the_phrase_is():
+    covered = torch.zeros(1, 2, 4)
+    covered[0, 0, 1] = 1
+    right, wrong = torch.zeros(1, 2, 4), torch.zeros(1, 2, 4)
+    right[0, 0, 1] = wrong[0, 1, 2] = 0.1
+    nothing = float(relevancy_loss(torch.zeros(1, 2, 4), covered))
+    assert (
+        float(relevancy_loss(right, covered))
+        < 0.1
+        < nothing
+        < float(relevancy_loss(wrong, covered))
+    )
+
+
+def test_an_encoder_learns_what_things_are_called(folder, tmp_path):
+    data = {"folder": str(folder), "random_colors": 0}
+    config = configure(folder, tmp_path / "run", steps=200, learning_rate=5e-3, data=data)
+    train_encoder(config)
+    encoder = load_encoder(f"local-dir:{tmp_path / 'run'}")
+    assert encoder.embed_dim == 16
+    colors = torch.tensor([COLORS[WALL], COLORS[CABINET], COLORS[RED_MUG]]) / 255
+    pictures = colors[:, :, None, None].expand(-1, -1, 32, 32)
+    mean, std = (torch.tensor(values)[:, None, None] for values in (encoder.mean, encoder.std))
+    features = F.normalize(encoder.encode_image((pictures - mean) / std), dim=-1)
+    words = F.normalize(encoder.encode_text(["wall", "cabinet", "red mug"]), dim=-1)
+    likeness = features @ words.T
+    assert likeness.argmax(dim=0).tolist() == [0, 1, 2]
+    with pytest.raises(EncoderError, match="cannot start from"):
+        train_encoder(configure(folder, tmp_path / "other", start=str(tmp_path)))
+    more = configure(folder, tmp_path / "more", steps=5, max_steps=1, start=config.out)
+    train_encoder(more)
+    again = load_encoder(f"local-dir:{more.out}").encode_text(["wall"])
+    torch.testing.assert_close(again, encoder.encode_text(["wall"]), atol=0.1, rtol=0.1)
+
+
+def test_a_run_that_was_cut_off_goes_on_to_the_same_weights(folder, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train_encoder(configure(folder, whole, steps=6, save_every_steps=3))
+    config = configure(folder, parts, steps=6, save_every_steps=3)
+
+    class CutOffError(Exception):
+        pass
+
+    def stop(self, batch, step=EncoderTrainer.train_step):
+        if self.step == 4:
+            raise CutOffError
+        step(self, batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EncoderTrainer, "train_step", stop)
+        with pytest.raises(CutOffError):
+            train_encoder(config)
+    with pytest.raises(TrainingError, match="already holds a run; set resume"):
+        train_encoder(config)
+    train_encoder(dataclasses.replace(config, resume=True))
+    names = "open_clip_model.safetensors"
+    assert (parts / names).read_bytes() == (whole / names).read_bytes()
+    with pytest.raises(TrainingError, match="has 6 steps, not 7"):
+        train_encoder(dataclasses.replace(config, resume=True, steps=7))
+
+
+def test_wrong_data_is_named(folder, tmp_path):
+    with pytest.raises(SceneFileError, match="has no split 'train', but unseen_instances"):
+        CropDataset(folder, "train", CropOptions(), 1)
+    (folder / "room_0.hdf5").write_bytes(b"damaged")
+    data = CropDataset(folder, "unseen_instances", CropOptions(32, batch=2), 1)
+    assert list(data.skipped) == ["room_0.hdf5"]
+    with pytest.raises(TrainingError, match="out must name a folder"):
+        train_encoder(configure(folder, ""))
