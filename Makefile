@@ -7,7 +7,7 @@ DISTRO ?=
 lower = $(shell echo $(1) | tr A-Z a-z)
 ACTIVATE = env=$$($(PYTHON) scripts/environment.py --distro "$(DISTRO)") && source "$$env"
 
-.PHONY: demo test lint bench research-smoke setup venv clean help
+.PHONY: demo test lint bench research-smoke results setup venv clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -26,6 +26,9 @@ bench:  ## speed as ratios
 
 research-smoke:  ## the whole research loop in small: rooms, training, evaluation, tables
 	@$(ACTIVATE) && scripts/research_smoke.sh out/research
+
+results:  ## the README's tables from the shipped weights (half an hour)
+	@$(ACTIVATE) && scripts/results.sh out/results
 
 setup:  ## only the set-up
 	@$(ACTIVATE) && echo "source $$env"

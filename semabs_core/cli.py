@@ -13,7 +13,14 @@ from typing import Annotated, Any
 import typer
 import yaml
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 app = typer.Typer(
@@ -24,6 +31,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Data sets: synthetic rooms, stored relevancy.")
 app.add_typer(data_app, name="data")
+weights_app = typer.Typer(no_args_is_help=True, help="Weights: list, download, convert, verify.")
+app.add_typer(weights_app, name="weights")
 console = Console(width=None if sys.stdout.isatty() else 140)
 
 Folder = Annotated[Path, typer.Argument(help="the data set's folder")]
@@ -123,22 +132,87 @@ def ask(
     console.print(f"pictures are in {out}")
 
 
-@app.command()
+@weights_app.command("list")
+def list_weights() -> None:
+    """The weights in this package, and the published ones."""
+    from semabs_core.weights.download import PUBLISHED_URL, default_folder
+    from semabs_core.weights.shipped import PREFIX, shipped_names, size_of
+
+    table = Table("name", "MB", "what")
+    for name, entry in shipped_names().items():
+        table.add_row(PREFIX + name, f"{size_of(name) / 1e6:.1f}", str(entry["about"]))
+    folder = default_folder() / "published"
+    there = sorted({file.parent for file in folder.rglob("args.pkl")})
+    for checkpoint in there:
+        table.add_row(str(checkpoint), "", "published")
+    console.print(table)
+    if not there:
+        console.print(
+            f"published: not here; `semabs weights download` brings them ({PUBLISHED_URL})"
+        )
+
+
+@weights_app.command("path")
+def path_of_weights(
+    name: Annotated[str, typer.Argument(help="as in `semabs weights list`")],
+) -> None:
+    """Print the folder of weights in this package."""
+    from semabs_core.weights.shipped import PREFIX, shipped_path
+
+    print(shipped_path(name.removeprefix(PREFIX)))
+
+
+@weights_app.command("download")
+def download_weights(
+    out: Annotated[Path | None, typer.Option(help="folder; default SEMABS_HOME")] = None,
+    url: Annotated[str, typer.Option(help="address of a .tar.lz4; default the published")] = "",
+    sha256: Annotated[str, typer.Option(help="its checksum, where you know it")] = "",
+) -> None:
+    """Download the published weights (3.5 GB); carries on where it was cut off."""
+    from semabs_core.weights.download import PUBLISHED_URL, default_folder, download, unpack
+
+    folder, address = out or default_folder(), url or PUBLISHED_URL
+    archive = folder / address.rsplit("/", 1)[-1]
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, TimeRemainingColumn()) as progress:
+        task = progress.add_task(archive.name, total=None)
+        download(
+            address, archive, sha256 or None,
+            lambda done, total: progress.update(task, completed=done, total=total or None),
+        )  # fmt: skip
+    for checkpoint in unpack(archive, folder / "published"):
+        console.print(str(checkpoint))
+
+
+@weights_app.command()
+def verify(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="names or folders; default: all")
+    ] = None,
+) -> None:
+    """Check that weights are whole: checksums of those in this package, and that they load."""
+    from semabs_core.weights.check import check_weights
+
+    results = check_weights(names or [])
+    for name, fault in results.items():
+        console.print(f"{name}: {fault or 'whole'}")
+    if any(results.values()):
+        raise typer.Exit(1)
+
+
+@weights_app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(help="a published checkpoint folder, or one of ours")],
+    source: Annotated[Path, typer.Argument(help="a checkpoint folder, published or ours")],
     target: Annotated[Path, typer.Argument(help="folder to write")],
     half: Annotated[bool, typer.Option(help="store half precision")] = False,
 ) -> None:
-    """Convert a published checkpoint to our format (safetensors and JSON)."""
+    """Convert a published checkpoint, or one of ours, to our format (safetensors and JSON)."""
     import torch
 
-    from semabs_core.checkpoint import load_network, save_network
+    from semabs_core.weights.check import convert_weights
 
-    network = load_network(source)
-    dtype = torch.float16 if half else torch.float32
-    save_network(network, target, network.metadata, dtype)
-    config = network.config
-    console.print(f"{config.task} by {config.approach} written to {target}")
+    what = convert_weights(source, target, torch.float16 if half else torch.float32)
+    console.print(f"{what} written to {target}")
 
 
 @data_app.command()
@@ -248,7 +322,7 @@ def train(
 
 @app.command("eval")
 def evaluate(
-    checkpoint: Annotated[Path, typer.Argument(help="folder of a network, ours or published")],
+    checkpoint: Annotated[str, typer.Argument(help="folder of a network, or shipped:NAME")],
     data: Annotated[Path, typer.Option(help="the data set's folder")],
     out: Annotated[Path, typer.Option(help="Parquet file for the rows")],
     split: Annotated[list[str] | None, typer.Option(help="repeatable; all but train")] = None,
@@ -256,14 +330,19 @@ def evaluate(
     limit: Annotated[int, typer.Option(help="scenes per split; 0: all")] = 0,
     device: Annotated[str, typer.Option()] = "auto",
     workers: Annotated[int, typer.Option(help="processes that read scenes")] = 2,
+    grid: Annotated[
+        list[int] | None, typer.Option(help="voxels per axis, repeatable; NYU's is 60")
+    ] = None,
 ) -> None:
     """Evaluate a checkpoint at all cutoffs; shares the scenes under torchrun."""
     from semabs_core.evaluation.evaluate import evaluate as run
+    from semabs_core.evaluation.scene import EvaluationOptions
 
     with progress_bar("evaluation") as advance:
         rows = run(
             checkpoint, data, split or None, out=out, preset=preset or None, limit=limit or None,
             device=device, workers=workers,
+            options=EvaluationOptions(grids=tuple(grid)) if grid else None,
             on_progress=lambda name, done, total: advance(done, total),
         )  # fmt: skip
     if rows is not None:
@@ -294,8 +373,11 @@ def pointing(
 
 @app.command()
 def summarize(
-    rows: Annotated[list[str], typer.Argument(help="NAME=FILE (.parquet, published .pkl) or FILE")],
-    cutoff: Annotated[str, typer.Option(help="validation, test or a logit")] = "validation",
+    rows: Annotated[
+        list[str],
+        typer.Argument(help="NAME=FILE (.parquet, published .pkl); a repeated NAME: seeds"),
+    ],
+    cutoff: Annotated[str, typer.Option(help="validation, stored, test or a logit")] = "validation",
     published: Annotated[bool, typer.Option(help="published figures beside ours")] = False,
     intervals: Annotated[int, typer.Option(help="bootstrap replicates for 95 % intervals")] = 0,
     nyu: Annotated[bool, typer.Option(help="NYU's table with its eleven classes")] = False,
@@ -306,12 +388,13 @@ def summarize(
     from semabs_core.evaluation.summary import SummaryOptions, summarize_nyu
     from semabs_core.evaluation.summary import summarize as tabulate
 
-    tables = {}
+    tables: dict[str, list[Any]] = {}
     for item in rows:
         name, separator, path = item.partition("=")
         table = read_rows(path if separator else name)
-        tables[name if separator else str(table.attrs.get("approach") or Path(name).stem)] = table
-    number = cutoff if cutoff in ("validation", "test") else float(cutoff)
+        key = name if separator else str(table.attrs.get("approach") or Path(name).stem)
+        tables.setdefault(key, []).append(table)
+    number = cutoff if cutoff in ("validation", "stored", "test") else float(cutoff)
     metric = "voxel60x60x60_iou" if nyu else "voxel32x32x32_iou"
     options = SummaryOptions(metric, number, published=published, replicates=intervals)
     result = (summarize_nyu if nyu else tabulate)(tables, options)

@@ -16,8 +16,6 @@ import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from semabs_core.relevancy import DEFAULT_PROMPTS
-
 T = TypeVar("T")
 UNTRAINED = "untrained"
 """A checkpoint's name that stands for a small network with seeded random weights."""
@@ -51,9 +49,11 @@ def option(
 class EncoderConfig:
     """The vision-language model."""
 
-    model: str = option("ViT-B-32-quickgelu", "open_clip model name, or local-dir:FOLDER")
+    model: str = option(
+        "shipped:encoder", "open_clip model name, local-dir:FOLDER, or shipped:NAME"
+    )
     pretrained: str | None = option(
-        "openai", "open_clip pretrained tag or checkpoint file; empty with local-dir:"
+        None, "open_clip pretrained tag or checkpoint file; unset with local-dir: and shipped:"
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = option(
         "auto", "number format; auto is bf16 where the hardware multiplies it, else fp32"
@@ -64,15 +64,18 @@ class EncoderConfig:
 class RelevancyConfig:
     """How relevancy maps are made. Networks want the relevancy that they were trained with."""
 
-    preset: Literal["ours", "chefer_et_al", "fast"] = option(
-        "ours", "scales and views: ours (exact), fast (robots), chefer_et_al (whole image)"
+    preset: Literal["ours", "chefer_et_al", "fast"] | None = option(
+        None,
+        "scales and views: ours (exact), fast (robots), chefer_et_al (whole image); unset: the "
+        "checkpoint's, else ours",
     )
     tiling: Literal["full", "published"] = option(
         "full", "full covers the whole image, published is for parity only"
     )
-    prompts: list[str] = option(
-        lambda: list(DEFAULT_PROMPTS),
-        "sentences with one {} for the name; their features are averaged",
+    prompts: list[str] | None = option(
+        None,
+        "sentences with one {} for the name, their features are averaged; unset: the checkpoint's, "
+        "else 'a photograph of a {} in a home.'",
     )
     mean: Literal["vocabulary", "request"] = option(
         "vocabulary",
@@ -82,7 +85,7 @@ class RelevancyConfig:
         None, "words of the mean map; unset: the checkpoint's, else the package's default"
     )
     augmentations: int | None = option(
-        None, "colour-jittered copies; unset: the preset's", ge=0, le=64
+        None, "colour-jittered copies; unset: the checkpoint's, else the preset's", ge=0, le=64
     )
     rollout_layers: int = option(
         1, "transformer blocks the relevancy is rolled out over", ge=1, le=48
@@ -138,10 +141,14 @@ class CompletionConfig(QueryConfig):
     """Open-vocabulary semantic scene completion."""
 
     checkpoint: str = option(
-        UNTRAINED, "checkpoint folder, or 'untrained' for seeded random weights"
+        "shipped:completion", "checkpoint folder, shipped:NAME, or 'untrained' for random weights"
     )
-    cutoff: float = option(
-        -3.0, "logit below which a voxel is free for a class", live=True, ge=-100, le=100
+    cutoff: float | None = option(
+        None,
+        "logit below which a voxel is free for a class; unset: the checkpoint's, else -3",
+        live=True,
+        ge=-100,
+        le=100,
     )
 
 
@@ -150,7 +157,7 @@ class LocalizationConfig(QueryConfig):
     """Visually obscured object localization."""
 
     checkpoint: str = option(
-        UNTRAINED, "checkpoint folder, or 'untrained' for seeded random weights"
+        "shipped:localization", "checkpoint folder, shipped:NAME, or 'untrained' for random weights"
     )
     region_margin: float = option(
         0.15,

@@ -24,6 +24,8 @@ import torch.nn.functional as F
 from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import Tensor, nn
 
+from semabs_core.weights.shipped import PREFIX, resolve_weights
+
 MODEL_CONFIG = "open_clip_config.json"
 MODEL_WEIGHTS = "open_clip_model.safetensors"
 LOGIT_SCALE = 100.0
@@ -270,8 +272,8 @@ def load_encoder(
     """Load an open_clip model.
 
     Args:
-        model: an open_clip name (``ViT-B-32``), or ``local-dir:FOLDER`` with
-            ``open_clip_config.json`` and weights beside it.
+        model: an open_clip name (``ViT-B-32``), ``local-dir:FOLDER`` with
+            ``open_clip_config.json`` and weights beside it, or ``shipped:NAME``.
         pretrained: an open_clip tag (``openai``, ``laion2b_s34b_b79k``) or a checkpoint file; None
             only with ``local-dir:``. A tag is downloaded by open_clip on first use.
         device: where to put it.
@@ -280,6 +282,9 @@ def load_encoder(
     Raises:
         EncoderError: if the model is unknown, its weights cannot be had, or it has no CLS token.
     """
+    name = model if pretrained is None else f"{model} ({pretrained})"
+    if model.startswith(PREFIX):
+        model = f"local-dir:{resolve_weights(model)}"
     if dtype not in DTYPES.values():
         raise EncoderError(f"dtype must be float32, bfloat16 or float16, got {dtype}")
     local = model.startswith("local-dir:")
@@ -291,7 +296,6 @@ def load_encoder(
     if not local and pretrained is None and not model.startswith("hf-hub:"):
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)[:4])
         raise EncoderError(f"{model} needs `pretrained`: a tag ({tags}, ...) or a checkpoint file")
-    name = model if pretrained is None else f"{model} ({pretrained})"
     if local and not (Path(model.removeprefix("local-dir:")) / MODEL_CONFIG).exists():
         raise EncoderError(f"{model}: there is no {MODEL_CONFIG} in that folder")
     try:
@@ -321,6 +325,19 @@ def fill_encoder(model: nn.Module, folder: str | os.PathLike) -> None:
         model.load_state_dict({name: value.float() for name, value in weights.items()})
     except (OSError, RuntimeError, safetensors.SafetensorError) as error:
         raise EncoderError(f"cannot start from {file}: {error}") from None
+
+
+def convert_encoder(
+    source: str | os.PathLike, target: str | os.PathLike, dtype: torch.dtype
+) -> None:
+    """Write the model of a ``local-dir:`` folder in another precision.
+
+    Raises:
+        EncoderError: if it cannot be loaded.
+    """
+    encoder = load_encoder(f"local-dir:{source}")
+    config = json.loads((Path(source) / MODEL_CONFIG).read_text(encoding="utf-8"))
+    save_encoder(encoder._model, config["model_cfg"], target, dtype)
 
 
 def save_encoder(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +14,8 @@ from semabs_core.checkpoint import load_network
 from semabs_core.config import MEAN_VOCABULARY, UNTRAINED, ConfigError, SemabsConfig
 from semabs_core.encoder import ImageTextEncoder
 from semabs_core.networks import NetworkConfig, SpatialNetwork, build_network
+from semabs_core.relevancy import DEFAULT_PROMPTS
+from semabs_core.weights.shipped import resolve_weights
 
 
 def load_task_network(
@@ -39,25 +43,59 @@ def load_task_network(
             network = build_network(shape)
         network.metadata = {}
         return network.eval().requires_grad_(False)
-    network = load_network(checkpoint)
+    network = load_network(resolve_weights(checkpoint))
     if network.config.task != task:
         raise ConfigError(f"{task}.checkpoint {checkpoint} holds a {network.config.task} network")
     return network
 
 
-def choose_mean_vocabulary(config: SemabsConfig, networks: Sequence[SpatialNetwork]) -> list[str]:
-    """The config's mean vocabulary, else what the networks were trained with, else the default."""
-    if config.relevancy.mean_vocabulary is not None:
-        return config.relevancy.mean_vocabulary
-    stored = [n.metadata["mean_vocabulary"] for n in networks if "mean_vocabulary" in n.metadata]
-    if not stored:
-        return list(MEAN_VOCABULARY)
-    if any(words != stored[0] for words in stored):
-        raise ConfigError(
-            "the completion and localization checkpoints were trained with different mean "
-            "vocabularies; set relevancy.mean_vocabulary to one of them"
-        )
-    return list(stored[0])
+@dataclass(frozen=True)
+class RelevancyChoice:
+    """How relevancy is made: as the config says, else as the networks were trained.
+
+    Attributes:
+        preset: name of the preset.
+        prompts: templates with one ``{}``.
+        mean_vocabulary: words of the mean map.
+        augmentations: colour-jittered copies; None for the preset's number.
+    """
+
+    preset: str
+    prompts: list[str]
+    mean_vocabulary: list[str]
+    augmentations: int | None
+
+
+def choose_relevancy(config: SemabsConfig, networks: Sequence[SpatialNetwork]) -> RelevancyChoice:
+    """What the config leaves open is as the networks were trained, else the package's default.
+
+    Raises:
+        ConfigError: if it is left open and the networks were trained in different ways.
+    """
+    wanted = config.relevancy
+
+    def stored(name: str) -> Any:
+        there = [n.metadata[name] for n in networks if name in n.metadata]
+        if any(value != there[0] for value in there):
+            raise ConfigError(
+                "the completion and localization checkpoints were trained with different "
+                f"{name}: {there}; set relevancy.{name} to one of them"
+            )
+        return there[0] if there else None
+
+    preset = wanted.preset or stored("preset") or "ours"
+    augmentations = wanted.augmentations
+    if augmentations is None and wanted.preset is None:
+        augmentations = stored("augmentations")
+    vocabulary = wanted.mean_vocabulary
+    if vocabulary is None:
+        vocabulary = stored("mean_vocabulary") or list(MEAN_VOCABULARY)
+    return RelevancyChoice(
+        preset=preset,
+        prompts=list(wanted.prompts or stored("prompts") or DEFAULT_PROMPTS),
+        mean_vocabulary=list(vocabulary),
+        augmentations=augmentations,
+    )
 
 
 def common_bounds(completion: SpatialNetwork, localization: SpatialNetwork) -> NDArray[np.float64]:

@@ -29,7 +29,7 @@ from semabs_core.encoder import ImageTextEncoder, load_encoder
 from semabs_core.frame_state import FrameState, QueryGrid, Stopwatch, make_frame_state
 from semabs_core.models import (
     check_text_width,
-    choose_mean_vocabulary,
+    choose_relevancy,
     common_bounds,
     load_task_network,
 )
@@ -54,6 +54,9 @@ from semabs_core.types import (
     Localization,
     RGBDFrame,
 )
+from semabs_core.weights.shipped import PREFIX
+
+DEFAULT_CUTOFF = -3.0
 
 
 class SceneUnderstanding:
@@ -80,15 +83,15 @@ class SceneUnderstanding:
         self.encoder = encoder
         self.completion = completion
         self.localization = localization
-        self.mean_vocabulary = choose_mean_vocabulary(config, (completion, localization))
+        self.chosen = choose_relevancy(config, (completion, localization))
         self.bounds = common_bounds(completion, localization)
         check_text_width(encoder, (completion, localization))
         relevancy = config.relevancy
         self.extractor = RelevancyExtractor(
             encoder,
-            relevancy.preset,
+            self.chosen.preset,
             relevancy.tiling,
-            relevancy.augmentations,
+            self.chosen.augmentations,
             config.seed,
             relevancy.rollout_layers,
             relevancy.tile_batch,
@@ -119,7 +122,7 @@ class SceneUnderstanding:
         chosen = choose_device(config.device)
         dtype = choose_dtype(config.encoder.precision, chosen)
         pretrained = config.encoder.pretrained
-        if config.encoder.model.startswith("local-dir:"):
+        if config.encoder.model.startswith(("local-dir:", PREFIX)):
             pretrained = None
         encoder = load_encoder(config.encoder.model, pretrained or None, chosen, dtype)
         completion = load_task_network(config.completion.checkpoint, "completion", config, encoder)
@@ -138,6 +141,13 @@ class SceneUnderstanding:
             "localization": self.config.localization.checkpoint,
         }
         return [name for name, checkpoint in checkpoints.items() if checkpoint == UNTRAINED]
+
+    @property
+    def cutoff(self) -> float:
+        """The logit below which a voxel is free for a class."""
+        if self.config.completion.cutoff is not None:
+            return self.config.completion.cutoff
+        return float(self.completion.metadata.get("cutoff", DEFAULT_CUTOFF))
 
     def reconfigure(self, config: SemabsConfig) -> None:
         """Take over options that may change while models are loaded (``live``)."""
@@ -205,7 +215,7 @@ class SceneUnderstanding:
         for i, name in enumerate(names):
             watch.report("completion", i / len(names))
             volume = self._volume(self.completion, name, names, watch)
-            text = self._text([name], self.config.relevancy.prompts) if self._aware else None
+            text = self._text([name]) if self._aware else None
             with watch.stage("decode"):
                 logits = self._decode(
                     query,
@@ -215,7 +225,7 @@ class SceneUnderstanding:
             better = logits > best[grid.open]
             where = np.flatnonzero(grid.open)[better]
             best[where], label[where] = logits[better], i + 1
-        occupied = grid.open & (best >= options.cutoff)
+        occupied = grid.open & (best >= self.cutoff)
         labels = np.where(occupied, label, np.uint8(FREE))
         labels[~grid.seen] = UNKNOWN
         scores = np.where(grid.open, 1 / (1 + np.exp(-best.astype(np.float64))), 0.0)
@@ -324,7 +334,7 @@ class SceneUnderstanding:
     def _mean_map(self, names: Sequence[str], watch: Stopwatch) -> NDArray[np.float32]:
         """Make sure of the maps of names and return the mean map; all missing words in one go."""
         state, options = self._current(), self.config.relevancy
-        basis = list(self.mean_vocabulary)
+        basis = list(self.chosen.mean_vocabulary)
         if options.mean == "request":
             basis = list(dict.fromkeys([*names, *basis]))
             if len(basis) < 2:
@@ -349,7 +359,7 @@ class SceneUnderstanding:
     ) -> NDArray[np.float32]:
         """Relevancy of new names; the image tower runs only where its tiles were not kept."""
         shape = state.frame.rgb.shape[:2]
-        prompts = self.config.relevancy.prompts
+        prompts = self.chosen.prompts
         self.extractor.label_features(names, prompts)
         tiles: Sequence[EmbeddedTiles] | Iterator[EmbeddedTiles]
         if state.tiles is not None:
@@ -393,9 +403,10 @@ class SceneUnderstanding:
         state.remember(key, volume, self.config.volume_cache_mb * 2**20)
         return volume
 
-    def _text(self, names: list[str], prompts: list[str]) -> Tensor:
+    def _text(self, names: list[str]) -> Tensor:
         """Normalised label features (1, P, D), as completion networks read them."""
-        return F.normalize(self.extractor.label_features(names, prompts), dim=-1)[None]
+        features = self.extractor.label_features(names, self.chosen.prompts)
+        return F.normalize(features, dim=-1)[None]
 
     def _decode(
         self, query: Tensor, decode: Callable[[Tensor], Tensor], watch: Stopwatch

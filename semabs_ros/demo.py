@@ -11,8 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from semabs_core.data.analytic import analytic_scene
-from semabs_core.data.scene_file import Scene, SceneError, load_scene
+from semabs_core.data.scene_file import Scene, SceneError, built_in_scene, load_scene
 from semabs_ros.player import ROLES, SCENE_SUFFIXES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,7 +21,7 @@ TIMEOUT_S = 170.0
 def scene_words(path: str) -> Scene | None:
     """The scene that is played, for its words; None for a bag."""
     if not path:
-        return analytic_scene()
+        return built_in_scene()
     return load_scene(path) if Path(path).suffix in SCENE_SUFFIXES else None
 
 

@@ -436,7 +436,7 @@ class SemabsNode(LifecycleNode):
         advice = []
         if scene.encoder.device.type == "cpu":
             advice.append("use a GPU (device)")
-        if core.relevancy.preset == "ours":
+        if scene.chosen.preset == "ours":
             advice.append("set relevancy.preset to fast")
         if scene.encoder.dtype == torch.float32:
             advice.append("set encoder.precision to bf16")

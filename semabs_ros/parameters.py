@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,6 @@ from rclpy.parameter import Parameter
 
 from semabs_core.config import (
     ConfigError,
-    RelevancyConfig,
     SemabsConfig,
     load_config,
     nest,
@@ -27,7 +27,8 @@ from semabs_core.config import (
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 READ_AT_START = ("config_file", "autostart")
 UNSET_INT = -1
-"""ROS has no null: -1, an empty string and an empty list stand for an option that is not set."""
+"""ROS has no null: -1 for a whole number, NaN for another, an empty string and an empty list stand
+for an option that is not set."""
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -102,10 +103,6 @@ class NodeConfig:
     )
 
 
-NODE_DEFAULTS = SemabsConfig(relevancy=RelevancyConfig(preset="fast"))
-"""What the node starts from without a config_file: the package's defaults with the fast preset."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Option:
     """One parameter: its dotted name, dataclass field and Python type."""
@@ -134,15 +131,20 @@ class Option:
         """Whether the option may be unset."""
         return type(None) in typing.get_args(self.annotation)
 
+    def _is_unset(self, value: Any) -> bool:
+        if self.kind is float:
+            return isinstance(value, float) and math.isnan(value)
+        return value in (UNSET_INT, "", [])
+
     def to_ros(self, value: Any) -> Any:
         """A config value as ROS has it."""
         if value is None:
-            return {int: UNSET_INT, list: [], str: ""}[self.kind]
+            return {int: UNSET_INT, float: math.nan, list: [], str: ""}[self.kind]
         return list(value) if self.kind is list else value
 
     def from_ros(self, value: Any) -> Any:
         """A ROS value as the config has it."""
-        if self.optional and value in (UNSET_INT, "", []):
+        if self.optional and self._is_unset(value):
             return None
         if self.kind is float and isinstance(value, int) and not isinstance(value, bool):
             return float(value)
@@ -186,7 +188,8 @@ def descriptor(option: Option) -> ParameterDescriptor:
     choices = [a for a in typing.get_args(option.annotation) if isinstance(a, str)]
     notes = ["one of " + ", ".join(choices)] if choices else []
     if option.optional:
-        notes.append("empty or -1: not set")
+        unset = {int: "-1", float: "NaN"}.get(option.kind, "empty")
+        notes.append(f"{unset}: not set")
     if not option.live and option.name not in READ_AT_START:
         notes.append("takes effect when the node is configured")
     result.additional_constraints = "; ".join(notes)
@@ -194,7 +197,7 @@ def descriptor(option: Option) -> ParameterDescriptor:
     if low is not None and high is not None and option.kind is int:
         lowest = UNSET_INT if option.optional else int(low)
         result.integer_range = [IntegerRange(from_value=lowest, to_value=int(high), step=0)]
-    elif low is not None and high is not None and option.kind is float:
+    elif low is not None and high is not None and option.kind is float and not option.optional:
         bounds = FloatingPointRange(from_value=float(low), to_value=float(high), step=0.0)
         result.floating_point_range = [bounds]
     return result
@@ -247,7 +250,7 @@ class Parameters:
 
     def __init__(self, node: Node) -> None:
         self.fault = ""
-        self.node_config, self.core_config = NodeConfig(), NODE_DEFAULTS
+        self.node_config, self.core_config = NodeConfig(), SemabsConfig()
         self._node = node
         overrides = node._parameter_overrides if hasattr(node, "_parameter_overrides") else {}
         defaults = _flatten(NodeConfig()) | _flatten(self._base(overrides.get("config_file")))
@@ -298,12 +301,12 @@ class Parameters:
         """What the model options start from: the config file, else the node's defaults."""
         path = override.value if override is not None else ""
         if not path:
-            return NODE_DEFAULTS
+            return SemabsConfig()
         try:
             return load_config(str(path))
         except ConfigError as error:
             self._add_fault(str(error))
-            return NODE_DEFAULTS
+            return SemabsConfig()
 
     def _declare(self, option: Option, default: Any) -> None:
         """Declare one parameter; an override of a wrong type is a fault, not the end."""

@@ -24,8 +24,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from tf2_ros import TransformBroadcaster
 
-from semabs_core.data.analytic import analytic_scene
-from semabs_core.data.scene_file import Scene, SceneError, load_scene
+from semabs_core.data.scene_file import Scene, SceneError, built_in_scene, load_scene
 from semabs_ros.convert import depth_to_image, matrix_to_transform, rgb_to_image
 
 SCENE_SUFFIXES = (".npz", ".hdf5", ".h5")
@@ -71,7 +70,7 @@ class Player(Node):
         """Play until the end (or for ever with ``loop``)."""
         path = Path(self.source)
         if not self.source or path.suffix in SCENE_SUFFIXES:
-            self._play_scene(load_scene(path) if self.source else analytic_scene())
+            self._play_scene(load_scene(path) if self.source else built_in_scene())
         else:
             self._play_bag(path)
 

@@ -27,6 +27,7 @@ from semabs_core.evaluation.rows import join_rows, make_rows, save_rows
 from semabs_core.evaluation.scene import EvaluationOptions, evaluate_scene
 from semabs_core.networks import SpatialNetwork
 from semabs_core.training.distributed import Process, joined
+from semabs_core.weights.shipped import resolve_weights
 
 DATASETS: dict[str, type[SceneDataset]] = {
     "completion": CompletionDataset,
@@ -86,7 +87,7 @@ def evaluate(
     """Evaluate a checkpoint, alone or as one of torchrun's processes, which share the scenes.
 
     Args:
-        checkpoint: folder of a network, ours or published.
+        checkpoint: folder of a network, ours or published, or ``shipped:NAME``.
         data: folder of a data set with relevancy.
         splits: their names; None for all that the data has but ``train``.
         out: where to save the rows (Parquet); None for not at all.
@@ -110,7 +111,7 @@ def evaluate(
         group = (
             dist.new_group(backend="gloo", timeout=GATHER_TIMEOUT) if process.world > 1 else None
         )
-        network = load_network(checkpoint, process.device)
+        network = load_network(resolve_weights(str(checkpoint)), process.device)
         config, options = network.config, options or EvaluationOptions()
         attrs = _describe(network, checkpoint, data, preset)
         parts = []
@@ -166,6 +167,7 @@ def _describe(
         "approach": network.config.approach,
         "preset": preset or str(network.metadata.get("preset", "ours")),
         "checkpoint": Path(checkpoint).name,
+        "cutoff": network.metadata.get("cutoff"),
         "synonyms": sorted(set(read_synonyms(data).values())),
         "skipped": {},
     }

@@ -8,8 +8,9 @@ synonyms in ``unseen_instances_synonyms``, *novel class* of the novel classes in
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,8 +48,9 @@ class SummaryOptions:
 
     Attributes:
         metric: the rows' column.
-        cutoff: ``validation`` (best mean on the validation split), ``test`` (the published rule:
-            best mean over all test rows, which flatters), or a logit.
+        cutoff: ``validation`` (best mean on the validation split), ``stored`` (what the checkpoint
+            says was best when it was validated in training), ``test`` (the published rule: best
+            mean over all test rows, which flatters), or a logit.
         novel_classes: names that no training scene had; None for what the rows were stored with,
             else the published ones.
         synonyms: names that stand in for trained ones; None as above.
@@ -72,17 +74,27 @@ def choose_cutoff(rows: pd.DataFrame, options: SummaryOptions, name: str = "rows
     Raises:
         RowsError: if there are no rows to choose on.
     """
-    if isinstance(options.cutoff, int | float):
-        found = rows["cutoff"][np.isclose(rows["cutoff"], options.cutoff, atol=1e-6)]
+    wanted: Any = options.cutoff
+    if wanted == "stored":
+        wanted = rows.attrs.get("cutoff")
+        if wanted is None:
+            raise RowsError(
+                f"{name} does not say which cutoff was best in training; take the cutoff rule "
+                "'validation', or a number"
+            )
+    if isinstance(wanted, int | float):
+        found = rows["cutoff"][np.isclose(rows["cutoff"], wanted, atol=1e-6)]
         if found.empty:
-            raise RowsError(f"{name} has no rows of the cutoff {options.cutoff:g}")
+            raise RowsError(f"{name} has no rows of the cutoff {wanted:g}")
         return float(found.iloc[0])
     rules = {
         "validation": rows["split"] == "validation",
         "test": ~rows["split"].isin(NOT_TESTED),
     }
     if options.cutoff not in rules:
-        raise ValueError(f"cutoff must be validation, test or a number, got {options.cutoff!r}")
+        raise ValueError(
+            f"cutoff must be validation, stored, test or a number, got {options.cutoff!r}"
+        )
     means = rows[rules[options.cutoff]].groupby("cutoff")[options.metric].mean()
     if means.isna().all():
         raise RowsError(
@@ -105,16 +117,20 @@ def _any_of(rows: pd.DataFrame, task: str, names: Iterable[str]) -> NDArray[np.b
 
 
 class _Approach:
-    """The test rows of one approach at its cutoff."""
+    """The test rows of one approach, of each of its networks at its own cutoff."""
 
-    def __init__(self, rows: pd.DataFrame, name: str, options: SummaryOptions) -> None:
-        task = task_of(rows, name)
-        if options.metric not in rows.columns:
-            raise RowsError(f"{name} has no column {options.metric!r}; evaluate with that grid")
-        self.cutoff = choose_cutoff(rows, options, name)
-        rows = rows[(rows["cutoff"] == self.cutoff) & ~rows["split"].isin(NOT_TESTED)]
+    def __init__(self, networks: list[pd.DataFrame], name: str, options: SummaryOptions) -> None:
+        task, tested, cutoffs = task_of(networks[0], name), [], []
+        for rows in networks:
+            if options.metric not in rows.columns:
+                raise RowsError(f"{name} has no column {options.metric!r}; evaluate with that grid")
+            cutoff = choose_cutoff(rows, options, name)
+            cutoffs.append(f"{cutoff:g}")
+            tested.append(rows[(rows["cutoff"] == cutoff) & ~rows["split"].isin(NOT_TESTED)])
+        self.cutoff = ", ".join(cutoffs)
+        stored = networks[0].attrs
+        rows = pd.concat(tested, ignore_index=True)
         self.rows, self.task, self.metric = rows, task, options.metric
-        stored = rows.attrs
         novel = options.novel_classes or stored.get("novel_classes", NOVEL_CLASSES)
         synonyms = options.synonyms or stored.get("synonyms", PUBLISHED_SYNONYMS.values())
         self.novel = _any_of(rows, task, novel)
@@ -162,7 +178,7 @@ def _own_lines(name: str, approach: _Approach, results: dict) -> Lines:
     """An approach's lines: name, (relation,) source, cutoff, figures."""
     return [
         (
-            (name, *filter(None, [part]), "ours", f"{approach.cutoff:g}"),
+            (name, *filter(None, [part]), "ours", approach.cutoff),
             tuple(Figure(float(column[0]), interval(column)) for column in columns),
         )
         for part, columns in results.items()
@@ -187,8 +203,16 @@ def published_name(name: str, rows: pd.DataFrame) -> str:
     return _PUBLISHED_NAMES.get((approach, preset), name)
 
 
+Rows = pd.DataFrame | Sequence[pd.DataFrame]
+"""Those of a network, or of several that differ by their seed: the means are over all of them."""
+
+
+def _networks(rows: Rows) -> list[pd.DataFrame]:
+    return [rows] if isinstance(rows, pd.DataFrame) else list(rows)
+
+
 def _tabulate(
-    rows: Mapping[str, pd.DataFrame],
+    rows: Mapping[str, Rows],
     options: SummaryOptions,
     table: str,
     title: str,
@@ -198,9 +222,10 @@ def _tabulate(
     lines: Lines = []
     left = [name for name in published_figures()[table] if name != "columns"]
     for name, table_rows in rows.items():
-        approach = _Approach(table_rows, name, options)
+        networks = _networks(table_rows)
+        approach = _Approach(networks, name, options)
         own = _own_lines(name, approach, lines_of(approach))
-        paper = published_name(name, table_rows)
+        paper = published_name(name, networks[0])
         theirs = _published_lines(table, paper) if options.published and paper in left else []
         left = [other for other in left if not (theirs and other == paper)]
         for number, line in enumerate(own):
@@ -213,19 +238,17 @@ def _tabulate(
     return FigureTable(f"{title}, {options.metric} x 100", keys, columns, tuple(lines))
 
 
-def summarize(
-    rows: Mapping[str, pd.DataFrame], options: SummaryOptions | None = None
-) -> FigureTable:
+def summarize(rows: Mapping[str, Rows], options: SummaryOptions | None = None) -> FigureTable:
     """The table of completion or of localization.
 
     Args:
-        rows: approach to its rows; all of one task.
+        rows: approach to its rows, or to those of its networks; all of one task.
         options: None for the defaults.
 
     Raises:
         RowsError: if rows are missing or of different tasks.
     """
-    tasks = {task_of(table, name) for name, table in rows.items()}
+    tasks = {task_of(table, name) for name, tables in rows.items() for table in _networks(tables)}
     if len(tasks) != 1:
         raise RowsError(
             "a summary needs rows of one task, got " + (" and ".join(sorted(tasks)) or "none")
@@ -236,9 +259,7 @@ def summarize(
     return _tabulate(rows, options, "vool_thor", "Localization", _Approach.localization)
 
 
-def summarize_nyu(
-    rows: Mapping[str, pd.DataFrame], options: SummaryOptions | None = None
-) -> FigureTable:
+def summarize_nyu(rows: Mapping[str, Rows], options: SummaryOptions | None = None) -> FigureTable:
     """NYU's table: mean IoU over the scenes of each of its eleven classes, and their mean."""
     options = options or SummaryOptions(metric="voxel60x60x60_iou")
     return _tabulate(rows, options, "ovssc_nyu", "Completion of NYU", _Approach.nyu)

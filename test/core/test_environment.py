@@ -58,7 +58,10 @@ def test_what_cannot_be_set_up_is_one_line(arguments, match):
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        (["convert", "/nowhere", "/tmp/x"], "semabs: there is no checkpoint folder /nowhere"),
+        (
+            ["weights", "convert", "/nowhere", "/tmp/x"],
+            "semabs: there is no checkpoint folder /nowhere",
+        ),
         (["ask", "/nowhere.npz", "mug on table"], "semabs: there is no scene file /nowhere.npz"),
         (["summarize", "/nowhere.parquet"], "/nowhere.parquet"),
         (["data", "rooms", "--out", "/tmp/x", "--split", "train"], "expected name=number"),
@@ -75,7 +78,15 @@ def test_the_command_line_fails_in_words(arguments, match):
 
 def test_conversion_from_the_command_line(tmp_path):
     source = ROOT / "test" / "fixtures" / "published_networks" / "vool_semabs"
-    done = run(sys.executable, "-m", "semabs_core.cli", "convert", str(source), str(tmp_path / "o"))
+    done = run(
+        sys.executable,
+        "-m",
+        "semabs_core.cli",
+        "weights",
+        "convert",
+        str(source),
+        str(tmp_path / "o"),
+    )
     assert done.returncode == 0, done.stderr
     assert "localization by semantic_abstraction" in done.stdout
     assert (tmp_path / "o" / "network.safetensors").exists()

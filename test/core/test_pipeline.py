@@ -28,8 +28,8 @@ def configure(**changes):
         "device": "cpu",
         "encoder": {"model": ENCODER, "precision": "fp32"},
         "relevancy": {"preset": "chefer_et_al"},
-        "completion": {"resolution": 24},
-        "localization": {"resolution": 24},
+        "completion": {"checkpoint": "untrained", "resolution": 24},
+        "localization": {"checkpoint": "untrained", "resolution": 24},
     }
     for key, value in changes.items():
         values[key] = values.get(key, {}) | value if isinstance(value, dict) else value
@@ -175,7 +175,7 @@ def test_kept_tiles_change_nothing(room, keep_tiles):
 
 
 def test_relevancy_is_the_map_minus_the_mean_of_the_vocabulary_times_50(scene, room):
-    words = scene.mean_vocabulary
+    words = scene.chosen.mean_vocabulary
     maps = scene.extractor(room.rgb[0], ["lamp", *words])
     expected = 50 * (maps[0] - maps[1:].mean(axis=0))
     np.testing.assert_allclose(scene.relevancy(["lamp"])[0], expected, rtol=1e-3, atol=1e-5)
@@ -412,3 +412,32 @@ def test_networks_with_other_inputs(room, tmp_path, approach, inputs):
     scene._state = replace(scene._state, frame=nearer, volumes=type(scene._state.volumes)())
     changed = scene.complete(CLASSES)
     assert not np.array_equal(first.scores, changed.scores), "the distance field is not read"
+
+
+def test_what_a_config_leaves_open_is_as_the_networks_were_trained(room, tmp_path):
+    size = {"voxel_shape": (16, 16, 16), "levels": 2, "channels": 8, "f_maps": 8, "hidden": 8}
+    trained = {
+        "preset": "chefer_et_al",
+        "prompts": ["a render of a {}."],
+        "augmentations": 0,
+        "mean_vocabulary": ["wall", "door"],
+        "cutoff": -1.5,
+    }
+    checkpoints = {}
+    for task in ("completion", "localization"):
+        save_network(build_network(NetworkConfig(task, **size)), tmp_path / task, trained)
+        checkpoints[task] = {"checkpoint": str(tmp_path / task)}
+    scene = build(relevancy={"preset": None}, **checkpoints)
+    assert vars(scene.chosen) == {k: v for k, v in trained.items() if k != "cutoff"}
+    assert scene.cutoff == -1.5
+    wanted = {"preset": "fast", "prompts": ["{}"], "mean_vocabulary": ["sofa"]}
+    checkpoints["completion"]["cutoff"] = -2.0
+    scene = build(relevancy=wanted, **checkpoints)
+    assert vars(scene.chosen) == wanted | {"augmentations": None}
+    assert scene.cutoff == -2.0
+    network = build_network(NetworkConfig("localization", **size))
+    save_network(network, tmp_path / "localization", trained | {"prompts": ["{}"]})
+    with pytest.raises(ConfigError, match=r"different prompts: .*; set relevancy\.prompts to one"):
+        build(relevancy={"preset": None}, **checkpoints)
+    save_network(network, tmp_path / "localization", {})
+    assert build(relevancy={"preset": None}, **checkpoints).chosen.prompts == ["a render of a {}."]

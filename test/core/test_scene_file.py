@@ -3,8 +3,11 @@
 import h5py
 import numpy as np
 import pytest
+from scene_toy import toy_scene
 
-from semabs_core.data.scene_file import SceneError, load_scene, save_scene
+from semabs_core import geometry
+from semabs_core.data.hdf5 import write_scene
+from semabs_core.data.scene_file import SceneError, built_in_scene, load_scene, save_scene
 
 
 def test_round_trip(room, tmp_path):
@@ -36,6 +39,24 @@ def test_hdf5_at_the_root_or_by_region_references(room, tmp_path, references):
     np.testing.assert_array_equal(scene.rgb[0], room.rgb[0])
     # The published scale and reflection are taken out.
     np.testing.assert_allclose(scene.T_world_camera[0], room.T_world_camera[0], atol=1e-9)
+
+
+def test_the_region_of_a_published_scene_begins_at_zero(tmp_path):
+    toy = toy_scene()
+    write_scene(tmp_path / "room.hdf5", toy)
+    scene = load_scene(tmp_path / "room.hdf5")
+    # 0.6 scene units are a metre; the camera is 0.9 units above the lower bound.
+    assert scene.T_world_camera[0][2, 3] == pytest.approx(1.5)
+
+
+def test_the_built_in_room_stands_on_its_floor():
+    scene = built_in_scene()
+    assert "teddy bear" in scene.classes
+    points = geometry.back_project(scene.depth_m[0], scene.K)
+    world = geometry.transform_points(scene.T_world_camera[0], points[scene.depth_m[0] > 0])
+    heights = world[:, 2][world[:, 2] < 0.3]
+    assert np.median(heights) == pytest.approx(0.03, abs=0.03)
+    assert world[:, 2].min() > -0.1
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".hdf5"])

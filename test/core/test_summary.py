@@ -104,12 +104,21 @@ def test_cutoff_rules(rule, expected):
     assert choose_cutoff(completion_rows(), SummaryOptions(cutoff=rule)) == expected
 
 
+def test_the_cutoff_of_training():
+    rows = completion_rows()
+    rows.attrs["cutoff"] = -2.0
+    assert choose_cutoff(rows, SummaryOptions(cutoff="stored")) == -2.0
+    del rows.attrs["cutoff"]
+    with pytest.raises(RowsError, match="does not say which cutoff was best in training"):
+        choose_cutoff(rows, SummaryOptions(cutoff="stored"))
+
+
 @pytest.mark.parametrize(
     ("rows", "options", "error", "match"),
     [
         (localization_rows(), {}, RowsError, "it has no validation rows.*'test'"),
         (completion_rows(), {"cutoff": -3.0}, RowsError, "no rows of the cutoff -3"),
-        (completion_rows(), {"cutoff": "best"}, ValueError, "validation, test or a number"),
+        (completion_rows(), {"cutoff": "best"}, ValueError, "validation, stored, test or a number"),
         (completion_rows(), {"metric": "point_iou"}, RowsError, "no column 'point_iou'"),
         (completion_rows().drop(columns="split"), {}, RowsError, "lacks the column.*split"),
     ],
@@ -287,3 +296,17 @@ def test_saved_tables(name, tmp_path):
 def test_tables_are_saved_as_markdown_or_csv(tmp_path):
     with pytest.raises(ValueError, match=r"\.md or \.csv, got table\.pdf"):
         TABLE.save(tmp_path / "table.pdf")
+
+
+def test_networks_of_several_seeds_are_averaged():
+    first, second = completion_rows(), completion_rows()
+    second.loc[second["split"] != "validation", METRIC] /= 2
+    second.attrs["cutoff"] = -2.0
+    second["cutoff"] -= 0.5  # a network of its own, with a cutoff of its own
+    one = summarize({"a": first, "b": second})
+    both = summarize({"a": [first, second]}, SummaryOptions(replicates=50))
+    for column in NOVELTIES:
+        mean = (one.figure(column, "a").value + one.figure(column, "b").value) / 2
+        assert both.figure(column, "a").value == pytest.approx(mean)
+        assert both.figure(column, "a").interval is not None
+    assert both.lines[0][0] == ("a", "ours", "-1, -1.5")

@@ -100,7 +100,9 @@ SMALL = {
     "encoder.model": ENCODER,
     "encoder.precision": "fp32",
     "relevancy.preset": "chefer_et_al",
+    "completion.checkpoint": "untrained",
     "completion.resolution": 16,
+    "localization.checkpoint": "untrained",
     "localization.resolution": 16,
     "classes": ["floor", "table", "lamp"],
 }

@@ -330,6 +330,7 @@ def test_lifecycle(make_node, localize, peer, camera):
         (dict(device="cuda:77"), "device 'cuda:77' is not there"),
         (dict(relevancy__preset="best"), "relevancy.preset"),
         (dict(completion__resolution="many"), "completion.resolution"),
+        (dict(completion__cutoff=-1000.0), "completion.cutoff"),
         (dict(config_file="/nowhere.yaml"), "cannot read the config /nowhere.yaml"),
     ],
 )

@@ -1,0 +1,77 @@
+"""Weights of any kind: whether they load, and into our format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from semabs_core.checkpoint import CheckpointError, load_network, save_network
+from semabs_core.encoder import MODEL_CONFIG, EncoderError, convert_encoder, load_encoder
+from semabs_core.weights.shipped import (
+    PREFIX,
+    WeightsError,
+    shipped_names,
+    shipped_path,
+    verify,
+)
+
+
+def load_any(folder: Path) -> None:
+    """Load a network or an encoder.
+
+    Raises:
+        CheckpointError, EncoderError: if it cannot be loaded.
+    """
+    if (folder / MODEL_CONFIG).exists():
+        load_encoder(f"local-dir:{folder}")
+    else:
+        load_network(folder)
+
+
+def check_weights(names: Sequence[str]) -> dict[str, str]:
+    """Name to what is wrong with those weights; an empty string if nothing is.
+
+    Args:
+        names: of shipped weights (``shipped:completion`` or ``completion``), or folders; none for
+            all shipped ones.
+    """
+    results = {}
+    for name in names or [PREFIX + shipped for shipped in shipped_names()]:
+        try:
+            own = not name.startswith(PREFIX) and Path(name).is_dir()
+            faults = [] if own else verify(_known(name))
+            load_any(Path(name) if own else shipped_path(_known(name)))
+            results[name] = "; ".join(faults)
+        except (WeightsError, CheckpointError, EncoderError) as error:
+            results[name] = str(error)
+    return results
+
+
+def _known(name: str) -> str:
+    """A shipped name without its prefix, known to be one."""
+    shipped_path(name.removeprefix(PREFIX))
+    return name.removeprefix(PREFIX)
+
+
+def convert_weights(
+    source: str | os.PathLike, target: str | os.PathLike, dtype: torch.dtype
+) -> str:
+    """Write a checkpoint in our format.
+
+    Args:
+        source: folder of a network, published or ours, or of an encoder.
+        target: folder to write.
+        dtype: of the stored weights.
+
+    Returns:
+        What it is, for people.
+    """
+    if (Path(source) / MODEL_CONFIG).exists():
+        convert_encoder(source, target, dtype)
+        return "encoder"
+    network = load_network(source)
+    save_network(network, target, network.metadata, dtype)
+    return f"{network.config.task} by {network.config.approach}"

@@ -1,0 +1,193 @@
+"""Shipped weights, downloads that break off, archives that are not what they should be."""
+
+import functools
+import http.server
+import io
+import tarfile
+import threading
+
+import lz4.frame
+import pytest
+import torch
+from support import ENCODER, NETWORK_FIXTURES
+
+from semabs_core.checkpoint import load_network
+from semabs_core.encoder import load_encoder
+from semabs_core.weights.check import check_weights, convert_weights
+from semabs_core.weights.download import download, unpack
+from semabs_core.weights.shipped import (
+    WeightsError,
+    sha256_of,
+    shipped_names,
+    shipped_path,
+    verify,
+    write_manifest,
+)
+
+PUBLISHED = sorted(path for path in NETWORK_FIXTURES.iterdir() if (path / "args.pkl").exists())[0]
+CONTENT = bytes(range(256)) * 4096
+
+
+class Host(http.server.BaseHTTPRequestHandler):
+    """Serves one file, with ranges; breaks off after `limit` bytes where it is told to."""
+
+    limit = None
+    ranges = True
+    asked: list[str] = []
+
+    def do_GET(self):
+        if self.path != "/models.tar.lz4":
+            self.send_error(404)
+            return
+        wanted = self.headers.get("Range", "bytes=0-")
+        type(self).asked.append(wanted)
+        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if self.ranges else 0
+        if start >= len(CONTENT):
+            self.send_error(416)
+            return
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(CONTENT) - start))
+        self.end_headers()
+        self.wfile.write(CONTENT[start : self.limit])
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def host():
+    handler = type("OneHost", (Host,), {"asked": []})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=functools.partial(server.serve_forever, poll_interval=0.02))
+    thread.start()
+    handler.url = f"http://127.0.0.1:{server.server_port}/models.tar.lz4"
+    yield handler
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_download_that_broke_off_is_carried_on_with(host, tmp_path, ranges):
+    target, part = tmp_path / "a" / "models.tar.lz4", tmp_path / "a" / "models.tar.lz4.part"
+    host.limit, host.ranges = 300_000, ranges
+    with pytest.raises(WeightsError, match=r"call again to carry on"):
+        download(host.url, target)
+    assert not target.exists()
+    came = part.stat().st_size
+    assert 0 < came <= 300_000
+    host.limit = None
+    seen = []
+    download(host.url, target, sha256_of_content(tmp_path), lambda *state: seen.append(state))
+    assert target.read_bytes() == CONTENT
+    assert not part.exists()
+    assert host.asked == ["bytes=0-", f"bytes={came}-"]
+    assert seen[-1] == (len(CONTENT), len(CONTENT))
+    assert download("http://nowhere.invalid/x", target) == target, "what is there is kept"
+
+
+def sha256_of_content(folder):
+    file = folder / "content"
+    file.write_bytes(CONTENT)
+    return sha256_of(file)
+
+
+def test_a_part_that_is_whole_already(host, tmp_path):
+    (tmp_path / "x.part").write_bytes(CONTENT)
+    assert download(host.url, tmp_path / "x").read_bytes() == CONTENT
+
+
+def test_failures_say_what_to_do(host, tmp_path):
+    target = tmp_path / "models.tar.lz4"
+    with pytest.raises(WeightsError, match=r"came damaged .* call again"):
+        download(host.url, target, "0" * 64)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(WeightsError, match=r"not to be had \(404"):
+        download(host.url.replace("models", "others"), target)
+    with pytest.raises(WeightsError, match=r"no network, or the host is gone .* other means"):
+        download("http://nowhere.invalid/models.tar.lz4", target)
+
+
+def archive_of(path, members):
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tar:
+        for name, data in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    path.write_bytes(lz4.frame.compress(content.getvalue()))
+    return path
+
+
+def test_only_checkpoints_are_unpacked_and_nothing_outside_the_folder(tmp_path):
+    members = {f"models/ours/vool/{f.name}": f.read_bytes() for f in PUBLISHED.iterdir()}
+    members |= {"../vool.pth": b"x", "/tmp/semabs_evil/vool.pth": b"x", "models/readme.txt": b"x"}
+    folder = tmp_path / "published"
+    (found,) = unpack(archive_of(tmp_path / "models.tar.lz4", members), folder)
+    assert found == folder / "models/ours/vool"
+    load_network(found)
+    names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
+    assert not any("readme" in name or name == "vool.pth" for name in names)
+
+
+def test_damaged_archives_are_refused_and_leave_what_was_there(tmp_path):
+    folder = tmp_path / "published"
+    folder.mkdir()
+    (folder / "kept").write_text("")
+    damaged = tmp_path / "models.tar.lz4"
+    damaged.write_bytes(archive_of(damaged, {"a/vool.pth": bytes(100_000)}).read_bytes()[:200])
+    with pytest.raises(WeightsError, match=r"is damaged .* delete it and download it again"):
+        unpack(damaged, folder)
+    with pytest.raises(WeightsError, match="holds no checkpoint"):
+        unpack(archive_of(tmp_path / "other.tar.lz4", {"a/b.txt": b""}), folder)
+    assert (folder / "kept").exists()
+    assert not (tmp_path / "published.part").exists()
+
+
+def test_a_manifest_finds_changed_and_missing_files(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "network.json").write_text(name)
+    write_manifest({"one": "the first", "two": "the second"}, tmp_path)
+    assert {n: e["about"] for n, e in shipped_names(tmp_path).items()} == {
+        "one": "the first",
+        "two": "the second",
+    }
+    assert shipped_path("two", tmp_path) == tmp_path / "two"
+    assert verify("one", tmp_path) == []
+    (tmp_path / "one" / "network.json").write_text("changed")
+    (tmp_path / "two" / "network.json").unlink()
+    assert "is not as it was shipped" in verify("one", tmp_path)[0]
+    assert "is missing" in verify("two", tmp_path)[0]
+    with pytest.raises(WeightsError, match="no weights 'three' come with the package, but one"):
+        shipped_path("three", tmp_path)
+    with pytest.raises(WeightsError, match="install the package again"):
+        shipped_names(tmp_path / "one")
+
+
+def test_shipped_weights_are_whole():
+    names = shipped_names()
+    assert check_weights([]) == {f"shipped:{name}": "" for name in names}
+
+
+def test_weights_of_others_are_checked_too(tmp_path):
+    results = check_weights([str(PUBLISHED), "nothing", str(tmp_path)])
+    assert results[str(PUBLISHED)] == ""
+    assert "no weights 'nothing' come with the package" in results["nothing"]
+    assert "is no checkpoint" in results[str(tmp_path)]
+
+
+def test_networks_and_encoders_are_converted(tmp_path):
+    assert convert_weights(PUBLISHED, tmp_path / "net", torch.float16).startswith(
+        load_network(PUBLISHED).config.task
+    )
+    assert load_network(tmp_path / "net").config == load_network(PUBLISHED).config
+    source = ENCODER.removeprefix("local-dir:")
+    assert convert_weights(source, tmp_path / "encoder", torch.float16) == "encoder"
+    words = ["mug", "lamp"]
+    half = load_encoder(f"local-dir:{tmp_path / 'encoder'}").encode_text(words)
+    torch.testing.assert_close(half, load_encoder(ENCODER).encode_text(words), atol=5e-3, rtol=1e-2)
+    convert_weights(source, tmp_path / "full", torch.float32)
+    names = ("encoder", "full")
+    sizes = [sum(f.stat().st_size for f in (tmp_path / n).iterdir()) for n in names]
+    assert sizes[0] < 0.6 * sizes[1]
