@@ -6,10 +6,10 @@ set -euo pipefail
 out=${1:?usage: train_weights.sh FOLDER [SEEDS]}
 seeds=${2:-0}
 root=$(cd "$(dirname "$0")/.." && pwd)
-cores=$(nproc)
+processes=$(python -c 'import os, torch; print(torch.cuda.device_count() or os.cpu_count())')
 semabs() { python -m semabs_core.cli "$@"; }
-shared() {  # one process per core
-    OMP_NUM_THREADS=1 python -m torch.distributed.run --standalone --nproc-per-node "$cores" \
+shared() {  # one process per GPU, or per core
+    OMP_NUM_THREADS=1 python -m torch.distributed.run --standalone --nproc-per-node "$processes" \
         -m semabs_core.cli "$@"
 }
 
@@ -30,11 +30,11 @@ shared data relevancy "$out/rooms" --encoder "local-dir:$out/encoder" --precisio
 # name, task, approach, preset, further options; as many at once as there are cores
 runs() {
     echo completion completion semantic_abstraction ours data.num_labels=4
-    echo completion_chefer completion semantic_abstraction chefer_et_al data.num_labels=4
-    echo completion_aware completion semantic_aware ours data.num_labels=4
     echo localization localization semantic_abstraction ours data.num_labels=2
-    echo localization_chefer localization semantic_abstraction chefer_et_al data.num_labels=2
+    echo completion_aware completion semantic_aware ours data.num_labels=4
     echo localization_aware localization semantic_aware ours data.num_labels=2
+    echo completion_chefer completion semantic_abstraction chefer_et_al data.num_labels=4
+    echo localization_chefer localization semantic_abstraction chefer_et_al data.num_labels=2
     echo localization_clip localization clip_spatial ours data.num_labels=2
     echo completion_published completion semantic_abstraction ours network.sampling=published
 }
@@ -45,11 +45,14 @@ train_one() {
     OMP_NUM_THREADS=1 python -m semabs_core.cli train "$task" --approach "$approach" \
         --config "$root/config/training/small.yaml" --data "$out/rooms" --out "$folder" \
         --option data.preset="$preset" --option "$option" --option seed="$seed" \
-        --option device=cpu --resume >"$folder/log.txt" 2>&1
+        --resume >>"$folder/log.txt" 2>&1 || {
+        echo "FAILED: $name, seed $seed; see $folder/log.txt" >&2
+        return 1
+    }
     echo "trained $name, seed $seed"
 }
 export -f train_one
 export out root
 for seed in $seeds; do
-    runs | sed "s/^/$seed /" | xargs -P "$cores" -L 1 bash -c 'train_one "$@"' _
+    runs | sed "s/^/$seed /" | xargs -P "$processes" -L 1 bash -c 'train_one "$@"' _
 done

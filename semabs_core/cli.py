@@ -7,8 +7,9 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 import yaml
@@ -107,6 +108,8 @@ def ask(
     pipeline = SceneUnderstanding.from_config(config or SemabsConfig(), device=device)
     if pipeline.untrained:
         console.print(f"NOTE: {', '.join(pipeline.untrained)} untrained: answers mean nothing")
+    if pipeline.foreign:
+        console.print(f"NOTE: the encoder is not that of {', '.join(pipeline.foreign)}")
     frame = loaded.frame(0)
     pipeline.set_frame(frame)
     completion = pipeline.complete(names)
@@ -164,7 +167,7 @@ def path_of_weights(
 
 @weights_app.command("download")
 def download_weights(
-    out: Annotated[Path | None, typer.Option(help="folder; default SEMABS_HOME")] = None,
+    out: Annotated[Path | None, typer.Option(help="SEMABS_HOME, or ~/.cache/semabs")] = None,
     url: Annotated[str, typer.Option(help="address of a .tar.lz4; default the published")] = "",
     sha256: Annotated[str, typer.Option(help="its checksum, where you know it")] = "",
 ) -> None:
@@ -172,7 +175,10 @@ def download_weights(
     from semabs_core.weights.download import PUBLISHED_URL, default_folder, download, unpack
 
     folder, address = out or default_folder(), url or PUBLISHED_URL
-    archive = folder / address.rsplit("/", 1)[-1]
+    name = PurePosixPath(urlsplit(address).path).name
+    if not name:
+        raise typer.BadParameter(f"the address must end in the name of a file, got {address}")
+    archive = folder / name
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, TimeRemainingColumn()) as progress:
         task = progress.add_task(archive.name, total=None)
@@ -215,6 +221,18 @@ def convert(
     console.print(f"{what} written to {target}")
 
 
+@weights_app.command()
+def pack(
+    source: Annotated[Path, typer.Argument(help="folder of a training run")],
+    name: Annotated[str, typer.Argument(help="what it is called in the package")],
+    about: Annotated[str, typer.Argument(help="a line for people")],
+) -> None:
+    """Put weights into this package, in half precision, and note their checksums."""
+    from semabs_core.weights.check import pack_weights
+
+    console.print(f"{pack_weights(source, name, about)} packed as shipped:{name}")
+
+
 @data_app.command()
 def rooms(
     out: Annotated[Path, typer.Option(help="the data set's folder")],
@@ -244,7 +262,7 @@ def rooms(
 @data_app.command()
 def relevancy(
     folder: Folder,
-    encoder: Annotated[str, typer.Option(help="open_clip model, or local-dir:FOLDER")],
+    encoder: Annotated[str, typer.Option(help="open_clip model, local-dir: or shipped:")],
     pretrained: Annotated[str, typer.Option(help="open_clip tag or checkpoint file")] = "",
     preset: Annotated[list[str] | None, typer.Option(help="may be repeated")] = None,
     prompt: Annotated[list[str] | None, typer.Option(help="with one {}; may be repeated")] = None,
@@ -307,6 +325,8 @@ def train(
     if resume:
         values["resume"] = True
     if task == "encoder":
+        if approach:
+            raise typer.BadParameter("an encoder has no approach")
         from semabs_core.training.encoder import parse_encoder_config, train_encoder
 
         train_encoder(parse_encoder_config(values))
@@ -394,7 +414,10 @@ def summarize(
         table = read_rows(path if separator else name)
         key = name if separator else str(table.attrs.get("approach") or Path(name).stem)
         tables.setdefault(key, []).append(table)
-    number = cutoff if cutoff in ("validation", "stored", "test") else float(cutoff)
+    try:
+        number: str | float = float(cutoff)
+    except ValueError:
+        number = cutoff
     metric = "voxel60x60x60_iou" if nyu else "voxel32x32x32_iou"
     options = SummaryOptions(metric, number, published=published, replicates=intervals)
     result = (summarize_nyu if nyu else tabulate)(tables, options)

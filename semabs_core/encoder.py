@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -275,12 +276,13 @@ def load_encoder(
         model: an open_clip name (``ViT-B-32``), ``local-dir:FOLDER`` with
             ``open_clip_config.json`` and weights beside it, or ``shipped:NAME``.
         pretrained: an open_clip tag (``openai``, ``laion2b_s34b_b79k``) or a checkpoint file; None
-            only with ``local-dir:``. A tag is downloaded by open_clip on first use.
+            where the model brings its weights. A tag is downloaded by open_clip on first use.
         device: where to put it.
         dtype: float32, bfloat16 or float16.
 
     Raises:
         EncoderError: if the model is unknown, its weights cannot be had, or it has no CLS token.
+        WeightsError: if ``shipped:`` names nothing that ships.
     """
     name = model if pretrained is None else f"{model} ({pretrained})"
     if model.startswith(PREFIX):
@@ -337,7 +339,10 @@ def convert_encoder(
     """
     encoder = load_encoder(f"local-dir:{source}")
     config = json.loads((Path(source) / MODEL_CONFIG).read_text(encoding="utf-8"))
-    save_encoder(encoder._model, config["model_cfg"], target, dtype)
+    save_encoder(encoder._model, config["model_cfg"], target, dtype, config.get("preprocess_cfg"))
+    for file in Path(source).iterdir():
+        if file.suffix in (".json", ".txt", ".model") and file.name != MODEL_CONFIG:
+            shutil.copyfile(file, Path(target) / file.name)  # of the tokenizer
 
 
 def save_encoder(
@@ -345,6 +350,7 @@ def save_encoder(
     config: dict[str, Any],
     folder: str | os.PathLike,
     dtype: torch.dtype = torch.float32,
+    preprocess: dict[str, Any] | None = None,
 ) -> None:
     """Write a model as ``local-dir:`` reads it, each file beside and renamed.
 
@@ -353,9 +359,11 @@ def save_encoder(
         config: what open_clip makes it of.
         folder: made if need be.
         dtype: of the stored weights.
+        preprocess: how images are normalised; None for as OpenAI's CLIP does.
     """
     Path(folder).mkdir(parents=True, exist_ok=True)
-    preprocess = {"mean": open_clip.OPENAI_DATASET_MEAN, "std": open_clip.OPENAI_DATASET_STD}
+    if preprocess is None:
+        preprocess = {"mean": open_clip.OPENAI_DATASET_MEAN, "std": open_clip.OPENAI_DATASET_STD}
     content = json.dumps({"model_cfg": config, "preprocess_cfg": preprocess}, indent=1) + "\n"
     weights = {
         name: value.detach().to("cpu", dtype if value.is_floating_point() else None).contiguous()

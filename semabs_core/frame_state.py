@@ -17,7 +17,7 @@ from semabs_core import geometry
 from semabs_core.config import QueryConfig, RegionConfig
 from semabs_core.relevancy import EmbeddedTiles, OnProgress
 from semabs_core.types import FrameError, RGBDFrame
-from semabs_core.voxels import dense_grid, tsdf_truncation
+from semabs_core.voxels import dense_grid, tsdf_grid
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class FrameState:
         means: words to the mean of their maps.
         volumes: key to volume, most recently used last.
         grids: query grids by (resolution, masks).
+        tsdfs: truncated signed distances by shape.
     """
 
     frame: RGBDFrame
@@ -65,6 +66,7 @@ class FrameState:
     means: dict[tuple[str, ...], NDArray[np.float32]] = field(default_factory=dict)
     volumes: OrderedDict[tuple, Tensor] = field(default_factory=OrderedDict)
     grids: dict[tuple, QueryGrid] = field(default_factory=dict)
+    tsdfs: dict[tuple[int, int, int], NDArray[np.float32]] = field(default_factory=dict)
 
     def grid(self, options: QueryConfig) -> QueryGrid:
         """The query grid of a task with its masks, made once."""
@@ -89,17 +91,12 @@ class FrameState:
         return QueryGrid(torch.from_numpy(points), world, seen, is_open)
 
     def tsdf(self, shape: tuple[int, int, int]) -> NDArray[np.float32]:
-        """The truncated signed distance (X, Y, Z) at the cells of a network's virtual grid."""
-        points = dense_grid(self.bounds, shape).astype(np.float64)
-        scale = float(np.linalg.norm(self.T_world_scene[:3, 0]))
-        values = geometry.projective_tsdf(
-            geometry.transform_points(self.T_world_scene, points),
-            self.frame.depth_m,
-            self.frame.camera,
-            self.frame.T_world_camera,
-            tsdf_truncation(self.bounds, shape) * scale,
-        )
-        return values.reshape(shape)
+        """The truncated signed distance (X, Y, Z) at the cells of a virtual grid, made once."""
+        if shape not in self.tsdfs:
+            T_scene_camera = geometry.invert(self.T_world_scene) @ self.frame.T_world_camera
+            view = (self.frame.depth_m, self.frame.camera, T_scene_camera)
+            self.tsdfs[shape] = tsdf_grid(self.bounds, shape, *view)
+        return self.tsdfs[shape]
 
     def grid_frame(self, resolution: int) -> tuple[float, NDArray[np.float64]]:
         """Voxel size in metres and the rigid ``T_world_grid`` of a dense grid."""

@@ -75,7 +75,8 @@ def choose_relevancy(config: SemabsConfig, networks: Sequence[SpatialNetwork]) -
     wanted = config.relevancy
 
     def stored(name: str) -> Any:
-        there = [n.metadata[name] for n in networks if name in n.metadata]
+        readers = [n for n in networks if n.config.reads_relevancy or name == "prompts"]
+        there = [n.metadata[name] for n in readers if name in n.metadata]
         if any(value != there[0] for value in there):
             raise ConfigError(
                 "the completion and localization checkpoints were trained with different "
@@ -85,7 +86,9 @@ def choose_relevancy(config: SemabsConfig, networks: Sequence[SpatialNetwork]) -
 
     preset = wanted.preset or stored("preset") or "ours"
     augmentations = wanted.augmentations
-    if augmentations is None and wanted.preset is None:
+    if augmentations is None and all(
+        n.metadata.get("preset") in (preset, None) for n in networks if n.config.reads_relevancy
+    ):
         augmentations = stored("augmentations")
     vocabulary = wanted.mean_vocabulary
     if vocabulary is None:

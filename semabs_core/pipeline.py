@@ -143,6 +143,16 @@ class SceneUnderstanding:
         return [name for name, checkpoint in checkpoints.items() if checkpoint == UNTRAINED]
 
     @property
+    def foreign(self) -> list[str]:
+        """Which of the networks were trained with another encoder: their answers are worth less."""
+        networks = {"completion": self.completion, "localization": self.localization}
+        return [
+            f"{task} (trained with {network.metadata['encoder']})"
+            for task, network in networks.items()
+            if network.metadata.get("encoder", self.encoder.name) != self.encoder.name
+        ]
+
+    @property
     def cutoff(self) -> float:
         """The logit below which a voxel is free for a class."""
         if self.config.completion.cutoff is not None:

@@ -6,6 +6,7 @@ The architecture is that of Semantic Abstraction (arXiv 2207.11514), which follo
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -19,7 +20,24 @@ class NormConv(nn.Module):
         self.conv = nn.Conv3d(in_channels, out_channels, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(self.norm(x))
+        return convolve(self.conv, self.norm(x))
+
+
+def convolve(conv: nn.Conv3d, x: Tensor) -> Tensor:
+    """A convolution; on a CPU always by oneDNN.
+
+    For a single small volume in float32, torch chooses a plain loop, which takes 20 to 30 times as
+    long (16 channels of 32^3: 130 ms, not 4.5).
+    """
+    plain = x.device.type == "cpu" and x.dtype == torch.float32 and len(x) == 1
+    if not plain or torch.is_autocast_enabled("cpu") or not torch.backends.mkldnn.is_available():
+        return conv(x)
+    padding, stride, dilation = (
+        [int(n) for n in setting] for setting in (conv.padding, conv.stride, conv.dilation)
+    )
+    return torch.mkldnn_convolution(
+        x, conv.weight, conv.bias, padding, stride, dilation, conv.groups
+    )
 
 
 class ResidualBlock(nn.Module):

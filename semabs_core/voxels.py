@@ -12,6 +12,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from semabs_core.geometry import projective_tsdf
+from semabs_core.types import Camera
+
 SAMPLINGS = ("aligned", "published")
 
 
@@ -93,17 +96,6 @@ def sample_volume(volume: Tensor, coordinates: Tensor, sampling: str) -> Tensor:
     return samples[:, :, 0, 0].transpose(1, 2).to(volume.dtype)
 
 
-def tsdf_truncation(bounds: NDArray, shape: tuple[int, int, int]) -> float:
-    """How far from a surface a TSDF on a virtual grid reaches, scene units: as published, 5 cells.
-
-    Args:
-        bounds: (2, 3) lower and upper corner, scene units.
-        shape: (X, Y, Z) cells.
-    """
-    size = np.asarray(bounds[1], dtype=np.float64) - np.asarray(bounds[0], dtype=np.float64)
-    return float(5 * (size / np.array(shape)).min())
-
-
 def dense_grid(bounds: NDArray, resolution: int | tuple[int, int, int]) -> NDArray[np.float32]:
     """Points of a regular grid over the bounds, both ends included.
 
@@ -118,3 +110,30 @@ def dense_grid(bounds: NDArray, resolution: int | tuple[int, int, int]) -> NDArr
     axes = [np.linspace(bounds[0][i], bounds[1][i], shape[i]) for i in range(3)]
     grid = np.meshgrid(*axes, indexing="ij")
     return np.stack(grid, axis=-1).reshape(-1, 3).astype(np.float32)
+
+
+def tsdf_grid(
+    bounds: NDArray,
+    shape: tuple[int, int, int],
+    depth_m: NDArray[np.float32],
+    camera: Camera,
+    T_scene_camera: NDArray[np.float64],
+) -> NDArray[np.float32]:
+    """The truncated signed distance at the cells of a virtual grid, reaching 5 cells as published.
+
+    Args:
+        bounds: (2, 3) lower and upper corner, scene units.
+        shape: (X, Y, Z) cells.
+        depth_m: (H, W) float32, metres.
+        camera: intrinsics and image size.
+        T_scene_camera: (4, 4) affine, camera metres to scene units.
+
+    Returns:
+        (X, Y, Z) float32, see :func:`semabs_core.geometry.projective_tsdf`.
+    """
+    size = np.asarray(bounds[1], dtype=np.float64) - np.asarray(bounds[0], dtype=np.float64)
+    unit = float(np.cbrt(abs(np.linalg.det(T_scene_camera[:3, :3]))))
+    truncation_m = 5 * float((size / np.array(shape)).min()) / unit
+    points = dense_grid(bounds, shape).astype(np.float64)
+    values = projective_tsdf(points, depth_m, camera, T_scene_camera, truncation_m)
+    return values.reshape(shape)

@@ -131,6 +131,8 @@ class SemabsNode(LifecycleNode):
                 "weights): the flow is real, the answers mean nothing. Set completion.checkpoint "
                 "and localization.checkpoint"
             )
+        if scene.foreign:
+            log.warning(f"encoder.model is not that of {', '.join(scene.foreign)}")
 
     def on_activate(self, state: State) -> TransitionCallbackReturn:
         """Subscribe to the camera and start the worker."""
@@ -453,11 +455,12 @@ class SemabsNode(LifecycleNode):
         models.message = self._configure_fault or (worker.fault if worker else "") or state
         if self._configure_fault:
             models.level = ERROR
-        elif (worker and worker.fault) or (scene and scene.untrained):
+        elif (worker and worker.fault) or (scene and (scene.untrained or scene.foreign)):
             models.level = WARN
         models.values = self._values(
             state=state,
             untrained=", ".join(scene.untrained) if scene else "",
+            foreign=", ".join(scene.foreign) if scene else "",
             encoder=scene.encoder.name if scene else "",
             device=scene.encoder.device if scene else "",
             seconds_per_frame=f"{worker.frame_seconds:.2f}" if worker else "",

@@ -185,15 +185,18 @@ def descriptor(option: Option) -> ParameterDescriptor:
         # Numbers may be given as 2 or 2.0; types are checked by our own validation.
         dynamic_typing=option.kind is float or option.kind is list,
     )
-    choices = [a for a in typing.get_args(option.annotation) if isinstance(a, str)]
+    inner = [option.annotation, *typing.get_args(option.annotation)]
+    choices = [a for part in inner for a in typing.get_args(part) if isinstance(a, str)]
     notes = ["one of " + ", ".join(choices)] if choices else []
     if option.optional:
         unset = {int: "-1", float: "NaN"}.get(option.kind, "empty")
         notes.append(f"{unset}: not set")
     if not option.live and option.name not in READ_AT_START:
         notes.append("takes effect when the node is configured")
-    result.additional_constraints = "; ".join(notes)
     low, high = option.limits.get("ge", option.limits.get("gt")), option.limits.get("le")
+    if option.optional and option.kind is float:
+        notes.append(f"between {low} and {high}")
+    result.additional_constraints = "; ".join(notes)
     if low is not None and high is not None and option.kind is int:
         lowest = UNSET_INT if option.optional else int(low)
         result.integer_range = [IntegerRange(from_value=lowest, to_value=int(high), step=0)]

@@ -36,7 +36,7 @@ class Player(Node):
     """A camera that shows a recording.
 
     Parameters: ``scene`` (a ``.npz``/``.hdf5`` scene file, a rosbag2 folder or an ``.mcap`` file;
-    empty for the built-in analytic room), ``rate_hz`` of scene files, ``speed`` of bags, ``loop``,
+    empty for the built-in room), ``rate_hz`` of scene files, ``speed`` of bags, ``loop``,
     ``rgb_topic``, ``depth_topic``, ``info_topic`` of a bag (guessed where empty),
     ``depth_encoding`` (32FC1 or 16UC1), ``world_frame``, ``camera_frame``, ``reliability``.
     """

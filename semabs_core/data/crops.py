@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from semabs_core.data.hdf5 import read_scene
 from semabs_core.data.items import VIEW
 from semabs_core.data.labels import read_synonyms
 from semabs_core.data.phrases import PhraseBook
-from semabs_core.data.scene_data import SOURCES, SceneFileError, class_name
+from semabs_core.data.scene_data import SOURCES, SPECIAL_NAMES, SceneFileError, class_name
 from semabs_core.data.splits import read_splits
 
 SAMPLES = 4
@@ -28,6 +29,7 @@ SMALLEST_SHARE = 0.2
 MIN_PIXELS = 12
 """Objects of which less is seen are not looked for."""
 NOTHING = -1
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ class CropDataset(Dataset[CropBatch]):
                 self._add(Path(folder) / path, names)
             except SceneFileError as error:
                 self.skipped[path] = str(error)
+                logger.warning("left out scene %d: %s", len(self.skipped), error)
         self.book = PhraseBook(list(names), read_synonyms(folder))
         self._places = self._find_objects()
         self.weights = self._balance()
@@ -119,6 +122,8 @@ class CropDataset(Dataset[CropBatch]):
         for number in range(options.scales):
             count = (number + 1) * options.batch // options.scales
             count -= number * options.batch // options.scales
+            if not count:
+                continue
             share = SMALLEST_SHARE ** rng.random()
             crops = [self._crop(share, rng) for _ in range(count)]
             pixels = torch.from_numpy(np.stack([crop[0] for crop in crops])).permute(0, 3, 1, 2)
@@ -134,7 +139,10 @@ class CropDataset(Dataset[CropBatch]):
     def _add(self, file: Path, names: dict[str, int]) -> None:
         """Keep a scene's pictures, and the name of what each pixel shows."""
         scene = read_scene(file, (*SOURCES, "seg"))
-        number = [names.setdefault(class_name(entry), len(names)) for entry in scene.objid_to_class]
+        number = [
+            NOTHING if name in SPECIAL_NAMES else names.setdefault(name, len(names))
+            for name in map(class_name, scene.objid_to_class)
+        ]
         seg = scene.seg[VIEW]
         if not len(seg) or seg.max() >= len(number):
             raise SceneFileError(f"{file}: seg must hold ids of the scene's objects")
@@ -154,7 +162,8 @@ class CropDataset(Dataset[CropBatch]):
                 found[self.book.kinds[name]].append((scene, int(name)))
         places = [np.array(pairs, np.int32) for pairs in found.values() if pairs]
         if not places:
-            raise SceneFileError("no scene shows an object: there is nothing to learn from")
+            reason = next(iter(self.skipped.values()), "no scene shows an object")
+            raise SceneFileError(f"there is nothing to learn from: {reason}")
         return places
 
     def _balance(self) -> Tensor:

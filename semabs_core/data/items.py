@@ -19,14 +19,13 @@ from semabs_core.data.scene_data import SceneData, SceneDescription, SceneFileEr
 from semabs_core.geometry import (
     back_project,
     in_frustum,
-    projective_tsdf,
     seen_free,
     transform_points,
     valid_depth,
 )
 from semabs_core.networks import PAD_RELATION
 from semabs_core.types import Camera
-from semabs_core.voxels import dense_grid, tsdf_truncation
+from semabs_core.voxels import tsdf_grid
 
 PAD = "[pad]"
 VIEW = 0
@@ -54,11 +53,7 @@ class View:
 
     def tsdf(self, shape: tuple[int, int, int]) -> NDArray[np.float32]:
         """The truncated signed distance (X, Y, Z) at the cells of a virtual grid."""
-        scale = np.cbrt(abs(np.linalg.det(self.T_scene_camera[:3, :3])))
-        truncation = tsdf_truncation(self.bounds, shape) / float(scale)
-        points = dense_grid(self.bounds, shape).astype(np.float64)
-        values = projective_tsdf(points, self.depth, self.camera, self.T_scene_camera, truncation)
-        return values.reshape(shape)
+        return tsdf_grid(self.bounds, shape, self.depth, self.camera, self.T_scene_camera)
 
 
 @dataclass(frozen=True)

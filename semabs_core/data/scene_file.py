@@ -88,8 +88,9 @@ def load_scene(path: str | os.PathLike) -> Scene:
 def built_in_scene() -> Scene:
     """The demo's scene: a synthetic room that no encoder and no network was trained on.
 
-    Made by ``semabs data rooms --split unseen_instances=24 --seed 77``, room 17. It shows teddy
-    bears and hides a safe behind the sofa; the 3D networks that ship have never seen either.
+    Made by ``semabs data rooms --split unseen_instances=24 --seed 77``, room 22. It shows a basket
+    ball and a pot, and hides a wine bottle in the fridge; the 3D networks that ship have never
+    been trained on any of the three.
     """
     return load_scene(BUILT_IN)
 

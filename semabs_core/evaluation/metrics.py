@@ -16,8 +16,12 @@ from torch import Tensor
 
 from semabs_core.voxels import grid_index
 
-CUTOFFS = tuple(round(float(cutoff), 1) for cutoff in np.arange(-2.5, 0, 0.1))
-"""The published cutoffs: -2.5, -2.4 ... -0.1."""
+PUBLISHED_CUTOFFS = tuple(round(float(cutoff), 1) for cutoff in np.arange(-2.5, 0, 0.1))
+"""-2.5, -2.4 ... -0.1."""
+CUTOFFS = (*PUBLISHED_CUTOFFS, *(round(0.1 * tenth, 1) for tenth in range(26)))
+"""The published ones and as many above: networks that were trained on few query points, about half
+of them positive, are too ready to say yes at a logit of 0.
+"""
 METRICS = ("iou", "precision", "recall", "false_negative", "false_positive")
 GRIDS = (32, 64)
 """Voxels per axis that are evaluated by default; 60 is NYU's."""

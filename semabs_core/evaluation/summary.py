@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from semabs_core.data.labels import PUBLISHED_SYNONYMS
+from semabs_core.evaluation.metrics import PUBLISHED_CUTOFFS
 from semabs_core.evaluation.published import RowsError, published_figures
 from semabs_core.evaluation.rows import NAME_COLUMNS, task_of
 from semabs_core.evaluation.statistics import Resampler, interval, mean_of_results
@@ -95,7 +96,10 @@ def choose_cutoff(rows: pd.DataFrame, options: SummaryOptions, name: str = "rows
         raise ValueError(
             f"cutoff must be validation, stored, test or a number, got {options.cutoff!r}"
         )
-    means = rows[rules[options.cutoff]].groupby("cutoff")[options.metric].mean()
+    chosen = rows[rules[options.cutoff]]
+    if options.cutoff == "test":
+        chosen = chosen[chosen["cutoff"] <= max(PUBLISHED_CUTOFFS) + 1e-6]
+    means = chosen.groupby("cutoff")[options.metric].mean()
     if means.isna().all():
         raise RowsError(
             f"{name} has no {options.cutoff} rows to choose a cutoff on: evaluate the validation "

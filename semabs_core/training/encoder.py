@@ -14,7 +14,7 @@ import math
 import os
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import open_clip
@@ -48,6 +48,7 @@ from semabs_core.training.loop import CONFIG_FILE, TrainingError
 from semabs_core.training.optimizer import rate_factor
 from semabs_core.training.reporting import Reporter
 from semabs_core.training.validation import mixed_precision
+from semabs_core.weights.shipped import resolve_weights
 
 MAX_LOGIT_SCALE = math.log(100.0)
 RELEVANCY_MIDDLE, RELEVANCY_SLOPE = 0.03, 100.0
@@ -67,6 +68,13 @@ class EncoderShape:
     text_width: int = option(64, "of the text tower", ge=16)
     text_layers: int = option(2, "of the text tower", ge=1)
     context_length: int = option(32, "longest text", unit="tokens", ge=8)
+
+    def __post_init__(self) -> None:
+        for name, part in (("image_size", "patch_size"), ("width", "head_width")):
+            if getattr(self, name) % getattr(self, part):
+                raise ValueError(f"{name} must be a multiple of {part}")
+        if self.text_width % max(1, self.text_width // self.head_width):
+            raise ValueError("text_width must be a multiple of head_width")
 
     def model_config(self) -> dict[str, Any]:
         """The model as open_clip describes it."""
@@ -116,8 +124,8 @@ class EncoderTrainingConfig:
     weight_decay: float = option(0.05, "pull of the weights towards zero", ge=0)
     warmup_steps: int = option(300, "steps of linear increase; a cosine follows", ge=0)
     gradient_clip: float = option(1.0, "largest norm of the gradient", gt=0)
-    precision: str = option(
-        "auto", "of the forward pass: auto, fp32, bf16 or fp16", pattern="^(auto|fp32|bf16)$"
+    precision: Literal["auto", "fp32", "bf16"] = option(
+        "auto", "of the forward pass; auto is bf16 on a GPU that has it and fp32 elsewhere"
     )
     seed: int = option(0, "of the first weights and of the crops", ge=0)
     device: str = option("auto", "torch device")
@@ -197,7 +205,9 @@ def phrase_relevancy(visual: Any, state: TileState, text: Tensor) -> Tensor:
     return torch.stack(found, dim=1)
 
 
-def draw_asked(covered: Tensor, unknown: Tensor, weights: Tensor, count: int) -> Tensor:
+def draw_asked(
+    covered: Tensor, unknown: Tensor, weights: Tensor, count: int, generator: torch.Generator
+) -> Tensor:
     """Phrases to ask of each crop: half of them of what it shows, half of what it does not.
 
     Args:
@@ -205,14 +215,17 @@ def draw_asked(covered: Tensor, unknown: Tensor, weights: Tensor, count: int) ->
         unknown: (B, T) bool, phrases of which nobody knows.
         weights: (T,) how much each phrase counts.
         count: phrases per crop, even.
+        generator: random numbers on the CPU.
 
     Returns:
-        (B, count) int64.
+        (B, 2 n) int64, with n half of ``count`` or of all phrases.
     """
-    shown = (covered > 0) * weights
-    absent = ((covered == 0) & ~unknown).float() + 1e-9
-    some = torch.multinomial(shown + 1e-9, count // 2)
-    return torch.cat([some, torch.multinomial(absent, count // 2)], dim=1)
+    half = min(count // 2, covered.shape[1] // 2)
+    known = (~unknown).cpu() + 1e-9  # where too few are shown or absent, others that are known
+    shown = ((covered > 0) * weights).cpu() + 1e-9 * known
+    absent = (covered == 0).cpu() * known + 1e-12
+    drawn = [torch.multinomial(odds, half, generator=generator) for odds in (shown, absent)]
+    return torch.cat(drawn, dim=1).to(covered.device)
 
 
 def relevancy_loss(relevancy: Tensor, covered: Tensor) -> Tensor:
@@ -257,13 +270,15 @@ class EncoderTrainer:
     def __init__(self, config: EncoderTrainingConfig, data: CropDataset) -> None:
         self.config, self.data = config, data
         self.folder = Path(config.out)
-        self.device = training_device(config.device, int(os.environ.get("LOCAL_RANK", "0")))
+        self.device = training_device(config.device, 0)
         self.dtype = forward_dtype(config.precision, self.device)
+        if self.dtype == torch.float16:
+            self.dtype = torch.float32  # a GPU without bfloat16: there is no loss scaling here
         torch.manual_seed(config.seed)
         shape = config.shape
         self.model: Any = open_clip.CLIP(**shape.model_config()).to(self.device)
-        if config.start:
-            fill_encoder(self.model, config.start)
+        if config.start and not (self.folder / STATE_FILE).exists():
+            fill_encoder(self.model, resolve_weights(config.start).removeprefix("local-dir:"))
         self.tokenizer = open_clip.SimpleTokenizer(context_length=shape.context_length)
         decayed = [p for p in self.model.parameters() if p.ndim > 1]
         others = [p for p in self.model.parameters() if p.ndim <= 1]
@@ -365,7 +380,8 @@ class EncoderTrainer:
             found[name] = phrase_loss(logits, covered, unknown, weights)
         if config.asked:
             shares = covered.mean(dim=1)
-            asked = draw_asked(shares, unknown.any(dim=1), rare, config.asked)
+            generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+            asked = draw_asked(shares, unknown.any(dim=1), rare, config.asked, generator)
             maps = phrase_relevancy(visual, features.state, words[asked])
             truth = covered.gather(2, asked[:, None].expand(-1, covered.shape[1], -1))
             found["relevancy"] = relevancy_loss(maps, truth.transpose(1, 2))
@@ -411,11 +427,17 @@ class EncoderTrainer:
                 "another folder"
             )
         state = load_state(self.folder)
-        if state.total_steps != self.config.steps:
+        found = (state.total_steps, state.global_batch)
+        wanted = (self.config.steps, self.config.batch)
+        if found != wanted:
             raise TrainingError(
-                f"the run in {self.folder} has {state.total_steps} steps, not {self.config.steps}"
+                f"the run in {self.folder} has {found[0]} steps of {found[1]} crops, not "
+                f"{wanted[0]} of {wanted[1]}; resume with the same options"
             )
-        self.model.load_state_dict(state.network)
+        try:
+            self.model.load_state_dict(state.network)
+        except RuntimeError as error:
+            raise TrainingError(f"the model of {self.folder} has another shape: {error}") from None
         self.optimizer.load_state_dict(state.optimizer)
         self.schedule.load_state_dict(state.schedule)
         torch.set_rng_state(state.rng)
@@ -434,6 +456,8 @@ def train_encoder(config: EncoderTrainingConfig) -> None:
     """
     if not config.out:
         raise TrainingError("out must name a folder for the weights")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise TrainingError("an encoder is trained by one process; start it without torchrun")
     folder = Path(config.out)
     folder.mkdir(parents=True, exist_ok=True)
     options = CropOptions(

@@ -11,11 +11,14 @@ import torch
 from semabs_core.checkpoint import CheckpointError, load_network, save_network
 from semabs_core.encoder import MODEL_CONFIG, EncoderError, convert_encoder, load_encoder
 from semabs_core.weights.shipped import (
+    FOLDER,
+    MANIFEST,
     PREFIX,
     WeightsError,
     shipped_names,
     shipped_path,
     verify,
+    write_manifest,
 )
 
 
@@ -43,7 +46,8 @@ def check_weights(names: Sequence[str]) -> dict[str, str]:
         try:
             own = not name.startswith(PREFIX) and Path(name).is_dir()
             faults = [] if own else verify(_known(name))
-            load_any(Path(name) if own else shipped_path(_known(name)))
+            if not faults:
+                load_any(Path(name) if own else shipped_path(_known(name)))
             results[name] = "; ".join(faults)
         except (WeightsError, CheckpointError, EncoderError) as error:
             results[name] = str(error)
@@ -54,6 +58,25 @@ def _known(name: str) -> str:
     """A shipped name without its prefix, known to be one."""
     shipped_path(name.removeprefix(PREFIX))
     return name.removeprefix(PREFIX)
+
+
+def pack_weights(source: str | os.PathLike, name: str, about: str, folder: Path = FOLDER) -> str:
+    """Put weights into the package, in half precision, and note their checksums.
+
+    Args:
+        source: folder of a network or an encoder.
+        name: what they are called.
+        about: a line for people.
+        folder: of the package's weights.
+
+    Returns:
+        What it is, for people.
+    """
+    what = convert_weights(source, folder / name, torch.float16)
+    known = shipped_names(folder) if (folder / MANIFEST).exists() else {}
+    lines = {other: str(entry["about"]) for other, entry in known.items()}
+    write_manifest(lines | {name: about}, folder)
+    return what
 
 
 def convert_weights(

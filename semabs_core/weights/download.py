@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import lz4.frame
 import requests
 
+from semabs_core.checkpoint import first_line
 from semabs_core.weights.shipped import WeightsError, sha256_of
 
 PUBLISHED_URL = "https://semantic-abstraction.cs.columbia.edu/downloads/models.tar.lz4"
@@ -42,6 +43,11 @@ def download(
         WeightsError: if there is no network, the host is gone or refuses, or the file is damaged.
     """
     if target.exists():
+        if sha256 is not None and (found := sha256_of(target)) != sha256:
+            raise WeightsError(
+                f"{target} is there, but damaged (SHA-256 {found}, not {sha256}); delete it and "
+                "call again"
+            )
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
@@ -70,7 +76,7 @@ def download(
 
 
 def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] or type(error).__name__
+    return first_line(error)[:200]
 
 
 def _receive(url: str, part: Path, on_progress: OnProgress | None) -> None:
@@ -123,7 +129,10 @@ def unpack(archive: Path, folder: Path) -> list[Path]:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     with target.open("wb") as file:
                         shutil.copyfileobj(source, file, CHUNK)
-    except (RuntimeError, EOFError, OSError, tarfile.TarError) as error:
+    except OSError:  # no room on the disk, no leave to write: the archive is fine
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    except (RuntimeError, EOFError, tarfile.TarError) as error:
         shutil.rmtree(part, ignore_errors=True)
         raise WeightsError(
             f"{archive} is damaged ({error}); delete it and download it again"

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from scene_toy import CABINET, RED_MUG, WALL, toy_scene
 
+from semabs_core.config import ConfigError
 from semabs_core.data.crops import CropDataset, CropOptions, tint
 from semabs_core.data.hdf5 import SceneFileError, write_scene
 from semabs_core.data.phrases import DIFFERENT, MATCH, UNKNOWN, Phrase, PhraseBook, draw_sentences
@@ -121,6 +122,7 @@ def test_crops_and_what_covers_them(folder):
     assert total.mean() > 0.9, "nearly every pixel of the room shows something"
     shown = {data.book.names[i] for i in batch.coverage.sum(dim=(0, 1)).nonzero()[:, 0]}
     assert shown == {"wall", "cabinet", "red mug"}
+    assert set(data.book.names) == {"wall", "cabinet", "red mug", "mug"}, "empty is no thing"
     weight = dict(zip(data.book.names, data.weights.tolist(), strict=True))
     assert weight["red mug"] > weight["wall"]
 
@@ -198,11 +200,14 @@ def test_relevancy_in_training_is_that_of_the_encoder(folder, tmp_path):
 def test_relevancy_is_asked_of_what_is_there_and_of_what_is_not():
     covered = torch.tensor([[0.5, 0.2, 0.0, 0.0, 0.0]]).repeat(200, 1)
     unknown = torch.tensor([[False, False, True, False, False]]).repeat(200, 1)
-    torch.manual_seed(0)
-    asked = draw_asked(covered, unknown, torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0]), 4)
+    weights, generator = torch.ones(5), torch.Generator().manual_seed(0)
+    asked = draw_asked(covered, unknown, weights, 4, generator)
     assert asked.shape == (200, 4)
     assert set(asked[:, :2].flatten().tolist()) == {0, 1}
     assert set(asked[:, 2:].flatten().tolist()) == {3, 4}
+    covered[:, :] = 0.2  # nothing is absent
+    unknown[:, :] = False
+    assert draw_asked(covered, unknown, weights, 8, generator).shape == (200, 4)
 
 
 def test_relevancy_loss_rewards_relevancy_where_the_phrase_is():
@@ -262,8 +267,9 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_weights(folder, tmp_path):
     train_encoder(dataclasses.replace(config, resume=True))
     names = "open_clip_model.safetensors"
     assert (parts / names).read_bytes() == (whole / names).read_bytes()
-    with pytest.raises(TrainingError, match="has 6 steps, not 7"):
-        train_encoder(dataclasses.replace(config, resume=True, steps=7))
+    for change in ({"steps": 7}, {"batch": 4}):
+        with pytest.raises(TrainingError, match="has 6 steps of 8 crops, not"):
+            train_encoder(dataclasses.replace(config, resume=True, **change))
 
 
 def test_wrong_data_is_named(folder, tmp_path):
@@ -274,3 +280,14 @@ def test_wrong_data_is_named(folder, tmp_path):
     assert list(data.skipped) == ["room_0.hdf5"]
     with pytest.raises(TrainingError, match="out must name a folder"):
         train_encoder(configure(folder, ""))
+    with pytest.raises(ConfigError, match="image_size must be a multiple of patch_size"):
+        configure(folder, "out", shape={"image_size": 30})
+    (folder / "room_1.hdf5").write_bytes(b"damaged")
+    with pytest.raises(SceneFileError, match=r"nothing to learn from: .*room_0"):
+        CropDataset(folder, "unseen_instances", CropOptions(32, batch=2), 1)
+
+
+def test_an_encoder_is_trained_by_one_process(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(TrainingError, match="without torchrun"):
+        train_encoder(configure(folder, tmp_path / "run"))

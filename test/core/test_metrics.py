@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from semabs_core.evaluation.metrics import CUTOFFS, METRICS, MetricCounter, metric_names
+from semabs_core.evaluation.metrics import (
+    CUTOFFS,
+    METRICS,
+    PUBLISHED_CUTOFFS,
+    MetricCounter,
+    metric_names,
+)
 
 BOUNDS = ((0.0, 0.0, 0.0), (3.0, 3.0, 3.0))
 """With 4 voxels per axis, the voxel of a point is its coordinates without their fractions."""
@@ -130,8 +136,10 @@ def test_all_cutoffs_and_labels_agree_with_a_plain_reckoning():
 
 
 def test_published_cutoffs_and_names():
-    assert len(CUTOFFS) == 25
-    assert (CUTOFFS[0], CUTOFFS[2], CUTOFFS[-1]) == (-2.5, -2.3, -0.1)
+    assert len(PUBLISHED_CUTOFFS) == 25
+    assert (*PUBLISHED_CUTOFFS[:3], PUBLISHED_CUTOFFS[-1]) == (-2.5, -2.4, -2.3, -0.1)
+    assert CUTOFFS[:25] == PUBLISHED_CUTOFFS
+    assert (CUTOFFS[25], CUTOFFS[26], CUTOFFS[-1]) == (0.0, 0.1, 2.5)
     names = metric_names((32, 60))
     assert names[0] == "point_iou"
     assert "voxel32x32x32_false_negative" in names

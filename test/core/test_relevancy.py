@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from support import RELEVANCY_FIXTURES
 
-from semabs_core.encoder import load_encoder
+from semabs_core.encoder import cls_tail, load_encoder
 from semabs_core.relevancy import (
     DEFAULT_PROMPTS,
     PRESETS,
@@ -107,7 +107,7 @@ def test_state_agrees_with_the_plain_forward(encoder):
     torch.manual_seed(1)
     tiles = torch.randn(2, 3, encoder.image_size, encoder.image_size)
     state = encoder.embed_tiles(tiles)
-    features = encoder._cls_tail(state.context, state.residual)
+    features = cls_tail(encoder._visual, state.context, state.residual)
     torch.testing.assert_close(features, encoder.encode_image(tiles), rtol=1e-4, atol=1e-5)
 
 

@@ -51,7 +51,7 @@ def test_the_region_of_a_published_scene_begins_at_zero(tmp_path):
 
 def test_the_built_in_room_stands_on_its_floor():
     scene = built_in_scene()
-    assert "teddy bear" in scene.classes
+    assert "basket ball" in scene.classes
     points = geometry.back_project(scene.depth_m[0], scene.K)
     world = geometry.transform_points(scene.T_world_camera[0], points[scene.depth_m[0] > 0])
     heights = world[:, 2][world[:, 2] < 0.3]

@@ -84,6 +84,8 @@ def test_a_download_that_broke_off_is_carried_on_with(host, tmp_path, ranges):
     assert host.asked == ["bytes=0-", f"bytes={came}-"]
     assert seen[-1] == (len(CONTENT), len(CONTENT))
     assert download("http://nowhere.invalid/x", target) == target, "what is there is kept"
+    with pytest.raises(WeightsError, match="is there, but damaged .* delete it"):
+        download("http://nowhere.invalid/x", target, "0" * 64)
 
 
 def sha256_of_content(folder):
@@ -121,13 +123,13 @@ def archive_of(path, members):
 
 def test_only_checkpoints_are_unpacked_and_nothing_outside_the_folder(tmp_path):
     members = {f"models/ours/vool/{f.name}": f.read_bytes() for f in PUBLISHED.iterdir()}
-    members |= {"../vool.pth": b"x", "/tmp/semabs_evil/vool.pth": b"x", "models/readme.txt": b"x"}
+    members |= {"../vool.pth": b"x", f"{tmp_path}/evil/vool.pth": b"x", "models/readme.txt": b"x"}
     folder = tmp_path / "published"
     (found,) = unpack(archive_of(tmp_path / "models.tar.lz4", members), folder)
     assert found == folder / "models/ours/vool"
     load_network(found)
     names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
-    assert not any("readme" in name or name == "vool.pth" for name in names)
+    assert not any("readme" in name or name == "vool.pth" or "evil" in name for name in names)
 
 
 def test_damaged_archives_are_refused_and_leave_what_was_there(tmp_path):

@@ -1,0 +1,75 @@
+"""What ships finds things in rooms that nothing was trained on: a small part of `make results`."""
+
+import json
+
+import pytest
+import torch
+from support import ROOT
+
+from semabs_core.checkpoint import load_network
+from semabs_core.config import load_config
+from semabs_core.data.relevancy_store import store_relevancy
+from semabs_core.data.rooms.generate import generate_rooms
+from semabs_core.encoder import load_encoder
+from semabs_core.evaluation.evaluate import evaluate, novel_classes
+from semabs_core.evaluation.pointing import pointing_rows, summarize_pointing
+from semabs_core.evaluation.summary import SummaryOptions, summarize
+from semabs_core.networks import NETWORKS
+from semabs_core.weights.shipped import shipped_names, shipped_path, size_of
+
+ROOMS = 3
+SPLIT = "unseen_instances"
+
+
+@pytest.fixture(scope="module")
+def rooms(tmp_path_factory):
+    """Held-out rooms with relevancy of the encoder that ships."""
+    folder = tmp_path_factory.mktemp("rooms")
+    generate_rooms(folder, {SPLIT: ROOMS}, seed=0, show_progress=False)
+    encoder = load_encoder("shipped:encoder", dtype=torch.bfloat16)
+    presets = ("ours", "chefer_et_al")
+    counts = store_relevancy(folder, encoder, presets, augmentations=0)
+    assert counts["written"] == ROOMS
+    return folder
+
+
+def test_a_network_of_every_kind_ships_and_all_is_small():
+    names = shipped_names()
+    kinds = set()
+    for name in set(names) - {"encoder"}:
+        network = load_network(shipped_path(name))
+        kinds.add((network.config.task, network.config.approach, network.metadata["preset"]))
+        assert network.metadata["encoder"] == "shipped:encoder"
+        assert network.metadata["augmentations"] == 0
+        assert "cutoff" in network.metadata
+        assert "/" not in json.dumps(network.metadata), "no path of the machine that trained it"
+    assert {kind[:2] for kind in kinds} == set(NETWORKS)
+    assert len(kinds) == len(names) - 1 == 7
+    assert sum(map(size_of, names)) < 25e6
+
+
+def test_relevancy_points_at_objects(rooms):
+    rows = pointing_rows(rooms, [SPLIT])
+    table = summarize_pointing(rows, novel_classes(rooms) or (), replicates=20)
+    assert len(rows) > 20
+    assert table.figure("all classes", "all").value > 75
+    whole_image = pointing_rows(rooms, [SPLIT], "chefer_et_al")
+    assert rows["hit"].mean() > whole_image["hit"].mean()
+
+
+@pytest.mark.parametrize("task", ["completion", "localization"])
+def test_networks_that_ship_answer_in_held_out_rooms(rooms, task):
+    rows = {
+        name: evaluate(f"shipped:{task}{name}", rooms, [SPLIT], limit=2, device="cpu", workers=0)
+        for name in ("", "_aware")
+    }
+    table = summarize(rows, SummaryOptions(cutoff="stored"))
+    key = [""] if task == "completion" else ["", "mean"]
+    assert table.figure("novel room", *key).value > 5
+
+
+def test_configs_that_ship_name_what_is_there():
+    for file in sorted((ROOT / "config").glob("*.yaml")):
+        config = load_config(file)
+        for name in (config.completion.checkpoint, config.localization.checkpoint):
+            assert name == "untrained" or name.removeprefix("shipped:") in shipped_names()
