@@ -24,6 +24,12 @@ for pair in completion/semantic_abstraction completion/semantic_aware \
     semabs train "$task" --approach "$approach" --data "$out/data" --out "$out/$pair" "${small[@]}"
     semabs eval "$out/$pair" --data "$out/data" --out "$out/$pair.parquet" --workers 0 --device cpu
 done
+inputs=(--option 'network.network_inputs=[patch_masks, rgb, tsdf]')
+semabs train completion --approach semantic_abstraction --data "$out/data" --out "$out/inputs" \
+    "${small[@]}" "${inputs[@]}"
+semabs eval "$out/inputs" --data "$out/data" --out "$out/inputs.parquet" --workers 0 --device cpu \
+    --split validation --grid 32 --grid 60
+semabs pointing "$out/data" --preset chefer_et_al --out "$out/pointing.md"
 semabs summarize "$out"/completion/*.parquet --published --out "$out/completion.md"
 semabs summarize "$out"/localization/*.parquet --published --out "$out/localization.csv"
 echo "tables are in $out"

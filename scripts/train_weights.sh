@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Everything that ships, from nothing: rooms, encoder, relevancy, networks, evaluation. Each step
-# carries on where it was cut off, so the script may be started again. Hours on two cores.
+# Everything that ships, from nothing: rooms, encoder, relevancy, networks; it is put into this
+# package. Each step carries on where it was cut off, so the script may be started again. Hours on
+# two cores.
 #   scripts/train_weights.sh FOLDER [SEEDS]
 set -euo pipefail
 out=${1:?usage: train_weights.sh FOLDER [SEEDS]}
@@ -21,10 +22,11 @@ semabs train encoder --out "$out/encoder_first" "${encoder[@]}" \
 semabs train encoder --out "$out/encoder" "${encoder[@]}" \
     --option start="$out/encoder_first" --option seed=1 --option steps=2500 \
     --option learning_rate=0.001 --option warmup_steps=100
+semabs weights pack "$out/encoder" encoder "vision-language model of the synthetic rooms, width 64"
 
 tests="unseen_instances=80,unseen_instances_dr=80,unseen_instances_synonyms=80"
 semabs data rooms --out "$out/rooms" --split "train=800,validation=50,$tests" --seed 0
-shared data relevancy "$out/rooms" --encoder "local-dir:$out/encoder" --precision bf16 \
+shared data relevancy "$out/rooms" --encoder shipped:encoder --precision bf16 \
     --preset ours --preset chefer_et_al --augmentations 0
 
 # name, task, approach, preset, further options; as many at once as there are cores
@@ -55,4 +57,9 @@ export -f train_one
 export out root
 for seed in $seeds; do
     runs | sed "s/^/$seed /" | xargs -P "$processes" -L 1 bash -c 'train_one "$@"' _
+done
+
+# the first seed's networks ship, but for the one that reads its volumes as the published code does
+runs | head -7 | while read -r name task approach preset _; do
+    semabs weights pack "$out/networks/$name-${seeds%% *}" "$name" "$task by $approach, preset $preset"
 done

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections import OrderedDict
 from dataclasses import replace
 
 import numpy as np
@@ -409,7 +410,8 @@ def test_networks_with_other_inputs(room, tmp_path, approach, inputs):
     found = scene.localize("ball", "behind", "table")
     assert np.isfinite([first.scores.sum(), found.score]).all()
     nearer = replace(room.frame(0), depth_m=room.frame(0).depth_m * np.float32(0.99))
-    scene._state = replace(scene._state, frame=nearer, volumes=type(scene._state.volumes)())
+    forgotten = {"volumes": OrderedDict(), "tsdfs": {}}
+    scene._state = replace(scene._state, frame=nearer, **forgotten)
     changed = scene.complete(CLASSES)
     assert not np.array_equal(first.scores, changed.scores), "the distance field is not read"
 

@@ -30,6 +30,9 @@ def test_the_whole_loop_runs(tmp_path):
             assert (folder / "network.safetensors").exists()
             assert (folder / "training.yaml").exists()
             assert list((folder / "tensorboard").iterdir())
+    rows = read_rows(tmp_path / "inputs.parquet")
+    assert {"voxel32x32x32_iou", "voxel60x60x60_iou"} <= set(rows.columns)
+    assert "Pointing accuracy" in (tmp_path / "pointing.md").read_text()
     table = (tmp_path / "completion.md").read_text()
     assert "novel class" in table
     assert "37.9" in table  # the published figure beside ours

@@ -171,7 +171,7 @@ def test_every_network_learns_and_is_saved(pair, tmp_path):
     assert network.config.text_dim == 6
     assert network.metadata["preset"] == "masks"
     assert network.metadata["step"] == 25
-    assert -2.5 <= network.metadata["cutoff"] < 0
+    assert -2.5 <= network.metadata["cutoff"] <= 2.5
     assert (
         network.metadata["validation_iou"]
         <= load_network(tmp_path / "best").metadata["validation_iou"]

@@ -145,6 +145,8 @@ def test_programs_end_cleanly_on_signals(start, sig):
         assert "Traceback" not in process.text, process.text
 
 
+HIDDEN_BOTTLE = (1.42, 0.55, 0.77)
+"""Where the wine bottle is that the fridge of the built-in room hides, world frame, metres."""
 PLANNER = """
 import json, rclpy
 from rclpy.action import ActionClient
@@ -154,7 +156,7 @@ node = rclpy.create_node("planner")
 client = ActionClient(node, Localize, "semabs/localize")
 assert client.wait_for_server(timeout_sec=30)
 stages = []
-goal = Localize.Goal(sentence="the red mug behind the blue box", timeout_s=60.0)
+goal = Localize.Goal(sentence="the wine bottle in the fridge", timeout_s=60.0)
 future = client.send_goal_async(goal, feedback_callback=lambda m: stages.append(m.feedback.stage))
 rclpy.spin_until_future_complete(node, future, timeout_sec=30)
 future = future.result().get_result_async()
@@ -162,7 +164,8 @@ rclpy.spin_until_future_complete(node, future, timeout_sec=60)
 result = future.result().result
 position = result.pose.pose.position
 frame = result.pose.header.frame_id
-print(json.dumps(dict(code=result.error_code, message=result.message, frame=frame, x=position.x,
+print(json.dumps(dict(code=result.error_code, message=result.message, frame=frame,
+                      position=[position.x, position.y, position.z],
                       region=result.region.width, stages=stages)))
 import sys
 assert not [m for m in sys.modules if m.startswith(("torch", "semabs_core", "semabs_ros"))]
@@ -180,7 +183,7 @@ def test_a_planner_needs_nothing_but_the_interfaces(start):
     answer = json.loads(done.stdout)
     assert answer["code"] == 0, answer["message"]
     assert answer["frame"] == "map"
-    assert 0.8 < answer["x"] < 4.2
+    assert np.linalg.norm(np.subtract(answer["position"], HIDDEN_BOTTLE)) < 0.8
     assert answer["region"] > 0
     assert "relevancy" in answer["stages"]
 
@@ -195,7 +198,7 @@ def run_demo(tmp_path, *arguments, timeout=200):
 def test_the_demo_writes_pictures_and_meshes(tmp_path, scene_file):
     done = run_demo(tmp_path, "--scene", str(scene_file))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "untrained" in done.stdout
+    assert "untrained" not in done.stdout
     assert "red mug behind blue box" in done.stdout
     out = tmp_path / "out"
     for name in ("relevancy.png", "completion.png", "localization.png"):
