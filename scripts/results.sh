@@ -27,7 +27,7 @@ for task in completion localization; do
     for approach in "${approaches[@]}"; do
         name=$task$([ "$approach" = ours ] || echo "_$approach")
         [ -f "$rows/$name.parquet" ] || shared eval "shipped:$name" --data "$out/rooms" \
-            --out "$rows/$name.parquet" --workers 0
+            --out "$rows/$name.parquet" --workers 0 --grid 32
         tables+=("$approach=$rows/$name.parquet")
     done
     semabs summarize "${tables[@]}" --cutoff stored --intervals 1000 --published \
