@@ -138,14 +138,13 @@ def ask(
 @weights_app.command("list")
 def list_weights() -> None:
     """The weights in this package, and the published ones."""
-    from semabs_core.weights.download import PUBLISHED_URL, default_folder
+    from semabs_core.weights.download import PUBLISHED_URL, checkpoint_folders, default_folder
     from semabs_core.weights.shipped import PREFIX, shipped_names, size_of
 
     table = Table("name", "MB", "what")
     for name, entry in shipped_names().items():
         table.add_row(PREFIX + name, f"{size_of(name) / 1e6:.1f}", str(entry["about"]))
-    folder = default_folder() / "published"
-    there = sorted({file.parent for file in folder.rglob("args.pkl")})
+    there = checkpoint_folders(default_folder() / "published")
     for checkpoint in there:
         table.add_row(str(checkpoint), "", "published")
     console.print(table)

@@ -64,14 +64,14 @@ def choose_inputs(approach: str, inputs: Sequence[str] = ()) -> tuple[str, ...]:
 
 
 def point_features(
-    inputs: Sequence[str], relevancy: Tensor | None, rgb: Tensor, cutoff: float
+    inputs: Sequence[str], relevancy: Tensor | None, rgb: Tensor | None, cutoff: float
 ) -> Tensor:
     """What a network reads per point, from what is known of the points.
 
     Args:
         inputs: out of :data:`INPUT_WIDTHS`, in its order.
         relevancy: (..., N) less the mean map; None for networks that read none.
-        rgb: (N, 3) in 0..1.
+        rgb: (N, 3) in 0..1; None for networks that read none.
         cutoff: above which relevancy counts, for ``patch_masks``.
 
     Returns:
@@ -82,7 +82,7 @@ def point_features(
         parts.append((relevancy > cutoff).float()[..., None])
     if relevancy is not None and "saliency" in inputs:
         parts.append(RELEVANCY_GAIN * relevancy[..., None])
-    if "rgb" in inputs:
+    if rgb is not None and "rgb" in inputs:
         leading = relevancy.shape[:-1] if relevancy is not None else ()
         parts.append(rgb.expand(*leading, -1, -1))
     return torch.cat(parts, dim=-1)

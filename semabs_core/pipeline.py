@@ -399,8 +399,9 @@ class SceneUnderstanding:
         if reads_relevancy:
             flat = (state.maps[name] - self._mean_map(request, watch)).reshape(-1)
             relevancy = torch.from_numpy(np.ascontiguousarray(flat))[state.pixels]
-        rgb = torch.from_numpy(state.frame.rgb).reshape(-1, 3)[state.pixels].float() / 255
-        config = network.config
+        config, rgb = network.config, None
+        if "rgb" in config.network_inputs:
+            rgb = torch.from_numpy(state.frame.rgb).reshape(-1, 3)[state.pixels].float() / 255
         features = point_features(
             config.network_inputs, relevancy, rgb, config.patch_mask_cutoff
         ).to(self._device)

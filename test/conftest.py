@@ -26,6 +26,15 @@ def encoder():
     return load_encoder(ENCODER)
 
 
+@pytest.fixture
+def one_thread():
+    """For tiny pictures and networks: threads would wait for each other longer than they work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def room():
     from semabs_core.data.analytic import analytic_scene

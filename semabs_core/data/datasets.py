@@ -24,6 +24,7 @@ from semabs_core.data.text_features import read_text_features
 from semabs_core.networks import NetworkConfig
 
 __all__ = [
+    "DATASETS",
     "CompletionDataset",
     "LocalizationDataset",
     "SceneDataset",
@@ -120,6 +121,12 @@ class LocalizationDataset(SceneDataset):
             "features": features,
             **text,
         }
+
+
+DATASETS: dict[str, type[SceneDataset]] = {
+    "completion": CompletionDataset,
+    "localization": LocalizationDataset,
+}
 
 
 def input_options(network: NetworkConfig) -> dict[str, Any]:

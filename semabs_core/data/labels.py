@@ -63,6 +63,11 @@ def read_synonyms(folder: str | os.PathLike) -> dict[str, str]:
     return synonyms
 
 
+def split_synonyms(folder: str | os.PathLike, split: str) -> dict[str, str]:
+    """The renamings under which a split's scenes are read: none but in a synonyms split."""
+    return read_synonyms(folder) if split.endswith("_synonyms") else {}
+
+
 def rename(scene: SceneData, synonyms: Mapping[str, str]) -> SceneData:
     """A scene whose objects and sentences use bare class names, or their synonyms."""
 

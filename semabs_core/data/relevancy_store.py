@@ -26,7 +26,7 @@ from semabs_core.data.scene_data import (
     RelevancyRecord,
     SceneFileError,
 )
-from semabs_core.data.splits import SPLIT_FILES, read_splits
+from semabs_core.data.splits import SPLIT_FILES, read_splits, split_source
 from semabs_core.data.text_features import write_text_features
 from semabs_core.encoder import ImageTextEncoder
 from semabs_core.relevancy import PRESETS, RENDER_PROMPTS, RelevancyExtractor
@@ -189,7 +189,7 @@ class _Writer:
         for synonyms in _vocabularies(self.folder, splits):
             words += scene_words(rename(scene, synonyms), VIEW)
         words = sorted(set(words))
-        wanted = self.sources or {SOURCES[split.endswith("_dr")] for split in splits}
+        wanted = self.sources or {split_source(split) for split in splits}
         sources = [source for source in image_sources(file) if source in wanted]
         lacking = [
             (source, preset)

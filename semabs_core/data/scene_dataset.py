@@ -36,13 +36,19 @@ from semabs_core.data.items import (
     some_queries,
 )
 from semabs_core.data.labels import (
-    read_synonyms,
     rename,
+    split_synonyms,
     usable_descriptions,
 )
 from semabs_core.data.scene_data import SOURCES, SceneData, SceneFileError
 from semabs_core.data.splits import read_splits
-from semabs_core.networks import APPROACHES, INPUT_WIDTHS, choose_inputs, point_features
+from semabs_core.networks import (
+    APPROACHES,
+    INPUT_WIDTHS,
+    NetworkConfig,
+    choose_inputs,
+    point_features,
+)
 
 ARRAYS = ("depth", "seg", "full_xyz_pts", "full_objid_pts")
 logger = logging.getLogger(__name__)
@@ -107,8 +113,8 @@ class SceneDataset(Dataset[Item], ABC):
         source: str = "rgb",
         full: bool = False,
         network_inputs: Sequence[str] = (),
-        patch_mask_cutoff: float = 0.004,
-        voxel_shape: tuple[int, int, int] = (128, 128, 128),
+        patch_mask_cutoff: float = NetworkConfig.patch_mask_cutoff,
+        voxel_shape: tuple[int, int, int] = NetworkConfig.voxel_shape,
     ) -> None:
         _require_choice("approach", approach, APPROACHES[: 3 if self.task == "localization" else 2])
         _require_choice("source", source, (*SOURCES, "random"))
@@ -126,7 +132,7 @@ class SceneDataset(Dataset[Item], ABC):
         self.patch_mask_cutoff, self.voxel_shape = patch_mask_cutoff, voxel_shape
         self.epoch = 0
         self.faults: dict[str, str] = {}
-        self.synonyms = read_synonyms(folder) if split.endswith("_synonyms") else {}
+        self.synonyms = split_synonyms(folder, split)
         self._text = self._read_text()
         self._sources: dict[str, list[str]] = {}
         self._find_scenes()

@@ -9,13 +9,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from semabs_core.data.hdf5 import SceneFileError
+from semabs_core.data.scene_data import SOURCES, SceneFileError
 
 SPLIT_FILES = {"completion": "ssc_split.pkl", "localization": "vool_split.pkl"}
 SPLITS = (
     "train", "validation", "unseen_instances", "unseen_instances_dr", "unseen_instances_synonyms"
 )  # fmt: skip
 """Splits of our own data; the published has no ``validation``."""
+
+
+def split_source(split: str) -> str:
+    """The pictures a split is evaluated on: in random colours where its name ends in ``_dr``."""
+    return SOURCES[split.endswith("_dr")]
 
 
 class _PlainUnpickler(pickle.Unpickler):

@@ -14,14 +14,9 @@ import torch.distributed as dist
 from torch.utils.data import DataLoader, Subset
 
 from semabs_core.checkpoint import load_network
-from semabs_core.data.datasets import (
-    CompletionDataset,
-    LocalizationDataset,
-    SceneDataset,
-    input_options,
-)
+from semabs_core.data.datasets import DATASETS, SceneDataset, input_options
 from semabs_core.data.labels import read_synonyms
-from semabs_core.data.splits import read_splits
+from semabs_core.data.splits import read_splits, split_source
 from semabs_core.evaluation.published import RowsError
 from semabs_core.evaluation.rows import join_rows, make_rows, save_rows
 from semabs_core.evaluation.scene import EvaluationOptions, evaluate_scene
@@ -29,10 +24,6 @@ from semabs_core.networks import SpatialNetwork
 from semabs_core.training.distributed import Process, joined
 from semabs_core.weights.shipped import resolve_weights
 
-DATASETS: dict[str, type[SceneDataset]] = {
-    "completion": CompletionDataset,
-    "localization": LocalizationDataset,
-}
 NOVEL_CLASSES_FILE = "novel_classes.json"
 """Optional, in a data set's folder: list of the class names that no training scene has."""
 GATHER_TIMEOUT = timedelta(days=7)
@@ -118,7 +109,7 @@ def evaluate(
         for split in splits or evaluated_splits(data, config.task):
             dataset = DATASETS[config.task](
                 data, split, config.approach, attrs["preset"], num_input_points, seed=seed,
-                source="domain_randomized_rgb" if split.endswith("_dr") else "rgb", full=True,
+                source=split_source(split), full=True,
                 **input_options(config),
             )  # fmt: skip
             own = range(min(len(dataset), limit or len(dataset)))[process.rank :: process.world]

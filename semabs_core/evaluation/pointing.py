@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from semabs_core.data.hdf5 import read_relevancy, read_scene
 from semabs_core.data.items import VIEW
-from semabs_core.data.labels import read_synonyms, rename
-from semabs_core.data.scene_data import SOURCES, SPECIAL_NAMES, SceneFileError
-from semabs_core.data.splits import read_splits
+from semabs_core.data.labels import is_word, rename, split_synonyms
+from semabs_core.data.scene_data import SPECIAL_NAMES, SceneFileError
+from semabs_core.data.splits import read_splits, split_source
 from semabs_core.evaluation.statistics import Resampler, interval
 from semabs_core.evaluation.tables import Figure, FigureTable
 
@@ -43,7 +43,7 @@ class Pointing:
 
 
 def point(
-    maps: NDArray[np.float32], labels: Sequence[str], ids: NDArray[np.int32], names: Sequence[str]
+    maps: NDArray[np.float32], labels: Sequence[str], ids: NDArray[np.int32], names: list[str]
 ) -> list[Pointing]:
     """Point at every object that is large enough.
 
@@ -58,7 +58,7 @@ def point(
     for label in dict.fromkeys(names):
         if label not in labels or label in SPECIAL_NAMES:
             continue
-        mask = np.isin(ids, [number for number, name in enumerate(names) if name == label])
+        mask = is_word(names, ids, (label,))
         if mask.mean() <= SMALLEST_SHARE:
             continue
         best = int(maps[list(labels).index(label)].argmax())
@@ -95,10 +95,8 @@ def pointing_rows(
     wanted = [(split, path) for split in splits for path in paths[split]]
     rows = []
     for done, (split, path) in enumerate(wanted, 1):
-        source = SOURCES[split.endswith("_dr")]
-        synonyms = read_synonyms(folder) if split.endswith("_synonyms") else {}
-        scene = rename(read_scene(Path(folder) / path, ("seg",)), synonyms)
-        record = read_relevancy(Path(folder) / path, source, preset)
+        scene = rename(read_scene(Path(folder) / path, ("seg",)), split_synonyms(folder, split))
+        record = read_relevancy(Path(folder) / path, split_source(split), preset)
         scene_id = str(PurePosixPath(path).with_suffix(""))
         rows += [
             {"split": split, "scene_id": scene_id, **vars(item)}

@@ -16,6 +16,10 @@ from semabs_core.checkpoint import CheckpointError
 STATE_FILE = "training_state.pt"
 
 
+class TrainingError(RuntimeError):
+    """A run cannot start or go on; the message says why and what to change."""
+
+
 @dataclass(frozen=True)
 class TrainingState:
     """A run between two steps.
@@ -54,6 +58,23 @@ def save_state(state: TrainingState, folder: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(part, folder / STATE_FILE)
+
+
+def state_to_resume(folder: Path, resume: bool) -> TrainingState | None:
+    """The state of a folder that is to be carried on with; None if it holds no run.
+
+    Raises:
+        TrainingError: if it holds a run, but carrying on is not wanted.
+        CheckpointError: if the state is damaged.
+    """
+    if not (folder / STATE_FILE).exists():
+        return None
+    if not resume:
+        raise TrainingError(
+            f"{folder} already holds a run; set resume to carry on with it, or choose "
+            "another folder"
+        )
+    return load_state(folder)
 
 
 def load_state(folder: Path) -> TrainingState:

@@ -38,13 +38,13 @@ from semabs_core.encoder import (
 )
 from semabs_core.training.batches import make_loader
 from semabs_core.training.checkpointing import (
-    STATE_FILE,
+    TrainingError,
     TrainingState,
-    load_state,
     save_state,
+    state_to_resume,
 )
 from semabs_core.training.config import STRICT, forward_dtype, training_device
-from semabs_core.training.loop import CONFIG_FILE, TrainingError
+from semabs_core.training.loop import CONFIG_FILE
 from semabs_core.training.optimizer import rate_factor
 from semabs_core.training.reporting import Reporter
 from semabs_core.training.validation import mixed_precision
@@ -277,7 +277,8 @@ class EncoderTrainer:
         torch.manual_seed(config.seed)
         shape = config.shape
         self.model: Any = open_clip.CLIP(**shape.model_config()).to(self.device)
-        if config.start and not (self.folder / STATE_FILE).exists():
+        state = state_to_resume(self.folder, config.resume)
+        if config.start and state is None:
             fill_encoder(self.model, resolve_weights(config.start).removeprefix("local-dir:"))
         self.tokenizer = open_clip.SimpleTokenizer(context_length=shape.context_length)
         decayed = [p for p in self.model.parameters() if p.ndim > 1]
@@ -301,8 +302,8 @@ class EncoderTrainer:
         self.weights = data.weights.to(self.device)
         self.step = 0
         self.sums: dict[str, float] = {}
-        if (self.folder / STATE_FILE).exists():
-            self._restore()
+        if state is not None:
+            self._restore(state)
 
     def run(self) -> None:
         """All steps that are left, then the model."""
@@ -420,13 +421,8 @@ class EncoderTrainer:
         save_state(state, self.folder)
         save_encoder(self.model, self.config.shape.model_config(), self.folder)
 
-    def _restore(self) -> None:
-        if not self.config.resume:
-            raise TrainingError(
-                f"{self.folder} already holds a run; set resume to carry on with it, or choose "
-                "another folder"
-            )
-        state = load_state(self.folder)
+    def _restore(self, state: TrainingState) -> None:
+        """Carry on from a state, if it is of this run."""
         found = (state.total_steps, state.global_batch)
         wanted = (self.config.steps, self.config.batch)
         if found != wanted:

@@ -28,7 +28,12 @@ from semabs_core.training.batches import (
     take_labels,
     to_device,
 )
-from semabs_core.training.checkpointing import STATE_FILE, TrainingState, load_state, save_state
+from semabs_core.training.checkpointing import (
+    TrainingError,
+    TrainingState,
+    save_state,
+    state_to_resume,
+)
 from semabs_core.training.config import TrainingConfig, forward_dtype
 from semabs_core.training.distributed import Process, joined
 from semabs_core.training.losses import confusion, summed_loss
@@ -40,10 +45,6 @@ from semabs_core.training.validation import Validation, mixed_precision, validat
 CONFIG_FILE = "training.yaml"
 BEST_FOLDER = "best"
 JUDGE_WORKERS = 2
-
-
-class TrainingError(RuntimeError):
-    """A run cannot start or go on; the message says why and what to change."""
 
 
 class Trainer:
@@ -73,8 +74,8 @@ class Trainer:
         self.step, self.best = 0, -1.0
         self.validation: Validation | None = None
         self.interval = Interval()
-        if (self.folder / STATE_FILE).exists():
-            self._restore()
+        if (state := state_to_resume(self.folder, config.resume)) is not None:
+            self._restore(state)
         self._check_common_step()
         self.model = self._parallel()
 
@@ -237,18 +238,12 @@ class Trainer:
         save_state(state, self.folder)
         self._save_network(self.folder)
 
-    def _restore(self) -> None:
-        """Carry on from the folder's state.
+    def _restore(self, state: TrainingState) -> None:
+        """Carry on from a state.
 
         Raises:
-            TrainingError: if that is not wanted, or the state is of another run.
+            TrainingError: if it is of another run.
         """
-        if not self.config.resume:
-            raise TrainingError(
-                f"{self.folder} already holds a run; set resume to carry on with it, or choose "
-                "another folder"
-            )
-        state = load_state(self.folder)
         found = (state.total_steps, state.global_batch)
         wanted = (self.total_steps, self.batches.global_batch)
         if found != wanted:

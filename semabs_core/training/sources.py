@@ -6,17 +6,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from semabs_core.data.datasets import (
-    CompletionDataset,
-    LocalizationDataset,
-    collate,
-    input_options,
-)
+from semabs_core.data.datasets import DATASETS, collate, input_options
 from semabs_core.data.relevancy_store import read_relevancy_settings
 from semabs_core.data.splits import read_splits
 from semabs_core.training.config import TrainingConfig
-
-DATASETS = {"completion": CompletionDataset, "localization": LocalizationDataset}
 
 
 @dataclass(frozen=True)

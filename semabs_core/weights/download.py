@@ -141,4 +141,9 @@ def unpack(archive: Path, folder: Path) -> list[Path]:
         raise WeightsError(f"{archive} holds no checkpoint ({', '.join(WANTED)})")
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(part, folder)
+    return checkpoint_folders(folder)
+
+
+def checkpoint_folders(folder: Path) -> list[Path]:
+    """The published checkpoints below a folder."""
     return sorted({file.parent for file in folder.rglob("args.pkl")})

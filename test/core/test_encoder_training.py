@@ -46,12 +46,7 @@ SMALL = {
 COLORS = {WALL: (200, 200, 190), CABINET: (120, 70, 30), RED_MUG: (220, 20, 20)}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

@@ -33,13 +33,7 @@ PROMPTS = ["a {}."]
 WORDS = ["cabinet", "mug", "mug in a cabinet", "red mug", "red mug on a cabinet", "wall"]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """The pictures are tiny: threads would wait for each other longer than they work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
