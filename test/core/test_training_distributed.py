@@ -88,7 +88,7 @@ def test_two_processes_equal_one_with_the_doubled_batch(pair, labels_per_pass, t
     assert list(shared.values()) == pytest.approx(list(alone.values()), rel=1e-5)
     one, two = load_network(tmp_path / "one"), load_network(tmp_path / "two")
     for name, value in one.state_dict().items():
-        torch.testing.assert_close(two.state_dict()[name], value, atol=3e-4, rtol=1e-3)
+        torch.testing.assert_close(two.state_dict()[name], value, atol=1e-4, rtol=1e-3)
     assert two.metadata["validation_iou"] == pytest.approx(one.metadata["validation_iou"], abs=1e-2)
 
 
