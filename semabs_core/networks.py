@@ -1,8 +1,9 @@
 """The five networks: completion and localization, by approach (arXiv 2207.11514, section 3.3).
 
 Letters: B scenes, P labels or descriptions, N input points, M query points, C channels. Points are
-in the scene frame. A network encodes points into volumes (the costly part, worth caching) and
-decodes volumes at any query point; ``forward`` does both.
+in the scene frame. A network encodes points into volumes (the costly part, worth caching), samples
+volumes at any query point (worth keeping where many labels are asked for at the same points) and
+answers from the samples; ``forward`` does all of it.
 """
 
 from __future__ import annotations
@@ -217,7 +218,7 @@ class VolumeEncoder(nn.Module):
 
 
 class ImplicitDecoder(nn.Module):
-    """Samples a volume at a query and maps the sample through an MLP: (B, M, C) to (B, M, out)."""
+    """Maps samples of volumes through an MLP: (..., M, C) to (..., M, out)."""
 
     def __init__(self, channels: int, out: int, concat_xyz: bool) -> None:
         super().__init__()
@@ -228,11 +229,11 @@ class ImplicitDecoder(nn.Module):
             nn.Linear(channels, out),
         )
 
-    def forward(self, volume: Tensor, coordinates: Tensor, sampling: str) -> Tensor:
-        features = sample_volume(volume, coordinates, sampling)
-        if self.concat_xyz:
-            features = torch.cat([features, coordinates.to(features.dtype)], dim=-1)
-        return self.mlp(features)
+    def forward(self, samples: Sequence[Tensor], coordinates: Tensor) -> Tensor:
+        """Samples of one or two volumes (..., M, C each) at coordinates (..., M, 3)."""
+        dtype = samples[0].dtype
+        parts = [*samples, coordinates.to(dtype)] if self.concat_xyz else samples
+        return self.mlp(torch.cat(list(parts), dim=-1))
 
 
 class Pointer(nn.Module):
@@ -314,22 +315,25 @@ class SpatialNetwork(nn.Module):
         )
         return volume.unflatten(0, (batch, labels))
 
-    def read_volume(self, decoder: ImplicitDecoder, volume: Tensor, query_xyz: Tensor) -> Tensor:
-        """Decode volumes (B, P or 1, C, X, Y, Z) at queries (B, P, M, 3): (B, P, M, out)."""
-        batch, volumes, channels = volume.shape[:3]
-        expect("query_xyz", query_xyz, (batch, None, None, 3))
-        labels, queries = query_xyz.shape[1:3]
+    def coordinates(self, query_xyz: Tensor) -> Tensor:
+        """Where query points (B, P, M, 3) are in the grid, in about [-1, 1] per axis."""
         shape = self.config.voxel_shape
+        expect("query_xyz", query_xyz, (None, None, None, 3))
         index = grid_index(query_xyz, self.lower, self.upper, shape)
-        coordinates = sampling_coordinates(index, shape, self.config.sampling)
+        return sampling_coordinates(index, shape, self.config.sampling)
+
+    def sample(self, volume: Tensor, coordinates: Tensor) -> Tensor:
+        """Sample volumes (B, P or 1, C, X, Y, Z) at coordinates (B, P, M, 3): (B, P, M, C)."""
+        batch, volumes, channels = volume.shape[:3]
+        labels, queries = expect("coordinates", coordinates, (batch, None, None, 3)).shape[1:3]
         if volumes not in (1, labels):
             raise ValueError(f"there are {volumes} volumes but queries for {labels} labels")
-        decoded = decoder(
-            volume.reshape(batch * volumes, channels, *shape),
+        samples = sample_volume(
+            volume.flatten(0, 1),
             coordinates.reshape(batch * volumes, -1, 3),
             self.config.sampling,
         )
-        return decoded.reshape(batch, labels, queries, -1)
+        return samples.reshape(batch, labels, queries, channels)
 
 
 class CompletionNetwork(SpatialNetwork):
@@ -342,8 +346,15 @@ class CompletionNetwork(SpatialNetwork):
     def decode(
         self, volume: Tensor, query_xyz: Tensor, label_features: Tensor | None = None
     ) -> Tensor:
-        """Volumes (B, P, C, X, Y, Z) at queries (B, P, M, 3): logits (B, P, M)."""
-        return self.read_volume(self.decoder, volume, query_xyz)[..., 0]
+        """Volumes (B, P or 1, C, X, Y, Z) at queries (B, P, M, 3): logits (B, P, M)."""
+        coordinates = self.coordinates(query_xyz)
+        return self.answer(self.sample(volume, coordinates), coordinates, label_features)
+
+    def answer(
+        self, samples: Tensor, coordinates: Tensor, label_features: Tensor | None = None
+    ) -> Tensor:
+        """Samples (B, P, M, C) at coordinates (B, P, M, 3) to logits (B, P, M)."""
+        return self.decoder([samples], coordinates)[..., 0]
 
     def forward(
         self,
@@ -378,13 +389,12 @@ class SemanticAwareCompletion(CompletionNetwork):
         self.decoder = ImplicitDecoder(config.channels, config.text_dim, config.concat_xyz)
         self.pointer = Pointer(config.pointing_method, config.text_dim)
 
-    def decode(
-        self, volume: Tensor, query_xyz: Tensor, label_features: Tensor | None = None
+    def answer(
+        self, samples: Tensor, coordinates: Tensor, label_features: Tensor | None = None
     ) -> Tensor:
-        """A volume (B, 1, C, X, Y, Z) at queries (B, P, M, 3): logits (B, P, M)."""
-        batch, labels = query_xyz.shape[:2]
+        batch, labels = coordinates.shape[:2]
         query = expect("label_features", label_features, (batch, labels, self.config.text_dim))
-        return self.pointer(self.read_volume(self.decoder, volume, query_xyz), query)
+        return self.pointer(self.decoder([samples], coordinates), query)
 
 
 class LocalizationNetwork(SpatialNetwork):
@@ -432,9 +442,21 @@ class LocalizationNetwork(SpatialNetwork):
         target_features: Tensor | None = None,
         reference_features: Tensor | None = None,
     ) -> Tensor:
-        """Volumes at queries (B, P, M, 3): logits (B, P, M)."""
-        volume = torch.cat([volumes["target"], volumes["reference"]], dim=2)
-        features = self.read_volume(self.decoder, volume, query_xyz)
+        """Volumes (B, P or 1, C, X, Y, Z) at queries (B, P, M, 3): logits (B, P, M)."""
+        coordinates = self.coordinates(query_xyz)
+        samples = {key: self.sample(volumes[key], coordinates) for key in self.feature_keys}
+        return self.answer(samples, coordinates, relations, target_features, reference_features)
+
+    def answer(
+        self,
+        samples: Mapping[str, Tensor],
+        coordinates: Tensor,
+        relations: Sequence[Sequence[str]],
+        target_features: Tensor | None = None,
+        reference_features: Tensor | None = None,
+    ) -> Tensor:
+        """Samples (B, P, M, C) of each volume at coordinates (B, P, M, 3) to logits (B, P, M)."""
+        features = self.decoder([samples["target"], samples["reference"]], coordinates)
         return self.pointer(features, self.relation_vectors(relations))
 
     def forward(
@@ -478,21 +500,21 @@ class SemanticAwareLocalization(LocalizationNetwork):
         self.query = nn.Linear(2 * config.text_dim + config.pointing_dim, config.pointing_dim)
         self.pointer = Pointer(config.pointing_method, config.pointing_dim)
 
-    def decode(
+    def answer(
         self,
-        volumes: Mapping[str, Tensor],
-        query_xyz: Tensor,
+        samples: Mapping[str, Tensor],
+        coordinates: Tensor,
         relations: Sequence[Sequence[str]],
         target_features: Tensor | None = None,
         reference_features: Tensor | None = None,
     ) -> Tensor:
-        shape = (*query_xyz.shape[:2], self.config.text_dim)
+        shape = (*coordinates.shape[:2], self.config.text_dim)
         words = [
             expect("target_features", target_features, shape),
             expect("reference_features", reference_features, shape),
             self.relation_vectors(relations),
         ]
-        features = self.read_volume(self.decoder, volumes["rgb"], query_xyz)
+        features = self.decoder([samples["rgb"]], coordinates)
         return self.pointer(features, self.query(torch.cat(words, dim=-1)))
 
 
@@ -504,15 +526,15 @@ class ClipSpatialLocalization(LocalizationNetwork):
     def build(self, config: NetworkConfig) -> None:
         self.decoder = ImplicitDecoder(config.channels, 1, config.concat_xyz)
 
-    def decode(
+    def answer(
         self,
-        volumes: Mapping[str, Tensor],
-        query_xyz: Tensor,
+        samples: Mapping[str, Tensor],
+        coordinates: Tensor,
         relations: Sequence[Sequence[str]],
         target_features: Tensor | None = None,
         reference_features: Tensor | None = None,
     ) -> Tensor:
-        return self.read_volume(self.decoder, volumes["description"], query_xyz)[..., 0]
+        return self.decoder([samples["description"]], coordinates)[..., 0]
 
 
 NETWORKS: dict[tuple[str, str], type[SpatialNetwork]] = {

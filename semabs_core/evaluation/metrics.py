@@ -2,7 +2,7 @@
 
 A logit's *rank* is the number of cutoffs that it reaches. A point is predicted at cutoff k if its
 rank is above k, and a voxel if the highest rank among its points is. So one histogram of ranks, for
-positives and for negatives, holds the confusion counts of all cutoffs; points may come in parts.
+positives and for negatives, holds the confusion counts of all cutoffs.
 """
 
 from __future__ import annotations
@@ -42,18 +42,16 @@ def metrics_of_histogram(histogram: Tensor) -> dict[str, NDArray[np.float64]]:
     """Confusion metrics from a histogram of ranks.
 
     Args:
-        histogram: (L, 2, K + 1) int64, how many negatives [:, 0] and positives [:, 1] have each
-            rank.
+        histogram: (2, K + 1) int64, how many negatives [0] and positives [1] have each rank.
 
     Returns:
-        For each of ``METRICS`` (L, K): NaN where its denominator is 0 (empty union, no prediction,
+        For each of ``METRICS`` (K,): NaN where its denominator is 0 (empty union, no prediction,
         no positive, nothing that is not ignored).
     """
     counts = histogram.cpu().numpy().astype(np.float64)
     reached = counts[..., ::-1].cumsum(axis=-1)[..., ::-1][..., 1:]
-    false_positive, true_positive = reached[:, 0], reached[:, 1]
-    positive = counts[:, 1].sum(axis=-1, keepdims=True)
-    everything = counts.sum(axis=(1, 2))[:, None]
+    false_positive, true_positive = reached
+    positive, everything = counts[1].sum(), counts.sum()
     false_negative = positive - true_positive
     fractions = {
         "iou": (true_positive, positive + false_positive),
@@ -66,106 +64,83 @@ def metrics_of_histogram(histogram: Tensor) -> dict[str, NDArray[np.float64]]:
         return {name: part / whole for name, (part, whole) in fractions.items()}
 
 
-class _Voxels:
-    """What is known about every voxel of one grid, for L labels."""
-
-    def __init__(self, labels: int, grid: int, device: torch.device) -> None:
-        self.shape = (grid, grid, grid)
-        size = (labels, grid**3)
-        self.rank = torch.zeros(size, dtype=torch.int32, device=device)
-        self.positive = torch.zeros(size, dtype=torch.bool, device=device)
-        self.ignored = torch.zeros(size, dtype=torch.bool, device=device)
-        self.filled = torch.zeros(size, dtype=torch.bool, device=device)
-
-    def update(self, index: Tensor, rank: Tensor, positive: Tensor, ignore: Tensor) -> None:
-        """Put points with flat indices (n,) into the voxels of all labels together."""
-        self.rank.view(-1).scatter_reduce_(0, index, rank.to(torch.int32), "amax")
-        for state, chosen in (
-            (self.filled, index),
-            (self.positive, index[positive]),
-            (self.ignored, index[ignore]),
-        ):
-            state.view(-1)[chosen] = True
-
-
 class MetricCounter:
-    """Collects points in chunks; ``compute`` gives the metrics of all points so far."""
+    """Metrics of labels that are all asked for at the same points of one scene."""
 
     def __init__(
         self,
-        labels: int,
+        xyz: Tensor,
         bounds: Sequence[Sequence[float]] | NDArray,
         grids: Sequence[int] = GRIDS,
         cutoffs: Sequence[float] = CUTOFFS,
-        device: torch.device | str = "cpu",
     ) -> None:
-        """An empty counter.
+        """Find the voxel of each point.
 
         Args:
-            labels: number of labels L.
+            xyz: (M, 3) float32, scene frame, on the device where to count. Points outside the
+                bounds are in no voxel.
             bounds: (2, 3) lower and upper corner of the voxel grids, scene frame.
             grids: voxels per axis of each grid.
             cutoffs: K logits, ascending; at or above one is predicted.
-            device: where to count.
         """
-        self.device = torch.device(device)
+        self.device, self.points = xyz.device, len(xyz)
         self.cutoffs = torch.tensor(cutoffs, dtype=torch.float32, device=self.device)
         if len(cutoffs) == 0 or bool((self.cutoffs.diff() <= 0).any()):
             raise ValueError(f"cutoffs must be ascending and not empty, got {list(cutoffs)}")
-        corners = torch.as_tensor(np.asarray(bounds), dtype=torch.float32, device=self.device)
-        self.lower, self.upper = corners
-        self.histogram = torch.zeros(
-            labels, 2, len(cutoffs) + 1, dtype=torch.int64, device=self.device
-        )
-        self.voxels = {grid_name(grid): _Voxels(labels, grid, self.device) for grid in grids}
+        lower, upper = torch.as_tensor(np.asarray(bounds), dtype=torch.float32, device=self.device)
+        inside = ((xyz >= lower) & (xyz <= upper)).all(dim=-1)
+        self.voxels: dict[str, tuple[Tensor, int]] = {}
+        for grid in grids:
+            x, y, z = grid_index(xyz, lower, upper, (grid, grid, grid)).long().unbind(-1)
+            nowhere = grid**3  # a voxel past the last one, which is not counted
+            index = torch.where(inside, (x * grid + y) * grid + z, nowhere)
+            self.voxels[grid_name(grid)] = index, nowhere
 
-    def update(self, xyz: Tensor, logits: Tensor, targets: Tensor, ignore: Tensor) -> None:
-        """Count more points.
+    def count(
+        self, logits: Tensor, targets: Tensor, ignore: Tensor
+    ) -> dict[str, NDArray[np.float64]]:
+        """Metrics of one label.
 
         Args:
-            xyz: (L, M, 3) float32, scene frame. Points outside the bounds are in no voxel.
-            logits: (L, M) float.
-            targets: (L, M), 1 or True where the label is.
-            ignore: (L, M) bool, points that nothing is said about.
+            logits: (M,) float.
+            targets: (M,), 1 or True where the label is.
+            ignore: (M,) bool, points that nothing is said about; their logits do not matter.
+
+        Returns:
+            (K,) each, under the names of :func:`metric_names`.
 
         Raises:
             ValueError: if a logit is NaN or the shapes disagree.
         """
-        shape = (len(self.histogram), xyz.shape[1])
         for name, value in (("logits", logits), ("targets", targets), ("ignore", ignore)):
-            if tuple(value.shape) != shape:
-                raise ValueError(f"{name} must be {shape}, got {tuple(value.shape)}")
-        xyz, logits = xyz.to(self.device), logits.to(self.device, torch.float32)
-        if bool(logits.isnan().any()):
-            raise ValueError("logits must be numbers, got NaN: the network's weights have diverged")
+            if tuple(value.shape) != (self.points,):
+                raise ValueError(f"{name} must be ({self.points},), got {tuple(value.shape)}")
+        logits = logits.to(self.device, torch.float32)
         positive, ignore = targets.to(self.device) > 0.5, ignore.to(self.device, torch.bool)
-        rank = torch.bucketize(logits.contiguous(), self.cutoffs, right=True)
-        self.histogram += self._count(rank, positive, ~ignore)
-        inside = ((xyz >= self.lower) & (xyz <= self.upper)).all(dim=-1)
-        row = torch.arange(len(xyz), device=self.device)[:, None]
-        for voxels in self.voxels.values():
-            x, y, z = grid_index(xyz, self.lower, self.upper, voxels.shape).long().unbind(-1)
-            _, Y, Z = voxels.shape
-            index = row * voxels.rank.shape[1] + (x * Y + y) * Z + z
-            voxels.update(index[inside], rank[inside], positive[inside], ignore[inside])
-
-    def compute(self) -> dict[str, NDArray[np.float64]]:
-        """Metrics (L, K) under the names of :func:`metric_names`."""
-        results = {"point": metrics_of_histogram(self.histogram)}
-        for name, voxels in self.voxels.items():
-            valid = voxels.filled & ~voxels.ignored
-            histogram = self._count(voxels.rank.long(), voxels.positive, valid)
-            results[name] = metrics_of_histogram(histogram)
+        if bool((logits.isnan() & ~ignore).any()):
+            raise ValueError("logits must be numbers, got NaN: the network's weights have diverged")
+        rank = torch.bucketize(logits.contiguous(), self.cutoffs, out_int32=True, right=True)
+        results = {"point": self._metrics(rank, positive, ~ignore)}
+        for name, (index, nowhere) in self.voxels.items():
+            highest = torch.full((nowhere + 1,), -1, dtype=torch.int32, device=self.device)
+            highest.scatter_reduce_(0, index, rank, "amax")
+            has_positive, unknown = torch.zeros(
+                2, nowhere + 1, dtype=torch.bool, device=self.device
+            )
+            has_positive[index[positive]] = True
+            unknown[index[ignore]] = True
+            unknown[nowhere] = True
+            results[name] = self._metrics(highest, has_positive, (highest >= 0) & ~unknown)
         return {
             f"{place}_{metric}": values
             for place, metrics in results.items()
             for metric, values in metrics.items()
         }
 
-    def _count(self, rank: Tensor, positive: Tensor, valid: Tensor) -> Tensor:
-        """Histogram (L, 2, K + 1) of ranks (L, M) by label and positive, of the valid ones."""
-        labels, ranks = len(rank), len(self.cutoffs) + 1
-        row = torch.arange(labels, device=self.device)[:, None]
-        index = (row * 2 + positive) * ranks + rank
-        counts = torch.bincount(index[valid], minlength=labels * 2 * ranks)
-        return counts.view(labels, 2, ranks)
+    def _metrics(
+        self, rank: Tensor, positive: Tensor, valid: Tensor
+    ) -> dict[str, NDArray[np.float64]]:
+        """Metrics (K,) of the valid ones among points or voxels (n,)."""
+        ranks = len(self.cutoffs) + 1
+        bins = (rank + positive * ranks)[valid]
+        return metrics_of_histogram(torch.bincount(bins, minlength=2 * ranks).view(2, ranks))

@@ -1,9 +1,9 @@
-"""A network's metrics on one scene: volumes encoded once and reused, queries decoded in chunks."""
+"""A network's metrics on one scene: volumes encoded and sampled once, queries decoded in chunks."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semabs_core.config import choose_dtype
+from semabs_core.config import choose_dtype, mixed_precision
 from semabs_core.evaluation.metrics import CUTOFFS, GRIDS, MetricCounter, metric_names
 from semabs_core.evaluation.rows import NAME_COLUMNS
 from semabs_core.networks import (
@@ -31,43 +31,49 @@ class EvaluationOptions:
         grids: voxels per axis of each evaluated grid; NYU's is 60.
         cutoffs: logits, ascending.
         query_batch: query points per decoder call, bounds the memory.
-        volume_cache_mb: memory for a scene's volumes that may be used again, MiB.
+        cache_mb: memory for samples of a scene's volumes that may be used again, MiB.
         precision: ``fp32``, ``bf16``, ``fp16`` or ``auto`` (what the device multiplies fast).
     """
 
     grids: tuple[int, ...] = GRIDS
     cutoffs: tuple[float, ...] = CUTOFFS
     query_batch: int = 65_536
-    volume_cache_mb: int = 2048
+    cache_mb: int = 2048
     precision: str = "fp32"
 
 
-class _VolumeCache:
-    """Volumes by name; the ones used longest ago go when the memory is spent."""
+class _Cache:
+    """Tensors by name; the ones used longest ago go when the memory is spent."""
 
     def __init__(self, limit_mb: int) -> None:
         self.limit = limit_mb * 2**20
-        self.volumes: OrderedDict[str, Tensor] = OrderedDict()
+        self.kept: OrderedDict[str, Tensor] = OrderedDict()
 
     def get(self, key: str) -> Tensor | None:
-        if key in self.volumes:
-            self.volumes.move_to_end(key)
-        return self.volumes.get(key)
+        if key in self.kept:
+            self.kept.move_to_end(key)
+        return self.kept.get(key)
 
-    def put(self, key: str, volume: Tensor) -> None:
-        size = volume.numel() * volume.element_size()
-        while self.volumes and (len(self.volumes) + 1) * size > self.limit:
-            self.volumes.popitem(last=False)
-        self.volumes[key] = volume
+    def put(self, key: str, value: Tensor) -> None:
+        size = value.numel() * value.element_size()
+        while self.kept and (len(self.kept) + 1) * size > self.limit:
+            self.kept.popitem(last=False)
+        self.kept[key] = value
 
 
 class SceneLogits:
-    """What a network says about one scene: logits of a label or description at query points.
+    """What a network says about one scene: logits of a label or description at its query points.
+
+    All rows of an item have the same query points, so each volume is sampled there once, and the
+    samples are kept. Points that no row counts are left out.
 
     Args:
         network: on the device where to compute.
-        item: an item of :mod:`semabs_core.data.datasets`.
+        item: of a data set of :mod:`semabs_core.data.datasets` that is ``full``.
         options: memory and precision.
+
+    Raises:
+        ValueError: if the item's rows have different query points.
     """
 
     def __init__(
@@ -76,58 +82,71 @@ class SceneLogits:
         self.network, self.item, self.options = network, item, options
         self.device = network.lower.device
         self.dtype = choose_dtype(options.precision, self.device)
+        query_xyz = torch.as_tensor(item["query_xyz"])
+        if query_xyz.stride(0) and bool((query_xyz != query_xyz[:1]).any()):
+            raise ValueError("query_xyz must be the same for all rows, as in items that are full")
+        self.query_xyz = self._put(query_xyz[0])
+        self.counted = (~torch.as_tensor(item["ignore"]).all(dim=0)).to(self.device)
+        coordinates = network.coordinates(self.query_xyz[self.counted][None, None])
+        self.coordinates = coordinates.split(options.query_batch, dim=2)
         self.xyz = self._put(item["input_xyz"])[None]
         self.tsdf = self._put(item["tsdf"])[None] if "tsdf" in item else None
-        self.cache = _VolumeCache(options.volume_cache_mb)
+        self.cache = _Cache(options.cache_mb)
 
     @torch.inference_mode()
-    def at(self, row: int, query_xyz: Tensor) -> Tensor:
-        """Logits (M,) float32 of one label or description at (M, 3), scene frame."""
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            decode = self._completion(row) if self._completes else self._localization(row)
-            chunks = self._put(query_xyz).split(self.options.query_batch)
-            return torch.cat([decode(chunk[None, None])[0, 0].float() for chunk in chunks])
+    def of(self, row: int) -> Tensor:
+        """Logits (M,) float32 of one label or description; NaN where no row counts the point."""
+        with mixed_precision(self.device, self.dtype):
+            parts = self._completion(row) if self._completes else self._localization(row)
+        logits = torch.full(self.counted.shape, torch.nan, device=self.device)
+        logits[self.counted] = torch.cat([part[0, 0].float() for part in parts])
+        return logits
 
     @property
     def _completes(self) -> bool:
         return self.network.config.task == "completion"
 
-    def _completion(self, row: int) -> Callable[[Tensor], Tensor]:
-        """Decoder of one label: queries (1, 1, M, 3) to logits (1, 1, M)."""
+    def _completion(self, row: int) -> list[Tensor]:
+        """Logits (1, 1, m) of one label, in parts."""
         network = self.network
         assert isinstance(network, CompletionNetwork)
-        volume = self._volume(self.item["input_features"], row)
+        name = self.item["names"][row]
         text = self._text("label_features", row)
-        return lambda query: network.decode(volume, query, text)
+        samples = self._samples(self.item["input_features"], row, name)
+        return [network.answer(*part, text) for part in zip(samples, self.coordinates, strict=True)]
 
-    def _localization(self, row: int) -> Callable[[Tensor], Tensor]:
-        """Decoder of one description: queries (1, 1, M, 3) to logits (1, 1, M)."""
+    def _localization(self, row: int) -> list[Tensor]:
+        """Logits (1, 1, m) of one description, in parts."""
         network = self.network
         assert isinstance(network, LocalizationNetwork)
         names = dict(zip(("target", "reference"), self.item["names"][row], strict=True))
         features = self.item["features"]
-        volumes = {
-            key: self._volume(features[key], row, names.get(key)) for key in network.feature_keys
-        }
+        keys = network.feature_keys
+        samples = [self._samples(features[key], row, names.get(key)) for key in keys]
         words = [self._text(f"{key}_features", row) for key in names]
         relations = [[self.item["relations"][row]]]
-        return lambda query: network.decode(volumes, query, relations, *words)
+        return [
+            network.answer(dict(zip(keys, part, strict=True)), coordinates, relations, *words)
+            for *part, coordinates in zip(*samples, self.coordinates, strict=True)
+        ]
 
-    def _volume(self, features: Any, row: int, name: str | None = None) -> Tensor:
-        """The volume (1, 1, C, X, Y, Z) of one row of features (P or 1, N, F).
+    def _samples(self, features: Any, row: int, name: str | None) -> tuple[Tensor, ...]:
+        """Samples (1, 1, m, C) in parts, of the volume of one row of features (P or 1, N, F).
 
-        Kept for reuse where there is one: a name's volume is the same whether it is a target or a
+        Kept for reuse where there is a name: its volume is the same whether it is a target or a
         reference, and a coloured cloud is the same for all rows.
         """
         if not self.network.config.reads_relevancy:
             row, name = 0, "rgb"
-        volume = self.cache.get(name) if name else None
-        if volume is None:
+        samples = self.cache.get(name) if name else None
+        if samples is None:
             read = self._put(features[row])[None, None]
             volume = self.network.encode_volume(self.xyz, read, self.tsdf)
+            parts = [self.network.sample(volume, part) for part in self.coordinates]
+            samples = torch.cat(parts, dim=2)
             if name:
-                self.cache.put(name, volume)
-        return volume
+                self.cache.put(name, samples)
+        return samples.split(self.options.query_batch, dim=2)
 
     def _text(self, key: str, row: int) -> Tensor | None:
         """Text features (1, 1, D), for the networks that read them."""
@@ -159,7 +178,8 @@ def evaluate_scene(
 
     Args:
         network: on the device where to compute.
-        item: an item of :mod:`semabs_core.data.datasets`; rows of padding are left out.
+        item: of a data set of :mod:`semabs_core.data.datasets` that is ``full``; rows of padding
+            are left out.
         options: grids, cutoffs and memory; None for the defaults.
 
     Returns:
@@ -171,17 +191,14 @@ def evaluate_scene(
     if not kept:
         return {}, names
     logits = SceneLogits(network, item, options)
+    counter = MetricCounter(logits.query_xyz, config.bounds, options.grids, options.cutoffs)
     results: dict[int, dict[str, NDArray[np.float64]]] = {}
-    # Descriptions with the same names follow one another, so that their volumes are still there.
+    # Descriptions with the same names follow one another, so that their samples are still there.
     for row in sorted(kept, key=lambda row: item["names"][row][::-1]):
-        counter = MetricCounter(1, config.bounds, options.grids, options.cutoffs, logits.device)
-        xyz, targets, ignore = (
-            torch.as_tensor(item[key][row])[None] for key in ("query_xyz", "targets", "ignore")
-        )
+        targets, ignore = (torch.as_tensor(item[key][row]) for key in ("targets", "ignore"))
         try:
-            counter.update(xyz, logits.at(row, xyz[0])[None], targets, ignore)
+            results[row] = counter.count(logits.of(row), targets, ignore)
         except ValueError as error:
             raise ValueError(f"scene {item['scene_id']}, {item['names'][row]}: {error}") from error
-        results[row] = counter.compute()
     columns = metric_names(options.grids)
-    return {name: np.concatenate([results[row][name] for row in kept]) for name in columns}, names
+    return {name: np.stack([results[row][name] for row in kept]) for name in columns}, names

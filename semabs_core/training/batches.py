@@ -87,7 +87,11 @@ class EpochItems(Dataset):
 
 
 def make_loader(
-    dataset: Any, collate: Callable[[list], Any], workers: int, pin_memory: bool, **options: Any
+    dataset: Any,
+    collate: Callable[[list], Any] | None,
+    workers: int,
+    pin_memory: bool,
+    **options: Any,
 ) -> DataLoader:
     """A loader whose workers live as long as it does.
 
@@ -96,7 +100,7 @@ def make_loader(
 
     Args:
         dataset: what to read.
-        collate: items to a batch.
+        collate: items to a batch; None for what the loader does.
         workers: processes that read; 0 for this one.
         pin_memory: whether batches go to a GPU.
         options: further ones of the loader.

@@ -25,7 +25,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from semabs_core.config import option, save_config, validate
+from semabs_core.config import mixed_precision, option, save_config, validate
 from semabs_core.data.crops import CropBatch, CropDataset, CropOptions, keep_batch
 from semabs_core.data.phrases import MATCH, UNKNOWN, draw_sentences, prompted
 from semabs_core.encoder import (
@@ -47,7 +47,6 @@ from semabs_core.training.config import STRICT, forward_dtype, training_device
 from semabs_core.training.loop import CONFIG_FILE
 from semabs_core.training.optimizer import rate_factor
 from semabs_core.training.reporting import Reporter
-from semabs_core.training.validation import mixed_precision
 from semabs_core.weights.shipped import resolve_weights
 
 MAX_LOGIT_SCALE = math.log(100.0)

@@ -17,7 +17,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import DataLoader, Subset
 
 from semabs_core.checkpoint import save_network
-from semabs_core.config import save_config
+from semabs_core.config import mixed_precision, save_config
 from semabs_core.networks import build_network
 from semabs_core.training.batches import (
     EpochItems,
@@ -40,7 +40,7 @@ from semabs_core.training.losses import confusion, summed_loss
 from semabs_core.training.optimizer import make_optimizer, make_schedule
 from semabs_core.training.reporting import Interval, Reporter
 from semabs_core.training.sources import TrainingData, fit_text_width, open_data
-from semabs_core.training.validation import Validation, mixed_precision, validate
+from semabs_core.training.validation import Validation, validate
 
 CONFIG_FILE = "training.yaml"
 BEST_FOLDER = "best"
@@ -92,7 +92,9 @@ class Trainer:
         """All steps that are left."""
         self.batches.steps = range(self.step, self.total_steps)
         items = EpochItems(self.data.items)
-        loader = self._loader(items, self.config.workers, batch_sampler=self.batches)
+        loader = self._loader(
+            items, self.data.collate, self.config.workers, batch_sampler=self.batches
+        )
         judges = self._judges()
         enabled = self.process.is_first
         with Reporter(self.folder, enabled, self.step, self.total_steps) as self.reporter:
@@ -183,9 +185,11 @@ class Trainer:
             return nullcontext()
         return self.model.no_sync()
 
-    def _loader(self, items: Any, workers: int, **options: Any) -> DataLoader:
+    def _loader(
+        self, items: Any, collate: Callable | None, workers: int, **options: Any
+    ) -> DataLoader:
         cuda = self.process.device.type == "cuda"
-        return make_loader(items, self.data.collate, workers, cuda, **options)
+        return make_loader(items, collate, workers, cuda, **options)
 
     def _judges(self) -> DataLoader | None:
         """This process's share of the validation scenes, one at a time, the same every time."""
@@ -194,11 +198,11 @@ class Trainer:
             return None
         scenes = range(min(len(items), self.config.validation_scenes))
         own = Subset(items, scenes[process.rank :: process.world])
-        return self._loader(own, min(self.config.workers, JUDGE_WORKERS))
+        workers = min(self.config.workers, JUDGE_WORKERS)
+        return self._loader(own, None, workers, batch_size=None)
 
     def _validate(self, judges: DataLoader) -> None:
-        passes = self.config.optimization.labels_per_pass or 1
-        found = validate(self.network, judges, self.process, passes, self.dtype)
+        found = validate(self.network, judges, self.process)
         self.validation = found
         self.reporter.write("validation", asdict(found), self.step)
         if found.iou > self.best:

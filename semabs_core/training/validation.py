@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
-from semabs_core.evaluation.metrics import CUTOFFS, MetricCounter, grid_name
+from semabs_core.evaluation.metrics import CUTOFFS, grid_name
+from semabs_core.evaluation.scene import EvaluationOptions, evaluate_scene
 from semabs_core.networks import SpatialNetwork
-from semabs_core.training.batches import label_passes, network_arguments, take_labels, to_device
 from semabs_core.training.distributed import Process
 
 GRID = 32
@@ -31,41 +32,23 @@ class Validation:
     labels: int
 
 
-def mixed_precision(device: torch.device, dtype: torch.dtype) -> torch.autocast:
-    """A context in which networks compute in ``dtype``; float32 leaves everything as it is."""
-    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
-
-
-@torch.no_grad()
 def validate(
-    network: SpatialNetwork,
-    batches: Iterable[dict],
-    process: Process,
-    labels_per_pass: int = 1,
-    dtype: torch.dtype = torch.float32,
+    network: SpatialNetwork, items: Iterable[Mapping[str, Any]], process: Process
 ) -> Validation:
-    """Judge a network on scenes; every process brings its own, and all get the same answer.
+    """Judge a network on scenes as ``semabs eval`` does; all processes get the same answer.
 
     Args:
         network: in evaluation mode or not, it has no layers that care.
-        batches: of one scene each.
+        items: this process's own, of a data set that is ``full``.
         process: this process.
-        labels_per_pass: rows that go through the network at once; 0 for all.
-        dtype: number format of the forward pass.
     """
+    options = EvaluationOptions(grids=(GRID,))
     total = torch.zeros(2, len(CUTOFFS), dtype=torch.float64)
-    for batch in batches:
-        for rows in label_passes(batch["ignore"], labels_per_pass):
-            part = to_device(take_labels(batch, rows), process.device)
-            with mixed_precision(process.device, dtype):
-                logits = network(**network_arguments(part))
-            counter = MetricCounter(
-                len(rows), network.config.bounds, grids=(GRID,), device=process.device
-            )
-            counter.update(part["query_xyz"][0], logits[0], part["targets"][0], part["ignore"][0])
-            iou = counter.compute()[f"{grid_name(GRID)}_iou"]
-            total[0] += torch.from_numpy(np.nansum(iou, axis=0))
-            total[1] += torch.from_numpy((~np.isnan(iou)).sum(axis=0))
+    for item in items:
+        metrics, _ = evaluate_scene(network, item, options)
+        iou = metrics.get(f"{grid_name(GRID)}_iou", np.zeros((0, len(CUTOFFS))))
+        total[0] += torch.from_numpy(np.nansum(iou, axis=0))
+        total[1] += torch.from_numpy((~np.isnan(iou)).sum(axis=0))
     summed, count = process.sum(total).cpu().numpy()
     mean = np.divide(summed, count, out=np.full_like(summed, np.nan), where=count > 0)
     if np.isnan(mean).all():

@@ -107,23 +107,34 @@ def forward(network, item):
 @pytest.mark.parametrize("cache_mb", [0, 100])
 def test_logits_in_chunks_are_those_of_the_whole(task, approach, cache_mb):
     network, item = tiny_network(task, approach), random_item(task, approach)
-    options = EvaluationOptions(query_batch=32, volume_cache_mb=cache_mb)
+    item["ignore"][:, 7:20] = True
+    options = EvaluationOptions(query_batch=32, cache_mb=cache_mb)
     logits = SceneLogits(network, item, options)
-    found = torch.stack([logits.at(row, item["query_xyz"][row]) for row in range(len(SENTENCES))])
-    torch.testing.assert_close(found, forward(network, item), atol=1e-5, rtol=1e-5)
+    found = torch.stack([logits.of(row) for row in range(len(SENTENCES))])
+    expected = forward(network, item)
+    expected[:, item["ignore"].all(dim=0)] = torch.nan
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5, equal_nan=True)
+
+
+def test_rows_must_share_their_query_points():
+    network, item = tiny_network(), random_item("completion", "semantic_abstraction")
+    item["query_xyz"] = item["query_xyz"] + torch.arange(3)[:, None, None]
+    with pytest.raises(ValueError, match="the same for all rows"):
+        evaluate_scene(network, item, OPTIONS)
 
 
 @pytest.mark.parametrize(("task", "approach"), NETWORKS)
 def test_scene_metrics_are_those_of_the_logits(task, approach):
     network, item = tiny_network(task, approach), random_item(task, approach)
     metrics, names = evaluate_scene(network, item, OPTIONS)
-    counter = MetricCounter(len(SENTENCES), network.config.bounds, OPTIONS.grids)
-    counter.update(item["query_xyz"], forward(network, item), item["targets"], item["ignore"])
-    expected = counter.compute()
-    assert metrics.keys() == expected.keys()
-    for name, values in expected.items():
-        # A chunk's last bit may carry one point over a cutoff.
-        np.testing.assert_allclose(metrics[name], values, atol=0.02)
+    counter = MetricCounter(item["query_xyz"][0], network.config.bounds, OPTIONS.grids)
+    answers = zip(forward(network, item), item["targets"], item["ignore"], strict=True)
+    for row, answer in enumerate(answers):
+        expected = counter.count(*answer)
+        assert metrics.keys() == expected.keys()
+        for name, values in expected.items():
+            # A chunk's last bit may carry one point over a cutoff.
+            np.testing.assert_allclose(metrics[name][row], values, atol=0.02)
     if task == "localization":
         assert list(zip(*names.values(), strict=True)) == [(t, r, s) for t, s, r in SENTENCES]
     else:
