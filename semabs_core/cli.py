@@ -399,6 +399,7 @@ def summarize(
     cutoff: Annotated[str, typer.Option(help="validation, stored, test or a logit")] = "validation",
     published: Annotated[bool, typer.Option(help="published figures beside ours")] = False,
     intervals: Annotated[int, typer.Option(help="bootstrap replicates for 95 % intervals")] = 0,
+    against: Annotated[str, typer.Option(help="NAME whose lead over each other is shown")] = "",
     nyu: Annotated[bool, typer.Option(help="NYU's table with its eleven classes")] = False,
     out: Annotated[Path | None, typer.Option(help="also write .md or .csv")] = None,
 ) -> None:
@@ -418,7 +419,9 @@ def summarize(
     except ValueError:
         number = cutoff
     metric = "voxel60x60x60_iou" if nyu else "voxel32x32x32_iou"
-    options = SummaryOptions(metric, number, published=published, replicates=intervals)
+    options = SummaryOptions(
+        metric, number, published=published, replicates=intervals, against=against
+    )
     result = (summarize_nyu if nyu else tabulate)(tables, options)
     console.print(result.to_rich())
     if out is not None:

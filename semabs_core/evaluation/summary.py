@@ -58,6 +58,8 @@ class SummaryOptions:
         published: whether the published figures are put beside ours.
         replicates: redrawings of the scenes for 95 % intervals; 0 for none.
         seed: of the redrawings.
+        against: an approach; the others' differences to it follow, with the intervals of the
+            differences in the same redrawings. Empty for none.
     """
 
     metric: str = "voxel32x32x32_iou"
@@ -67,6 +69,7 @@ class SummaryOptions:
     published: bool = False
     replicates: int = 0
     seed: int = 0
+    against: str = ""
 
 
 def choose_cutoff(rows: pd.DataFrame, options: SummaryOptions, name: str = "rows") -> float:
@@ -175,14 +178,16 @@ class _Approach:
         return {"": [*classes, mean_of_results(classes)]}
 
 
+Results = dict[str, list[NDArray[np.float64]]]
+"""Of an approach: relation (or nothing) to the results of all columns."""
 Lines = list[tuple[tuple[str, ...], tuple[Figure, ...]]]
 
 
-def _own_lines(name: str, approach: _Approach, results: dict) -> Lines:
+def _own_lines(name: str, cutoff: str, results: Results) -> Lines:
     """An approach's lines: name, (relation,) source, cutoff, figures."""
     return [
         (
-            (name, *filter(None, [part]), "ours", approach.cutoff),
+            (name, *filter(None, [part]), "ours", cutoff),
             tuple(Figure(float(column[0]), interval(column)) for column in columns),
         )
         for part, columns in results.items()
@@ -198,6 +203,29 @@ def _published_lines(table: str, name: str) -> Lines:
         ((name, *filter(None, [part]), "published", ""), tuple(map(Figure, parts[part])))
         for part in order
     ]
+
+
+def _difference_lines(
+    approaches: Mapping[str, _Approach], results: Mapping[str, Results], against: str
+) -> Lines:
+    """The last lines of a table: how much an approach is above each of the others.
+
+    Raises:
+        RowsError: if another approach was evaluated on other scenes.
+    """
+    scenes = approaches[against].resampler.scenes
+    lines: Lines = []
+    for name in results:
+        if name == against:
+            continue
+        if not approaches[name].resampler.scenes.equals(scenes):
+            raise RowsError(f"{name} and {against} must be evaluated on the same scenes")
+        differences = {
+            part: [mine - other for mine, other in zip(columns, results[name][part], strict=True)]
+            for part, columns in results[against].items()
+        }
+        lines += _own_lines(f"{against} less {name}", "", differences)
+    return lines
 
 
 def published_name(name: str, rows: pd.DataFrame) -> str:
@@ -220,15 +248,20 @@ def _tabulate(
     options: SummaryOptions,
     table: str,
     title: str,
-    lines_of: Callable[[_Approach], dict],
+    lines_of: Callable[[_Approach], Results],
 ) -> FigureTable:
     """The lines of every approach, each with its published counterpart below."""
+    if options.against and options.against not in rows:
+        raise RowsError(f"there are no rows of {options.against!r}, but of {', '.join(rows)}")
     lines: Lines = []
+    approaches: dict[str, _Approach] = {}
+    results: dict[str, Results] = {}
     left = [name for name in published_figures()[table] if name != "columns"]
     for name, table_rows in rows.items():
         networks = _networks(table_rows)
-        approach = _Approach(networks, name, options)
-        own = _own_lines(name, approach, lines_of(approach))
+        approaches[name] = approach = _Approach(networks, name, options)
+        results[name] = lines_of(approach)
+        own = _own_lines(name, approach.cutoff, results[name])
         paper = published_name(name, networks[0])
         theirs = _published_lines(table, paper) if options.published and paper in left else []
         left = [other for other in left if not (theirs and other == paper)]
@@ -236,6 +269,8 @@ def _tabulate(
             lines += [line, *theirs[number : number + 1]]
     if options.published:
         lines += [line for name in left for line in _published_lines(table, name)]
+    if options.against:
+        lines += _difference_lines(approaches, results, options.against)
     parts = ("relation",) if table.startswith("vool") else ()
     columns = (*NYU_CLASSES, "mean") if table == "ovssc_nyu" else NOVELTIES
     keys = ("approach", *parts, "source", "cutoff")

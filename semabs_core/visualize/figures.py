@@ -15,7 +15,7 @@ from semabs_core.geometry import back_project, transform_points, valid_depth
 from semabs_core.types import Completion, Localization, RGBDFrame
 from semabs_core.visualize.colors import class_colors, heat
 from semabs_core.visualize.meshes import Mesh, completion_mesh, cubes
-from semabs_core.visualize.render import View, look_at, shade
+from semabs_core.visualize.render import View, cast, look_at, shade
 
 GAP = 12
 INK = (25, 25, 25)
@@ -128,19 +128,24 @@ def beside(*images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def scene_views(completion: Completion, content: Mesh, size: tuple[int, int]) -> list[View]:
     """Two views that just hold all of a mesh: over the camera's shoulder, and from the right."""
-    width, height = size
-    fov_deg = 40.0
-    centre = (content.vertices.min(axis=0) + content.vertices.max(axis=0)) / 2
     forward, left, up = completion.T_world_grid[:3, :3].T
-    views = []
-    for way in (-0.85 * forward + 0.2 * left + 0.4 * up, -0.45 * forward - 0.75 * left + 0.5 * up):
-        way = way / np.linalg.norm(way)
-        axes = look_at(centre + way, centre, width, height, fov_deg).T_world_camera[:3, :3]
+    ways = (-0.85 * forward + 0.2 * left + 0.4 * up, -0.45 * forward - 0.75 * left + 0.5 * up)
+    return [_filled_view(content, way / np.linalg.norm(way), size) for way in ways]
+
+
+def _filled_view(content: Mesh, way: NDArray, size: tuple[int, int], fov_deg: float = 40.0) -> View:
+    """The view from where ``way`` (unit vector, world) points that a mesh just fills."""
+    width, height = size
+    tangent = np.tan(np.radians(fov_deg) / 2)
+    centre = (content.vertices.min(axis=0) + content.vertices.max(axis=0)) / 2
+    axes = look_at(centre + way, centre, width, height, fov_deg).T_world_camera[:3, :3]
+    for _ in range(4):  # the middle of the picture moves the camera, and that the middle
         x, y, z = ((content.vertices - centre) @ axes).T
-        tangent = np.tan(np.radians(fov_deg) / 2)
         needed = np.maximum(np.abs(x) * height / width, np.abs(y)) / tangent - z
-        views.append(look_at(centre + 1.04 * needed.max() * way, centre, width, height, fov_deg))
-    return views
+        distance = 1.04 * needed.max()
+        seen = np.stack([x, y]) / (z + distance)
+        centre = centre + axes[:, :2] @ (seen.min(axis=1) + seen.max(axis=1)) / 2 * distance
+    return look_at(centre + distance * way, centre, width, height, fov_deg)
 
 
 def frame_mesh(frame: RGBDFrame, max_jump: float = 0.05) -> Mesh:
@@ -201,7 +206,10 @@ def localization_figure(
     question: str,
     size: tuple[int, int] = (520, 420),
 ) -> NDArray[np.uint8]:
-    """The measured scene with the answer region in red and its best point, from two views."""
+    """The measured scene with the answer region and its best point, from two views.
+
+    The region shines red through whatever is before it: the thing may lie inside another one.
+    """
     surface = clip_to_region(frame_mesh(frame), completion)
     s = completion.voxel_size_m
     T = np.linalg.inv(completion.T_world_grid)
@@ -211,16 +219,23 @@ def localization_figure(
     index = index[((index >= 0) & (index < np.array(occupied.shape))).all(axis=1)]
     occupied[tuple(index.T)] = True
     region = cubes(occupied, s, completion.T_world_grid, np.array([0.9, 0.1, 0.1]))
-    mesh = Mesh.join([surface, region])
-    views = scene_views(completion, mesh, size)
+    views = scene_views(completion, Mesh.join([surface, region]), size)
     panels = []
-    for view, title in zip(views, ("from behind the camera", "from the right")):
-        picture = Image.fromarray(shade(mesh, view, ambient=0.85))
+    for view, title in zip(views, ("red: where it may be", "the same, from the right")):
+        picture = Image.fromarray(_shine_through(surface, region, view))
         _mark(picture, view, localization.position_m)
         panels.append(titled(np.asarray(picture), title))
     x, y, z = localization.position_m
     answer = f"“{question}”: x {x:.2f}, y {y:.2f}, z {z:.2f} m, score {localization.score:.2f}"
     return titled(beside(*panels), answer, size=18)
+
+
+def _shine_through(surface: Mesh, inner: Mesh, view: View) -> NDArray[np.uint8]:
+    """A picture of a surface, and of what is before or behind it, half transparent."""
+    around, within = (shade(mesh, view, ambient=0.85) for mesh in (surface, inner))
+    hit = cast(inner, view).triangle >= 0
+    around[hit] = np.rint(0.4 * around[hit] + 0.6 * within[hit])
+    return around
 
 
 def _mark(picture: Image.Image, view: View, point: NDArray) -> None:

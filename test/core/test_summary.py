@@ -310,3 +310,30 @@ def test_networks_of_several_seeds_are_averaged():
         assert both.figure(column, "a").value == pytest.approx(mean)
         assert both.figure(column, "a").interval is not None
     assert both.lines[0][0] == ("a", "ours", "-1, -1.5")
+
+
+def better_rows(by):
+    rows = completion_rows()
+    rows[METRIC] += by
+    return rows
+
+
+def test_differences_have_the_intervals_of_the_differences():
+    """The scenes differ by far more than the approaches: paired, the lead is certain."""
+    tables = {"good": better_rows(0.1), "bad": completion_rows()}
+    table = summarize(tables, SummaryOptions(replicates=200, against="good"))
+    lead = table.figure("novel room", "good less bad")
+    assert lead.value == pytest.approx(10)
+    assert lead.interval == pytest.approx((10, 10))
+    low, high = table.figure("novel room", "good").interval
+    assert high - low > 1
+    assert [texts[0] for texts, _ in table.lines] == ["good", "bad", "good less bad"]
+
+
+def test_differences_need_the_approach_and_the_same_scenes():
+    rows = completion_rows()
+    with pytest.raises(RowsError, match="no rows of 'best', but of good"):
+        summarize({"good": rows}, SummaryOptions(against="best"))
+    fewer = rows[rows["scene_id"] != "room2"]
+    with pytest.raises(RowsError, match="bad and good must be evaluated on the same scenes"):
+        summarize({"good": rows, "bad": fewer}, SummaryOptions(against="good"))

@@ -137,3 +137,33 @@ def test_the_visible_surface_breaks_where_depth_jumps(room):
     towards = frame.T_world_camera[:3, 3] - a
     facing = (np.cross(b - a, c - a) * towards).sum(axis=-1)
     assert (facing > -1e-9).mean() > 0.99
+
+
+def cube(size, middle, color):
+    """A closed cube around a point."""
+    T = np.eye(4)
+    T[:3, 3] = np.asarray(middle) - size / 2
+    return meshes.cubes(np.ones((1, 1, 1), bool), size, T, np.array(color))
+
+
+def test_an_answer_inside_a_closed_thing_is_seen_through_it(completion):
+    box, inner = cube(2.0, (0, 0, 0), (0.5, 0.5, 0.5)), cube(0.5, (0, 0, 0), (0.9, 0.1, 0.1))
+    [view, _] = figures.scene_views(completion, box, (120, 100))
+    picture = figures._shine_through(box, inner, view).astype(int)
+    inside = cast(inner, view).triangle >= 0
+    assert 100 < inside.sum() < 3000
+    redness = picture[..., 0] - picture[..., 1:].max(axis=-1)
+    assert (redness[inside] > 30).all()
+    assert (redness[~inside] == 0).all()
+    assert (picture[~inside] == shade(box, view, ambient=0.85)[~inside]).all()
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 1), (1, 3, 1), (1, 1, 4)])
+def test_views_are_filled(completion, shape):
+    content = meshes.cubes(np.ones(shape, bool), 0.3, np.eye(4), np.ones(3))
+    for view in figures.scene_views(completion, content, (120, 100)):
+        rows, columns = np.nonzero(cast(content, view).triangle >= 0)
+        spans = np.ptp(columns) / 120, np.ptp(rows) / 100
+        assert 0.88 < max(spans) < 1
+        middle = (columns.min() + columns.max()) / 2, (rows.min() + rows.max()) / 2
+        assert middle == pytest.approx((59.5, 49.5), abs=3)
