@@ -13,7 +13,7 @@ import time
 
 import torch
 
-from semabs_core.networks import NetworkConfig
+from semabs_core.network_config import NetworkConfig
 from semabs_core.training import TrainingConfig, TrainingData
 from semabs_core.training.config import OptimizationConfig
 from semabs_core.training.distributed import Process, joined

@@ -21,12 +21,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from semabs_core.networks import (
-    RELATION_TOKENS,
-    NetworkConfig,
-    SpatialNetwork,
-    build_network,
-)
+from semabs_core.network_config import RELATION_TOKENS, NetworkConfig
+from semabs_core.networks import SpatialNetwork, build_network
 
 CONFIG_FILE = "network.json"
 WEIGHTS_FILE = "network.safetensors"

@@ -326,7 +326,8 @@ def train(
     if task == "encoder":
         if approach:
             raise typer.BadParameter("an encoder has no approach")
-        from semabs_core.training.encoder import parse_encoder_config, train_encoder
+        from semabs_core.training.encoder import train_encoder
+        from semabs_core.training.encoder_config import parse_encoder_config
 
         train_encoder(parse_encoder_config(values))
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from semabs_core.networks import RELATIONS
+from semabs_core.network_config import RELATIONS
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "in": (

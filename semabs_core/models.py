@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from semabs_core.checkpoint import load_network
 from semabs_core.config import MEAN_VOCABULARY, UNTRAINED, ConfigError, SemabsConfig
 from semabs_core.encoder import ImageTextEncoder
-from semabs_core.networks import NetworkConfig, SpatialNetwork, build_network
+from semabs_core.network_config import NetworkConfig
+from semabs_core.networks import SpatialNetwork, build_network
 from semabs_core.relevancy import DEFAULT_PROMPTS
 from semabs_core.weights.shipped import resolve_weights
 

@@ -8,185 +8,24 @@ answers from the samples; ``forward`` does all of it.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semabs_core.relevancy import RELEVANCY_GAIN
+from semabs_core.network_config import RELATION_TOKENS, RELATIONS, NetworkConfig
 from semabs_core.unet3d import ResidualUNet3D
 from semabs_core.voxels import (
-    SAMPLINGS,
     grid_index,
     sample_volume,
     sampling_coordinates,
     scatter_mean,
 )
 
-TASKS = ("completion", "localization")
-APPROACHES = ("semantic_abstraction", "semantic_aware", "clip_spatial")
-POINTING_METHODS = ("cosine_sim", "dot_product", "additive")
-RELATIONS = ("in", "behind", "in front of", "on the left of", "on the right of", "on")
-PAD_RELATION = "[pad]"
-RELATION_TOKENS = (*RELATIONS, PAD_RELATION)
-INPUT_WIDTHS = {"patch_masks": 1, "saliency": 1, "rgb": 3, "tsdf": 0}
-"""What networks may read, and how wide each is per point: a TSDF is a volume, not of points."""
 TEMPERATURE = 0.07
 """The published divisor of the cosine similarity."""
-
-
-def choose_inputs(approach: str, inputs: Sequence[str] = ()) -> tuple[str, ...]:
-    """What a network reads, in the order of :data:`INPUT_WIDTHS`.
-
-    Args:
-        approach: of the network.
-        inputs: names; none for the approach's own, ``saliency`` or (``semantic_aware``) ``rgb``.
-
-    Raises:
-        ValueError: if a name is unknown, or the approach does not read it.
-    """
-    aware = approach == "semantic_aware"
-    named = inputs or [("saliency", "rgb")[aware]]
-    chosen = tuple(name for name in INPUT_WIDTHS if name in named)
-    unknown = [name for name in inputs if name not in INPUT_WIDTHS]
-    relevancy = [name for name in chosen if name in ("patch_masks", "saliency")]
-    if unknown or (("rgb" not in chosen or relevancy) if aware else len(relevancy) != 1):
-        wanted = (
-            "rgb, and perhaps tsdf"
-            if aware
-            else ("saliency or patch_masks, and perhaps rgb and tsdf")
-        )
-        raise ValueError(f"network_inputs of {approach} must be {wanted}; got {', '.join(inputs)}")
-    return chosen
-
-
-def point_features(
-    inputs: Sequence[str], relevancy: Tensor | None, rgb: Tensor | None, cutoff: float
-) -> Tensor:
-    """What a network reads per point, from what is known of the points.
-
-    Args:
-        inputs: out of :data:`INPUT_WIDTHS`, in its order.
-        relevancy: (..., N) less the mean map; None for networks that read none.
-        rgb: (N, 3) in 0..1; None for networks that read none.
-        cutoff: above which relevancy counts, for ``patch_masks``.
-
-    Returns:
-        (..., N, F) float32.
-    """
-    parts = []
-    if relevancy is not None and "patch_masks" in inputs:
-        parts.append((relevancy > cutoff).float()[..., None])
-    if relevancy is not None and "saliency" in inputs:
-        parts.append(RELEVANCY_GAIN * relevancy[..., None])
-    if rgb is not None and "rgb" in inputs:
-        leading = relevancy.shape[:-1] if relevancy is not None else ()
-        parts.append(rgb.expand(*leading, -1, -1))
-    return torch.cat(parts, dim=-1)
-
-
-@dataclass(frozen=True)
-class NetworkConfig:
-    """Everything that decides a network's shape. Defaults are the published hyperparameters.
-
-    Attributes:
-        task: ``completion`` or ``localization``.
-        approach: ``semantic_abstraction``, ``semantic_aware`` or (localization) ``clip_spatial``.
-        voxel_shape: cells of the virtual grid per axis.
-        bounds: lower and upper corner of the grid, scene units.
-        channels: channels C of the volumes.
-        f_maps: channels of the U-Net's finest level.
-        groups: groups of its group norms.
-        levels: its number of resolutions.
-        hidden: width H of the point encoder.
-        pointing_dim: width d of localization features.
-        pointing_method: ``cosine_sim``, ``dot_product`` or ``additive``.
-        concat_xyz: whether decoders read the normalised query coordinate too.
-        text_dim: width D of the vision-language model's text features.
-        sampling: ``aligned``, or ``published`` for weights trained by the published code.
-        network_inputs: what is read: ``saliency`` (relevancy), or ``patch_masks`` (1 where the
-            relevancy is above ``patch_mask_cutoff``), besides perhaps ``rgb`` and ``tsdf`` (the
-            truncated signed distance of the depth, a volume). None named: those of the approach.
-        patch_mask_cutoff: relevancy, less the mean map, that counts as a mask.
-    """
-
-    task: str = "completion"
-    approach: str = "semantic_abstraction"
-    voxel_shape: tuple[int, int, int] = (128, 128, 128)
-    bounds: tuple[tuple[float, float, float], tuple[float, float, float]] = (
-        (-1.0, -1.0, -0.1),
-        (1.0, 1.0, 1.9),
-    )
-    channels: int = 16
-    f_maps: int = 16
-    groups: int = 8
-    levels: int = 6
-    hidden: int = 128
-    pointing_dim: int = 64
-    pointing_method: str = "cosine_sim"
-    concat_xyz: bool = True
-    text_dim: int = 512
-    sampling: str = "aligned"
-    network_inputs: tuple[str, ...] = ()
-    patch_mask_cutoff: float = 0.004
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "voxel_shape", tuple(int(n) for n in self.voxel_shape))
-        bounds = tuple(tuple(float(v) for v in corner) for corner in self.bounds)
-        object.__setattr__(self, "bounds", bounds)
-        choices = {
-            "task": TASKS,
-            "approach": APPROACHES[: 3 if self.task == "localization" else 2],
-            "pointing_method": POINTING_METHODS,
-            "sampling": SAMPLINGS,
-        }
-        for name, allowed in choices.items():
-            value = getattr(self, name)
-            if value not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
-        object.__setattr__(
-            self, "network_inputs", choose_inputs(self.approach, tuple(self.network_inputs))
-        )
-        for name in ("f_maps", "channels"):
-            width = getattr(self, name)
-            if width < 1 or (width > self.groups and width % self.groups):
-                raise ValueError(
-                    f"{name} must be positive and, above groups = {self.groups}, a multiple of it; "
-                    f"got {width}"
-                )
-        step = 2 ** (self.levels - 1)
-        if len(self.voxel_shape) != 3 or any(n < step or n % step for n in self.voxel_shape):
-            raise ValueError(
-                f"voxel_shape must be three multiples of {step} for {self.levels} levels, "
-                f"got {self.voxel_shape}"
-            )
-        if [len(corner) for corner in self.bounds] != [3, 3]:
-            raise ValueError(f"bounds must be two corners of three numbers, got {self.bounds}")
-        if any(low >= high for low, high in zip(*self.bounds, strict=True)):
-            raise ValueError(f"the lower bounds must be below the upper ones, got {self.bounds}")
-
-    @property
-    def reads_relevancy(self) -> bool:
-        """Whether the network reads relevancy: a volume per label, not one per scene."""
-        return self.approach != "semantic_aware"
-
-    @property
-    def reads_tsdf(self) -> bool:
-        """Whether the network reads a truncated signed distance."""
-        return "tsdf" in self.network_inputs
-
-    @property
-    def point_width(self) -> int:
-        """Width F of the features that are read per point."""
-        return sum(INPUT_WIDTHS[name] for name in self.network_inputs)
-
-    def to_dict(self) -> dict:
-        """Plain values for JSON."""
-        return dataclasses.asdict(self)
 
 
 class VolumeEncoder(nn.Module):

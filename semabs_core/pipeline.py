@@ -33,12 +33,8 @@ from semabs_core.models import (
     common_bounds,
     load_task_network,
 )
-from semabs_core.networks import (
-    CompletionNetwork,
-    LocalizationNetwork,
-    SpatialNetwork,
-    point_features,
-)
+from semabs_core.network_config import point_features
+from semabs_core.networks import CompletionNetwork, LocalizationNetwork, SpatialNetwork
 from semabs_core.relevancy import (
     RELEVANCY_GAIN,
     EmbeddedTiles,

@@ -21,7 +21,7 @@ from semabs_core.data.sampling import balanced_order
 from semabs_core.data.scene_data import SceneData, SceneDescription
 from semabs_core.data.scene_dataset import Lookup, SceneDataset
 from semabs_core.data.text_features import read_text_features
-from semabs_core.networks import NetworkConfig
+from semabs_core.network_config import NetworkConfig
 
 __all__ = [
     "DATASETS",
@@ -37,7 +37,7 @@ class CompletionDataset(SceneDataset):
     """Scenes with class names: where is each of them.
 
     Items: ``input_xyz`` (N, 3), ``input_features`` (P, N, F) or, where all labels share it, (1, N,
-    F) of :func:`semabs_core.networks.point_features`, ``tsdf`` (X, Y, Z) where it is read,
+    F) of :func:`semabs_core.network_config.point_features`, ``tsdf`` (X, Y, Z) where it is read,
     ``query_xyz`` (P, M, 3), ``targets`` (P, M) float32 0 or 1, ``ignore`` (P, M) bool,
     ``label_features`` (P, D) normalised, ``names``, ``scene_id``.
     """

@@ -23,7 +23,7 @@ from semabs_core.geometry import (
     transform_points,
     valid_depth,
 )
-from semabs_core.networks import PAD_RELATION
+from semabs_core.network_config import PAD_RELATION
 from semabs_core.types import Camera
 from semabs_core.voxels import tsdf_grid
 

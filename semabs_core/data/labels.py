@@ -19,7 +19,7 @@ from semabs_core.data.scene_data import (
     SceneFileError,
     class_name,
 )
-from semabs_core.networks import RELATIONS
+from semabs_core.network_config import RELATIONS
 
 SYNONYMS_FILE = "synonyms.json"
 SYNONYMS_SPLIT = "unseen_instances_synonyms"

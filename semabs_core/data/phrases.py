@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semabs_core.data.rooms.classes import base_class
-from semabs_core.networks import RELATIONS
+from semabs_core.network_config import RELATIONS
 from semabs_core.relevancy import DEFAULT_PROMPTS, RENDER_PROMPTS
 
 PROMPTS = ("{}", "a {}", "the {}", *DEFAULT_PROMPTS, *RENDER_PROMPTS)

@@ -42,7 +42,7 @@ from semabs_core.data.labels import (
 )
 from semabs_core.data.scene_data import SOURCES, SceneData, SceneFileError
 from semabs_core.data.splits import read_splits
-from semabs_core.networks import (
+from semabs_core.network_config import (
     APPROACHES,
     INPUT_WIDTHS,
     NetworkConfig,
@@ -87,7 +87,8 @@ class SceneDataset(Dataset[Item], ABC):
         source: ``rgb``, ``domain_randomized_rgb``, or ``random`` for either by chance. A scene that
             has no pictures in random colours is read as it was rendered.
         full: for evaluation: all labels, all stored points, no augmentation.
-        network_inputs: what the network reads, see :class:`semabs_core.networks.NetworkConfig`.
+        network_inputs: what the network reads, as in
+            :class:`semabs_core.network_config.NetworkConfig`.
         patch_mask_cutoff: as there.
         voxel_shape: as there; cells of the TSDF, for networks that read one.
 

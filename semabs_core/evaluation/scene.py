@@ -15,12 +15,8 @@ from torch import Tensor
 from semabs_core.config import choose_dtype, mixed_precision
 from semabs_core.evaluation.metrics import CUTOFFS, GRIDS, MetricCounter, metric_names
 from semabs_core.evaluation.rows import NAME_COLUMNS
-from semabs_core.networks import (
-    PAD_RELATION,
-    CompletionNetwork,
-    LocalizationNetwork,
-    SpatialNetwork,
-)
+from semabs_core.network_config import PAD_RELATION
+from semabs_core.networks import CompletionNetwork, LocalizationNetwork, SpatialNetwork
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from semabs_core.evaluation.published import RowsError, published_figures
 from semabs_core.evaluation.rows import NAME_COLUMNS, task_of
 from semabs_core.evaluation.statistics import Resampler, interval, mean_of_results
 from semabs_core.evaluation.tables import Figure, FigureTable
-from semabs_core.networks import RELATIONS
+from semabs_core.network_config import RELATIONS
 
 NOVELTIES = ("novel room", "novel visual", "novel vocab", "novel class")
 NOVEL_CLASSES = ("pot", "mug", "safe", "teddy bear", "basket ball", "wine bottle")

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from semabs_core.config import choose_device, option, read_yaml, validate
-from semabs_core.networks import NetworkConfig
+from semabs_core.network_config import NetworkConfig
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 

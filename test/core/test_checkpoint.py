@@ -12,7 +12,8 @@ from support import NETWORK_FIXTURES
 from test_networks import NAMES, TINY, run_published
 
 from semabs_core.checkpoint import CheckpointError, load_network, save_network
-from semabs_core.networks import NetworkConfig, build_network
+from semabs_core.network_config import NetworkConfig
+from semabs_core.networks import build_network
 
 
 class Hostile:

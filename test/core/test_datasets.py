@@ -45,7 +45,8 @@ from semabs_core.data.labels import (
 from semabs_core.data.sampling import balanced_order, balanced_queries, fixed_size_choice
 from semabs_core.data.splits import write_splits
 from semabs_core.data.text_features import write_text_features
-from semabs_core.networks import NetworkConfig, build_network
+from semabs_core.network_config import NetworkConfig
+from semabs_core.networks import build_network
 
 SMALL = {"num_input_points": 200, "num_query_points": 300}
 KINDS = [

@@ -15,15 +15,14 @@ from semabs_core.data.phrases import DIFFERENT, MATCH, UNKNOWN, Phrase, PhraseBo
 from semabs_core.data.splits import write_splits
 from semabs_core.encoder import EncoderError, load_encoder, save_encoder
 from semabs_core.training import TrainingError
-from semabs_core.training.encoder import (
-    EncoderTrainer,
+from semabs_core.training.encoder import EncoderTrainer, train_encoder
+from semabs_core.training.encoder_config import parse_encoder_config
+from semabs_core.training.encoder_losses import (
     draw_asked,
     image_features,
-    parse_encoder_config,
     phrase_loss,
     phrase_relevancy,
     relevancy_loss,
-    train_encoder,
 )
 
 SMALL = {

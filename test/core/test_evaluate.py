@@ -27,7 +27,8 @@ from semabs_core.evaluation.published import RowsError
 from semabs_core.evaluation.rows import read_rows
 from semabs_core.evaluation.scene import EvaluationOptions, SceneLogits, evaluate_scene
 from semabs_core.evaluation.summary import NOVELTIES, summarize
-from semabs_core.networks import NETWORKS, NetworkConfig, build_network
+from semabs_core.network_config import NetworkConfig
+from semabs_core.networks import NETWORKS, build_network
 
 WIDTH = 8
 WORDS = ("book", "box", "mug")

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from semabs_core.checkpoint import load_network
-from semabs_core.networks import NetworkConfig, Pointer, build_network
+from semabs_core.network_config import NetworkConfig
+from semabs_core.networks import Pointer, build_network
 from semabs_core.voxels import grid_index, sample_volume, sampling_coordinates
 
 NAMES = ["ovssc_semabs", "ovssc_semaware", "vool_semabs", "vool_semaware", "vool_clipspatial"]

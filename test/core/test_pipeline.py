@@ -17,7 +17,8 @@ from semabs_core.config import ConfigError, parse_config
 from semabs_core.data.analytic import render_room, room_view
 from semabs_core.data.scene_file import load_scene
 from semabs_core.description import DescriptionError, RelationError
-from semabs_core.networks import NetworkConfig, build_network
+from semabs_core.network_config import NetworkConfig
+from semabs_core.networks import build_network
 from semabs_core.pipeline import SceneUnderstanding
 from semabs_core.types import FREE, UNKNOWN, FrameError
 

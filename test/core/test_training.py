@@ -16,7 +16,8 @@ from semabs_core.config import ConfigError, save_config
 from semabs_core.data.relevancy_store import RelevancySettings
 from semabs_core.data.splits import write_splits
 from semabs_core.data.text_features import write_text_features
-from semabs_core.networks import NETWORKS, NetworkConfig, build_network
+from semabs_core.network_config import NetworkConfig
+from semabs_core.networks import NETWORKS, build_network
 from semabs_core.training import TrainingConfig, TrainingError, load_training_config, train
 from semabs_core.training.batches import (
     StepBatches,

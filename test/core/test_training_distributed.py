@@ -13,7 +13,8 @@ from training_toy import toy_data
 
 from semabs_core.checkpoint import load_network
 from semabs_core.config import save_config
-from semabs_core.networks import NETWORKS, NetworkConfig
+from semabs_core.network_config import NetworkConfig
+from semabs_core.networks import NETWORKS
 from semabs_core.training import TrainingConfig, train
 from semabs_core.training.config import DataConfig, OptimizationConfig
 

@@ -14,7 +14,7 @@ from collections import Counter
 import numpy as np
 import torch
 
-from semabs_core.networks import RELATIONS
+from semabs_core.network_config import RELATIONS
 from semabs_core.training import TrainingConfig, TrainingData, load_training_config, train
 
 NAMES = ("ball", "mug", "lamp", "book", "[pad]")
