@@ -1,0 +1,1 @@
+"""The commands of ``semabs`` by their job; :mod:`semabs_core.cli` gathers them."""

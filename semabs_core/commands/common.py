@@ -1,0 +1,65 @@
+"""What commands share: the console, a progress bar, options as text."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+console = Console(width=None if sys.stdout.isatty() else 140)
+
+Folder = Annotated[Path, typer.Argument(help="the data set's folder")]
+
+
+def is_first() -> bool:
+    """Whether this is torchrun's first process, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def progress_bar(what: str) -> Any:
+    """A bar; yields a function that takes (done, total)."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), disable=not is_first()) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def parse_counts(text: str) -> dict[str, int]:
+    """``train=2000,validation=100`` to a mapping."""
+    counts = {}
+    for part in filter(None, text.split(",")):
+        name, _, number = part.partition("=")
+        if not number.strip().isdigit():
+            raise typer.BadParameter(f"expected name=number,..., got {part!r}")
+        counts[name.strip()] = int(number)
+    return counts
+
+
+def parse_options(pairs: list[str]) -> dict[str, Any]:
+    """``data.num_labels=4`` and the like to nested mappings; values are YAML."""
+    from semabs_core.config import nest
+
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not separator:
+            raise typer.BadParameter(f"expected name=value, got {pair!r}")
+        values[name.strip()] = yaml.safe_load(value)
+    return nest(values)
+
+
+def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """``changes`` over ``base``, mapping by mapping."""
+    merged = dict(base)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged

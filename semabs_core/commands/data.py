@@ -1,0 +1,83 @@
+"""``semabs data``."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from semabs_core.commands.common import Folder, console, parse_counts, parse_options, progress_bar
+
+app = typer.Typer(no_args_is_help=True, help="Data sets: synthetic rooms, stored relevancy.")
+
+
+@app.command()
+def rooms(
+    out: Annotated[Path, typer.Option(help="the data set's folder")],
+    split: Annotated[str, typer.Option(help="how many rooms of each split")] = (
+        "train=2000,validation=100,unseen_instances=100,unseen_instances_dr=100,"
+        "unseen_instances_synonyms=100"
+    ),
+    seed: Annotated[int, typer.Option(help="of the data set")] = 0,
+    workers: Annotated[int, typer.Option(help="processes")] = os.cpu_count() or 1,
+    option: Annotated[list[str] | None, typer.Option(help="name=value of RoomOptions")] = None,
+) -> None:
+    """Make synthetic rooms, or the rest of an interrupted run."""
+    from semabs_core.data.rooms.generate import generate_rooms
+    from semabs_core.data.rooms.room import RoomOptions
+
+    values = parse_options(option or [])
+    known = {field.name for field in dataclasses.fields(RoomOptions)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise typer.BadParameter(
+            f"unknown option {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+        )
+    counts = generate_rooms(out, parse_counts(split), seed, workers, RoomOptions(**values))
+    console.print(f"{out}: {counts['made']} rooms made, {counts['kept']} kept")
+
+
+@app.command()
+def relevancy(
+    folder: Folder,
+    encoder: Annotated[str, typer.Option(help="open_clip model, local-dir: or shipped:")],
+    pretrained: Annotated[str, typer.Option(help="open_clip tag or checkpoint file")] = "",
+    preset: Annotated[list[str] | None, typer.Option(help="may be repeated")] = None,
+    prompt: Annotated[list[str] | None, typer.Option(help="with one {}; may be repeated")] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(help="pictures, may be repeated; rgb, but random colours in _dr splits"),
+    ] = None,
+    augmentations: Annotated[int, typer.Option(help="jittered copies; -1: the preset's")] = -1,
+    device: Annotated[str, typer.Option()] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16")] = "auto",
+    tile_batch: Annotated[int, typer.Option(help="tiles per pass; 0: the device's default")] = 0,
+    remake: Annotated[bool, typer.Option(help="make again what is there")] = False,
+) -> None:
+    """Store the relevancy of every word a data set needs; shares the scenes under torchrun."""
+    from semabs_core.config import choose_device, choose_dtype
+    from semabs_core.data.relevancy_store import store_relevancy
+    from semabs_core.encoder import load_encoder
+    from semabs_core.relevancy import RENDER_PROMPTS
+
+    chosen = choose_device(device)
+    if device == "auto" and chosen.type == "cuda" and "LOCAL_RANK" in os.environ:
+        chosen = choose_device(f"cuda:{os.environ['LOCAL_RANK']}")
+    model = load_encoder(encoder, pretrained or None, chosen, choose_dtype(precision, chosen))
+    with progress_bar("relevancy") as advance:
+        counts = store_relevancy(
+            folder,
+            model,
+            presets=tuple(preset or ["ours"]),
+            prompts=tuple(prompt or RENDER_PROMPTS),
+            sources=source,
+            augmentations=None if augmentations < 0 else augmentations,
+            tile_batch=tile_batch or None,
+            resume=not remake,
+            on_scene=advance,
+        )
+    texts = ", ".join(f"{number} {what}" for what, number in counts.items())
+    console.print(f"{folder}: {texts}")

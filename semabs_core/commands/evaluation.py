@@ -1,0 +1,97 @@
+"""``semabs eval``, ``pointing`` and ``summarize``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from semabs_core.commands.common import Folder, console, progress_bar
+
+
+def evaluate(
+    checkpoint: Annotated[str, typer.Argument(help="folder of a network, or shipped:NAME")],
+    data: Annotated[Path, typer.Option(help="the data set's folder")],
+    out: Annotated[Path, typer.Option(help="Parquet file for the rows")],
+    split: Annotated[list[str] | None, typer.Option(help="repeatable; all but train")] = None,
+    preset: Annotated[str, typer.Option(help="relevancy preset; empty: the checkpoint's")] = "",
+    limit: Annotated[int, typer.Option(help="scenes per split; 0: all")] = 0,
+    device: Annotated[str, typer.Option()] = "auto",
+    workers: Annotated[int, typer.Option(help="processes that read scenes")] = 2,
+    grid: Annotated[
+        list[int] | None, typer.Option(help="voxels per axis, repeatable; NYU's is 60")
+    ] = None,
+) -> None:
+    """Evaluate a checkpoint at all cutoffs; shares the scenes under torchrun."""
+    from semabs_core.evaluation.evaluate import evaluate as run
+    from semabs_core.evaluation.scene import EvaluationOptions
+
+    with progress_bar("evaluation") as advance:
+        rows = run(
+            checkpoint, data, split or None, out=out, preset=preset or None, limit=limit or None,
+            device=device, workers=workers,
+            options=EvaluationOptions(grids=tuple(grid)) if grid else None,
+            on_progress=lambda name, done, total: advance(done, total),
+        )  # fmt: skip
+    if rows is not None:
+        console.print(f"{len(rows):,} rows written to {out}")
+
+
+def pointing(
+    folder: Folder,
+    split: Annotated[list[str] | None, typer.Option(help="repeatable; all but train")] = None,
+    preset: Annotated[str, typer.Option(help="of the stored relevancy")] = "ours",
+    intervals: Annotated[int, typer.Option(help="bootstrap replicates for 95 % intervals")] = 1000,
+    out: Annotated[Path | None, typer.Option(help="also write .md or .csv")] = None,
+) -> None:
+    """How often the maximum of an object's stored relevancy lies on the object."""
+    from semabs_core.evaluation.evaluate import evaluated_splits, novel_classes
+    from semabs_core.evaluation.pointing import pointing_rows, summarize_pointing
+
+    with progress_bar("pointing") as advance:
+        splits = split or evaluated_splits(folder, "completion")
+        rows = pointing_rows(folder, splits, preset, advance)
+    result = summarize_pointing(rows, novel_classes(folder) or (), intervals)
+    console.print(result.to_rich())
+    if out is not None:
+        result.save(out)
+        console.print(f"written to {out}")
+
+
+def summarize(
+    rows: Annotated[
+        list[str],
+        typer.Argument(help="NAME=FILE (.parquet, published .pkl); a repeated NAME: seeds"),
+    ],
+    cutoff: Annotated[str, typer.Option(help="validation, stored, test or a logit")] = "validation",
+    published: Annotated[bool, typer.Option(help="published figures beside ours")] = False,
+    intervals: Annotated[int, typer.Option(help="bootstrap replicates for 95 % intervals")] = 0,
+    against: Annotated[str, typer.Option(help="NAME whose lead over each other is shown")] = "",
+    nyu: Annotated[bool, typer.Option(help="NYU's table with its eleven classes")] = False,
+    out: Annotated[Path | None, typer.Option(help="also write .md or .csv")] = None,
+) -> None:
+    """Print the tables of completion or localization by approach and column."""
+    from semabs_core.evaluation.rows import read_rows
+    from semabs_core.evaluation.summary import SummaryOptions, summarize_nyu
+    from semabs_core.evaluation.summary import summarize as tabulate
+
+    tables: dict[str, list[Any]] = {}
+    for item in rows:
+        name, separator, path = item.partition("=")
+        table = read_rows(path if separator else name)
+        key = name if separator else str(table.attrs.get("approach") or Path(name).stem)
+        tables.setdefault(key, []).append(table)
+    try:
+        number: str | float = float(cutoff)
+    except ValueError:
+        number = cutoff
+    metric = "voxel60x60x60_iou" if nyu else "voxel32x32x32_iou"
+    options = SummaryOptions(
+        metric, number, published=published, replicates=intervals, against=against
+    )
+    result = (summarize_nyu if nyu else tabulate)(tables, options)
+    console.print(result.to_rich())
+    if out is not None:
+        result.save(out)
+        console.print(f"written to {out}")

@@ -1,0 +1,112 @@
+"""``semabs weights``."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from semabs_core.commands.common import console
+
+app = typer.Typer(no_args_is_help=True, help="Weights: list, download, convert, verify.")
+
+
+@app.command("list")
+def list_weights() -> None:
+    """The weights in this package, and the published ones."""
+    from semabs_core.weights.download import PUBLISHED_URL, checkpoint_folders, default_folder
+    from semabs_core.weights.shipped import PREFIX, shipped_names, size_of
+
+    table = Table("name", "MB", "what")
+    for name, entry in shipped_names().items():
+        table.add_row(PREFIX + name, f"{size_of(name) / 1e6:.1f}", str(entry["about"]))
+    there = checkpoint_folders(default_folder() / "published")
+    for checkpoint in there:
+        table.add_row(str(checkpoint), "", "published")
+    console.print(table)
+    if not there:
+        console.print(
+            f"published: not here; `semabs weights download` brings them ({PUBLISHED_URL})"
+        )
+
+
+@app.command("path")
+def path_of_weights(
+    name: Annotated[str, typer.Argument(help="as in `semabs weights list`")],
+) -> None:
+    """Print the folder of weights in this package."""
+    from semabs_core.weights.shipped import PREFIX, shipped_path
+
+    print(shipped_path(name.removeprefix(PREFIX)))
+
+
+@app.command("download")
+def download_weights(
+    out: Annotated[Path | None, typer.Option(help="SEMABS_HOME, or ~/.cache/semabs")] = None,
+    url: Annotated[str, typer.Option(help="address of a .tar.lz4; default the published")] = "",
+    sha256: Annotated[str, typer.Option(help="its checksum, where you know it")] = "",
+) -> None:
+    """Download the published weights (3.5 GB); carries on where it was cut off."""
+    from semabs_core.weights.download import PUBLISHED_URL, default_folder, download, unpack
+
+    folder, address = out or default_folder(), url or PUBLISHED_URL
+    name = PurePosixPath(urlsplit(address).path).name
+    if not name:
+        raise typer.BadParameter(f"the address must end in the name of a file, got {address}")
+    archive = folder / name
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, TimeRemainingColumn()) as progress:
+        task = progress.add_task(archive.name, total=None)
+        download(
+            address, archive, sha256 or None,
+            lambda done, total: progress.update(task, completed=done, total=total or None),
+        )  # fmt: skip
+    for checkpoint in unpack(archive, folder / "published"):
+        console.print(str(checkpoint))
+
+
+@app.command()
+def verify(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="names or folders; default: all")
+    ] = None,
+) -> None:
+    """Check that weights are whole: checksums of those in this package, and that they load."""
+    from semabs_core.weights.check import check_weights
+
+    results = check_weights(names or [])
+    for name, fault in results.items():
+        console.print(f"{name}: {fault or 'whole'}")
+    if any(results.values()):
+        raise typer.Exit(1)
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="a checkpoint folder, published or ours")],
+    target: Annotated[Path, typer.Argument(help="folder to write")],
+    half: Annotated[bool, typer.Option(help="store half precision")] = False,
+) -> None:
+    """Convert a published checkpoint, or one of ours, to our format (safetensors and JSON)."""
+    import torch
+
+    from semabs_core.weights.check import convert_weights
+
+    what = convert_weights(source, target, torch.float16 if half else torch.float32)
+    console.print(f"{what} written to {target}")
+
+
+@app.command()
+def pack(
+    source: Annotated[Path, typer.Argument(help="folder of a training run")],
+    name: Annotated[str, typer.Argument(help="what it is called in the package")],
+    about: Annotated[str, typer.Argument(help="a line for people")],
+) -> None:
+    """Put weights into this package, in half precision, and note their checksums."""
+    from semabs_core.weights.check import pack_weights
+
+    console.print(f"{pack_weights(source, name, about)} packed as shipped:{name}")
