@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import rclpy
 import torch
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Point, PoseStamped, Vector3
 from numpy.typing import NDArray
 from rcl_interfaces.msg import SetParametersResult
@@ -40,7 +40,9 @@ from semabs_core.description import (
 from semabs_core.pipeline import SceneUnderstanding, check_classes
 from semabs_core.types import Completion, Localization
 from semabs_core.visualize.figures import relevancy_mosaic
-from semabs_ros import convert
+from semabs_ros import results
+from semabs_ros.convert import rgb_to_image
+from semabs_ros.diagnostics import diagnose, faster
 from semabs_ros.frames import FrameSource, Source
 from semabs_ros.goals import CODES, Goal, GoalQueue
 from semabs_ros.parameters import Parameters
@@ -49,7 +51,6 @@ from semabs_ros.worker import Worker
 
 SLOW_FRAME_S = 5.0
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
 class SemabsNode(LifecycleNode):
@@ -336,7 +337,7 @@ class SemabsNode(LifecycleNode):
     def _fill(self, result: Any, source: Source, answer: Completion | Localization) -> None:
         header = self._header(source)
         if isinstance(answer, Completion):
-            result.voxels = convert.completion_to_voxels(answer, header)
+            result.voxels = results.completion_to_voxels(answer, header)
             result.voxels_per_class = list(answer.voxels_per_class().values())
             return
         x, y, z = map(float, answer.position_m)
@@ -345,7 +346,7 @@ class SemabsNode(LifecycleNode):
         result.pose.pose.orientation.w = 1.0
         result.extent = Vector3(**dict(zip("xyz", map(float, answer.extent_m), strict=True)))
         result.score = float(answer.score)
-        result.region = convert.localization_to_cloud(answer, header)
+        result.region = results.localization_to_cloud(answer, header)
 
     # --- outputs (called by the worker) -----------------------------------------------------------
 
@@ -368,9 +369,9 @@ class SemabsNode(LifecycleNode):
         """A completion is done: publish what somebody listens to."""
         header = self._header(source)
         makers = {
-            "markers": convert.completion_to_markers,
-            "points": convert.completion_to_cloud,
-            "voxels": convert.completion_to_voxels,
+            "markers": results.completion_to_markers,
+            "points": results.completion_to_cloud,
+            "voxels": results.completion_to_voxels,
         }
         for name, make in makers.items():
             if self._listened(name):
@@ -384,21 +385,21 @@ class SemabsNode(LifecycleNode):
         text = f"{description.target} {description.relation} {description.reference}"
         core = self.parameters.core_config
         size = core.region.region_size_m / (core.localization.resolution - 1)
-        markers = convert.localization_to_markers(localization, text, size, header)
+        markers = results.localization_to_markers(localization, text, size, header)
         self._topics["found_markers"].publish(markers)
-        self._topics["found_points"].publish(convert.localization_to_cloud(localization, header))
+        self._topics["found_points"].publish(results.localization_to_cloud(localization, header))
 
     def publish_relevancy(
         self, source: Source, maps: NDArray[np.float32], names: list[str]
     ) -> None:
         """The relevancy of the current classes is there: a mosaic."""
         mosaic = relevancy_mosaic(source.frame.rgb, maps, names)
-        self._topics["relevancy"].publish(convert.rgb_to_image(mosaic, source.header))
+        self._topics["relevancy"].publish(rgb_to_image(mosaic, source.header))
 
     def _publish_labels(self) -> None:
         header = Header(stamp=self.get_clock().now().to_msg())
         classes = check_classes(self.parameters.node_config.classes)
-        self._topics["labels"].publish(convert.labels_message(classes, header))
+        self._topics["labels"].publish(results.labels_message(classes, header))
 
     # --- health -----------------------------------------------------------------------------------
 
@@ -432,58 +433,23 @@ class SemabsNode(LifecycleNode):
         if time.monotonic() - self._slow_warned < 30:
             return
         self._slow_warned = time.monotonic()
-        core, scene = self.parameters.core_config, self._scene
-        if scene is None:
-            return
-        advice = []
-        if scene.encoder.device.type == "cpu":
-            advice.append("use a GPU (device)")
-        if scene.chosen.preset == "ours":
-            advice.append("set relevancy.preset to fast")
-        if scene.encoder.dtype == torch.float32:
-            advice.append("set encoder.precision to bf16")
-        advice.append(
-            f"lower completion.resolution ({core.completion.resolution}) or the number of classes "
-            f"({len(self.parameters.node_config.classes)})"
-        )
-        self.get_logger().warning(f"a frame takes {seconds:.1f} s; faster: " + ", ".join(advice))
+        if self._scene is not None:
+            parameters = self.parameters
+            advice = faster(self._scene, parameters.core_config, parameters.node_config.classes)
+            self.get_logger().warning(f"a frame takes {seconds:.1f} s; faster: {advice}")
 
     def _publish_diagnostics(self) -> None:
-        worker, scene = self._worker, self._scene
-        state = self._state_machine.current_state[1]
-        models = DiagnosticStatus(name="semabs: models", hardware_id="semabs", level=OK)
-        models.message = self._configure_fault or (worker.fault if worker else "") or state
-        if self._configure_fault:
-            models.level = ERROR
-        elif (worker and worker.fault) or (scene and (scene.untrained or scene.foreign)):
-            models.level = WARN
-        models.values = self._values(
-            state=state,
-            untrained=", ".join(scene.untrained) if scene else "",
-            foreign=", ".join(scene.foreign) if scene else "",
-            encoder=scene.encoder.name if scene else "",
-            device=scene.encoder.device if scene else "",
-            seconds_per_frame=f"{worker.frame_seconds:.2f}" if worker else "",
-            frames_completed=worker.completed if worker else 0,
+        array = diagnose(
+            self._state_machine.current_state[1],
+            self._configure_fault,
+            self._scene,
+            self._worker,
+            self._frames,
+            self._goals,
+            self._refused,
         )
-        frames = self._frames
-        problem = frames.problem() if worker else ""
-        inputs = DiagnosticStatus(name="semabs: input", hardware_id="semabs")
-        inputs.level = WARN if problem else OK
-        inputs.message = problem or (f"{frames.frames} frames taken" if worker else "not active")
-        rates = {topic.name: f"{topic.rate_hz():.1f} Hz, {topic.publishers} publisher(s)"
-                 for topic in frames.topics} if worker else {}  # fmt: skip
-        inputs.values = self._values(synced=frames.synced, dropped=frames.dropped, **rates)
-        goals = DiagnosticStatus(name="semabs: goals", hardware_id="semabs", level=OK)
-        goals.message = "busy" if self._goals.busy else "idle"
-        goals.values = self._values(waiting=len(self._goals), refused=self._refused)
-        array = DiagnosticArray(status=[models, inputs, goals])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
-
-    @staticmethod
-    def _values(**values: Any) -> list[KeyValue]:
-        return [KeyValue(key=key, value=str(value)) for key, value in values.items()]
 
 
 def main() -> None:

@@ -10,11 +10,8 @@ import pytest
 from geometry_msgs.msg import Transform
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from sensor_msgs_py import point_cloud2
 from std_msgs.msg import Header
-from visualization_msgs.msg import Marker
 
-from semabs_core.types import Completion, Localization
 from semabs_ros import convert
 from semabs_ros.convert import ConvertError, Rectifier
 
@@ -191,72 +188,3 @@ def test_transforms_round_trip():
     message = convert.matrix_to_transform(T)
     assert isinstance(message, Transform)
     np.testing.assert_allclose(convert.transform_to_matrix(message), T, atol=1e-12)
-
-
-@pytest.fixture
-def completion():
-    labels = np.zeros((3, 4, 5), np.uint8)
-    labels[0, 1, 2], labels[2, 3, 4], labels[1, 0, 0] = 1, 2, 255
-    T = np.eye(4)
-    T[:3, :3] = Rotation.from_euler("z", 90, degrees=True).as_matrix()
-    T[:3, 3] = [1, 0, 0]
-    scores = np.where(labels > 0, 0.75, 0).astype(np.float32)
-    return Completion(["mug", "box"], labels, scores, 0.1, T, {})
-
-
-def test_voxels_run_x_fastest_and_round_trip(completion):
-    message = convert.completion_to_voxels(completion, Header(frame_id="map"))
-    assert message.labels[0 + 3 * (1 + 4 * 2)] == 1
-    assert message.labels[1] == message.UNKNOWN
-    assert isinstance(message.labels, array.array)
-    again = convert.voxels_to_completion(message)
-    np.testing.assert_array_equal(again.labels, completion.labels)
-    np.testing.assert_allclose(again.T_world_grid, completion.T_world_grid, atol=1e-12)
-    assert again.voxels_per_class() == {"mug": 1, "box": 1}
-
-
-def test_cloud_holds_occupied_voxels_in_the_world(completion):
-    cloud = convert.completion_to_cloud(completion, Header(frame_id="map"))
-    points = point_cloud2.read_points(cloud)
-    # Voxel (0, 1, 2): centre (0.05, 0.15, 0.25), turned by 90 degrees, shifted by (1, 0, 0).
-    np.testing.assert_allclose(
-        [float(points[n][0]) for n in "xyz"], [1 - 0.15, 0.05, 0.25], atol=1e-6
-    )
-    np.testing.assert_array_equal(points["label"], [1, 2])
-    np.testing.assert_array_equal(points["score"], [0.75, 0.75])
-
-
-def test_markers_are_stable_and_named(completion):
-    markers = convert.completion_to_markers(completion, Header(frame_id="map")).markers
-    assert markers[0].action == Marker.DELETEALL
-    assert [(m.ns, m.id) for m in markers[1:]] == [
-        ("completion", 1), ("names", 1), ("completion", 2), ("names", 2)
-    ]  # fmt: skip
-    assert markers[2].text == "mug"
-    assert markers[2].pose.position.z > 0.25
-    (point,) = markers[1].points
-    np.testing.assert_allclose([point.x, point.y, point.z], [0.05, 0.15, 0.25])
-    message = convert.labels_message(["mug", "box"], Header())
-    assert message.colors[0] == markers[1].color
-    # A name keeps its colour in another list.
-    assert convert.labels_message(["box"], Header()).colors[0] == message.colors[1]
-
-
-def test_inner_voxels_are_not_drawn():
-    labels = np.ones((5, 5, 5), np.uint8)
-    block = Completion(["mug"], labels, labels.astype(np.float32), 0.1, np.eye(4), {})
-    boxes = convert.completion_to_markers(block, Header()).markers[1]
-    assert len(boxes.points) == 5**3 - 3**3
-
-
-def test_localization_messages():
-    points = np.array([[1.0, 2.0, 0.5], [1.1, 2.0, 0.5]])
-    answer = Localization(points[0], np.array([0.2, 0.1, 0.1]), 0.8, points,
-                          np.array([0.8, 0.7], np.float32), {})  # fmt: skip
-    cloud = point_cloud2.read_points(convert.localization_to_cloud(answer, Header()))
-    np.testing.assert_allclose(cloud["score"], [0.8, 0.7])
-    markers = convert.localization_to_markers(answer, "mug on table", 0.1, Header()).markers
-    kinds = [m.ns for m in markers[1:]]
-    assert kinds == ["region", "best", "extent", "names"]
-    assert markers[3].pose.position.x == pytest.approx(1.05)
-    assert "mug on table (0.80)" in markers[4].text

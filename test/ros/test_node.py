@@ -26,7 +26,7 @@ from sensor_msgs_py import point_cloud2
 from support import NETWORK_FIXTURES, wait_for
 from visualization_msgs.msg import Marker, MarkerArray
 
-from semabs_ros.convert import voxels_to_completion
+from semabs_ros.results import voxels_to_completion
 
 
 @pytest.fixture

@@ -1,0 +1,188 @@
+"""Pure functions from completions and localizations to the messages that show them."""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Sequence
+
+import numpy as np
+from geometry_msgs.msg import Point, Transform, Vector3
+from numpy.typing import NDArray
+from semabs.msg import Labels, SemanticVoxels
+from sensor_msgs.msg import PointCloud2, PointField
+from std_msgs.msg import ColorRGBA, Header
+from visualization_msgs.msg import Marker, MarkerArray
+
+from semabs_core.types import FREE, UNKNOWN, Completion, Localization
+from semabs_core.visualize.colors import class_colors
+from semabs_core.visualize.meshes import surface_voxels
+from semabs_ros.convert import byte_array, matrix_to_pose, transform_to_matrix, xyz
+
+REGION_COLOR = (0.9, 0.1, 0.1)
+
+
+def color(rgb: Sequence[float], alpha: float = 1.0) -> ColorRGBA:
+    """RGB in 0..1 to a message."""
+    return ColorRGBA(r=float(rgb[0]), g=float(rgb[1]), b=float(rgb[2]), a=float(alpha))
+
+
+def completion_to_voxels(completion: Completion, header: Header) -> SemanticVoxels:
+    """A completion as the message that planners read."""
+    return SemanticVoxels(
+        header=header,
+        origin=matrix_to_pose(completion.T_world_grid),
+        voxel_size=float(completion.voxel_size_m),
+        shape=np.array(completion.labels.shape, dtype=np.uint32),
+        classes=completion.classes,
+        labels=byte_array(completion.labels.ravel(order="F")),
+    )
+
+
+def voxels_to_completion(message: SemanticVoxels) -> Completion:
+    """The message back to a completion, without scores and timings."""
+    shape = tuple(int(n) for n in message.shape)
+    labels = np.frombuffer(bytes(message.labels), dtype=np.uint8).reshape(shape, order="F")
+    pose = message.origin
+    transform = Transform(
+        translation=Vector3(x=pose.position.x, y=pose.position.y, z=pose.position.z),
+        rotation=pose.orientation,
+    )
+    return Completion(
+        classes=list(message.classes),
+        labels=labels.copy(),
+        scores=np.zeros(shape, dtype=np.float32),
+        voxel_size_m=float(message.voxel_size),
+        T_world_grid=transform_to_matrix(transform),
+        timings_s={},
+    )
+
+
+def labels_message(classes: Sequence[str], header: Header) -> Labels:
+    """Names, ids and colours."""
+    colors = [color(c) for c in class_colors(classes)]
+    ids = array.array("B", range(1, len(classes) + 1))
+    return Labels(header=header, classes=list(classes), ids=ids, colors=colors)
+
+
+def cloud(header: Header, fields: dict[str, NDArray]) -> PointCloud2:
+    """A point cloud out of named columns (N,) of float32, uint32 or uint8."""
+    codes = {"f4": PointField.FLOAT32, "u4": PointField.UINT32, "u1": PointField.UINT8}
+    dtype = np.dtype([(name, values.dtype.str) for name, values in fields.items()])
+    size = len(next(iter(fields.values())))
+    data = np.empty(size, dtype=dtype)
+    for name, values in fields.items():
+        data[name] = values
+    points = [
+        PointField(name=name, offset=dtype.fields[name][1], count=1,
+                   datatype=codes[dtype[name].str[1:]])
+        for name in fields
+    ]  # fmt: skip
+    return PointCloud2(
+        header=header, height=1, width=size, fields=points, is_bigendian=False, is_dense=True,
+        point_step=dtype.itemsize, row_step=dtype.itemsize * size, data=byte_array(data),
+    )  # fmt: skip
+
+
+def _packed_rgb(colors: NDArray) -> NDArray[np.float32]:
+    """RGB (N, 3) in 0..1 to the packed float that RViz and PCL read."""
+    r, g, b = np.rint(colors * 255).astype(np.uint32).T
+    return ((r << 16) | (g << 8) | b).astype(np.uint32).view(np.float32)
+
+
+def completion_to_cloud(completion: Completion, header: Header) -> PointCloud2:
+    """Occupied voxels as points: x y z, rgb, label, score."""
+    index = np.argwhere((completion.labels != FREE) & (completion.labels != UNKNOWN))
+    T = completion.T_world_grid
+    points = (index + 0.5) * completion.voxel_size_m @ T[:3, :3].T + T[:3, 3]
+    labels = completion.labels[tuple(index.T)]
+    colors = class_colors(completion.classes)[labels.astype(int) - 1]
+    return cloud(
+        header,
+        _columns(points)
+        | {
+            "rgb": _packed_rgb(colors),
+            "label": labels,
+            "score": completion.scores[tuple(index.T)].astype(np.float32),
+        },
+    )
+
+
+def _columns(points: NDArray) -> dict[str, NDArray]:
+    return {name: points[:, i].astype(np.float32) for i, name in enumerate("xyz")}
+
+
+def localization_to_cloud(localization: Localization, header: Header) -> PointCloud2:
+    """The answer region as points: x y z, score."""
+    columns = _columns(localization.points_m)
+    return cloud(header, columns | {"score": localization.scores.astype(np.float32)})
+
+
+def completion_to_markers(completion: Completion, header: Header) -> MarkerArray:
+    """A CUBE_LIST and a name per class; starts by deleting what was drawn before.
+
+    Only voxels at the surface of their class are drawn, since RViz cannot show the others anyway.
+    """
+    markers = [Marker(header=header, action=Marker.DELETEALL)]
+    surface = surface_voxels(completion.labels)
+    T = completion.T_world_grid
+    for i, (name, rgb) in enumerate(
+        zip(completion.classes, class_colors(completion.classes), strict=True)
+    ):
+        index = np.argwhere(surface & (completion.labels == i + 1))
+        if not len(index):
+            continue
+        centres = (index + 0.5) * completion.voxel_size_m
+        boxes = Marker(
+            header=header, ns="completion", id=i + 1, type=Marker.CUBE_LIST, action=Marker.ADD,
+            pose=matrix_to_pose(T), color=color(rgb),
+        )  # fmt: skip
+        boxes.scale = Vector3(**dict.fromkeys("xyz", 0.96 * float(completion.voxel_size_m)))
+        boxes.points = [Point(x=x, y=y, z=z) for x, y, z in centres.tolist()]
+        middle = centres.mean(axis=0)
+        middle[2] = centres[:, 2].max() + 2 * completion.voxel_size_m
+        markers += [boxes, text_marker(name, middle @ T[:3, :3].T + T[:3, 3], i + 1, header)]
+    return MarkerArray(markers=markers)
+
+
+def text_marker(text: str, point: NDArray, index: int, header: Header) -> Marker:
+    """A name that faces the viewer."""
+    marker = Marker(
+        header=header, ns="names", id=index, type=Marker.TEXT_VIEW_FACING, action=Marker.ADD,
+        text=text, color=color((1, 1, 1)),
+    )  # fmt: skip
+    marker.pose.position = Point(**xyz(point))
+    marker.pose.orientation.w = 1.0
+    marker.scale.z = 0.1
+    return marker
+
+
+def localization_to_markers(
+    localization: Localization, text: str, size_m: float, header: Header
+) -> MarkerArray:
+    """The answer region as cubes, its best point as a sphere, its extent as a box, the question."""
+    region = Marker(
+        header=header, ns="region", id=0, type=Marker.CUBE_LIST, action=Marker.ADD,
+        color=color(REGION_COLOR, 0.6),
+    )  # fmt: skip
+    region.pose.orientation.w = 1.0
+    region.scale = Vector3(**dict.fromkeys("xyz", float(size_m)))
+    region.points = [Point(x=x, y=y, z=z) for x, y, z in localization.points_m.tolist()]
+    best = Marker(
+        header=header, ns="best", id=0, type=Marker.SPHERE, action=Marker.ADD,
+        color=color((1.0, 0.9, 0.1)),
+    )  # fmt: skip
+    best.pose.position = Point(**xyz(localization.position_m))
+    best.pose.orientation.w = 1.0
+    best.scale = Vector3(**dict.fromkeys("xyz", 2.0 * float(size_m)))
+    low, high = localization.points_m.min(axis=0), localization.points_m.max(axis=0)
+    box = Marker(
+        header=header, ns="extent", id=0, type=Marker.CUBE, action=Marker.ADD,
+        color=color(REGION_COLOR, 0.2),
+    )  # fmt: skip
+    box.pose.position = Point(**xyz((low + high) / 2))
+    box.pose.orientation.w = 1.0
+    box.scale = Vector3(**xyz(localization.extent_m))
+    above = localization.position_m + [0, 0, 0.15]
+    name = text_marker(f"{text} ({localization.score:.2f})", above, 0, header)
+    clear = Marker(header=header, action=Marker.DELETEALL)
+    return MarkerArray(markers=[clear, region, best, box, name])
