@@ -27,7 +27,7 @@ bench:  ## speed as ratios
 research-smoke:  ## the whole research loop in small: rooms, training, evaluation, tables
 	@$(ACTIVATE) && scripts/research_smoke.sh out/research
 
-results:  ## the README's tables from the shipped weights (hours on two cores)
+results:  ## the tables of docs/results.md from the shipped weights (half an hour on two cores)
 	@$(ACTIVATE) && scripts/results.sh out/results
 
 setup:  ## only the set-up

@@ -1,32 +1,52 @@
 #!/usr/bin/env bash
-# The tables of the README, from the weights that ship: the held-out rooms, their relevancy, the
-# evaluation of all seven networks. With a folder of train_weights.sh, the tables of all seeds there,
+# The tables of docs/results.md, from the weights that ship: the held-out rooms, their relevancy, the
+# evaluation of all seven networks. With a folder of train_weights.sh, the tables of all its seeds,
 # and of the decoder that reads its volumes as the published one does. Carries on where it was cut
 # off.
 #   scripts/results.sh FOLDER [ROOMS_PER_SPLIT [TRAINED]]
 set -euo pipefail
 out=${1:?usage: results.sh FOLDER [ROOMS_PER_SPLIT [TRAINED]]}
-rooms=${2:-30}
+rooms=${2:-24}
 trained=${3:-}
 processes=$(python -c 'import os, torch; print(torch.cuda.device_count() or os.cpu_count())')
+shipped=$(python -c 'from semabs_core.weights.shipped import FOLDER; print(FOLDER)')
 semabs() { python -m semabs_core.cli "$@"; }
 shared() {  # one process per GPU, or per core
     OMP_NUM_THREADS=1 python -m torch.distributed.run --standalone --nproc-per-node "$processes" \
         -m semabs_core.cli "$@"
 }
-checkpoints() {  # of a network's name, one per seed
-    if [ -n "$trained" ]; then
-        find "$trained/networks" -maxdepth 1 -name "$1-[0-9]*" | sort -V
-    else
-        echo "shipped:$1"
+networks() {  # folders of the trained networks of a name, one per seed
+    if [ -z "$trained" ]; then
+        echo "$shipped/$1"
+        return
     fi
+    find "$trained/networks" -maxdepth 1 -name "$1-[0-9]*" | sort -V | while read -r folder; do
+        if grep -qs '"cutoff"' "$folder/network.json"; then
+            echo "$folder"
+        else
+            echo "$folder: its training has not ended; left out" >&2
+        fi
+    done
 }
 
-weights=$(python -c 'from semabs_core.weights.shipped import FOLDER as f; print(f)')
-[ -n "$trained" ] && weights=$trained/networks
-of=$(find "$weights" -maxdepth 2 -name '*.safetensors' | sort | xargs cat | sha256sum | head -c 8)
-rows="$out/rows-$of-$rooms"  # of these weights and so many rooms
-mkdir -p "$rows"
+declare -A approaches=(
+    [completion]="aware chefer ours${trained:+ reversed_axes}"
+    [localization]="aware clip chefer ours"
+)
+name_of() {  # task and approach to the name of the networks
+    case $2 in
+        ours) echo "$1" ;;
+        reversed_axes) echo "$1_published" ;;  # the published sampling
+        *) echo "$1_$2" ;;
+    esac
+}
+for task in completion localization; do
+    for approach in ${approaches[$task]}; do
+        name=$(name_of "$task" "$approach")
+        [ -n "$(networks "$name")" ] || { echo "there is no trained $name" >&2; exit 1; }
+    done
+done
+
 splits="unseen_instances=$rooms,unseen_instances_dr=$rooms,unseen_instances_synonyms=$rooms"
 semabs data rooms --out "$out/rooms" --split "$splits" --seed 0
 shared data relevancy "$out/rooms" --encoder shipped:encoder --precision bf16 \
@@ -34,21 +54,23 @@ shared data relevancy "$out/rooms" --encoder shipped:encoder --precision bf16 \
 for preset in ours chefer_et_al; do
     semabs pointing "$out/rooms" --preset "$preset" --out "$out/pointing_$preset.md"
 done
+mkdir -p "$out/rows"
 for task in completion localization; do
-    approaches=(aware chefer ours published)
-    [ "$task" = localization ] && approaches=(aware clip chefer ours)
-    tables=()
-    for approach in "${approaches[@]}"; do
-        name=$task$([ "$approach" = ours ] || echo "_$approach")
-        [ "$approach" = published ] && [ -z "$trained" ] && continue
-        for checkpoint in $(checkpoints "$name"); do
-            file="$rows/$(basename "${checkpoint#shipped:}").parquet"
-            [ -f "$file" ] || shared eval "$checkpoint" --data "$out/rooms" --out "$file" \
+    pooled=() single=()
+    for approach in ${approaches[$task]}; do
+        mapfile -t folders < <(networks "$(name_of "$task" "$approach")" 2>/dev/null)
+        for folder in "${folders[@]}"; do
+            of=$(cat "$folder"/network.* "$shipped"/encoder/* | sha256sum | head -c 8)
+            rows="$out/rows/$(basename "$folder")-$of-$rooms.parquet"
+            [ -f "$rows" ] || shared eval "$folder" --data "$out/rooms" --out "$rows" \
                 --workers 0 --grid 32
-            tables+=("$approach=$file")
+            pooled+=("$approach=$rows")
+            single+=("$(basename "$folder")=$rows")
         done
     done
-    semabs summarize "${tables[@]}" --cutoff stored --intervals 1000 --against ours \
+    semabs summarize "${pooled[@]}" --cutoff stored --intervals 1000 --against ours \
         --out "$out/$task${trained:+_seeds}.md"
+    [ -z "$trained" ] ||
+        semabs summarize "${single[@]}" --cutoff stored --out "$out/${task}_each_seed.md"
 done
 echo "tables are in $out"

@@ -7,7 +7,8 @@ set -euo pipefail
 out=${1:?usage: train_weights.sh FOLDER [SEEDS]}
 seeds=${2:-0}
 root=$(cd "$(dirname "$0")/.." && pwd)
-processes=$(python -c 'import os, torch; print(torch.cuda.device_count() or os.cpu_count())')
+gpus=$(python -c 'import torch; print(torch.cuda.device_count())')
+processes=$((gpus > 0 ? gpus : $(nproc)))
 semabs() { python -m semabs_core.cli "$@"; }
 shared() {  # one process per GPU, or per core
     OMP_NUM_THREADS=1 python -m torch.distributed.run --standalone --nproc-per-node "$processes" \
@@ -29,7 +30,7 @@ semabs data rooms --out "$out/rooms" --split "train=800,validation=50,$tests" --
 shared data relevancy "$out/rooms" --encoder shipped:encoder --precision bf16 \
     --preset ours --preset chefer_et_al --augmentations 0
 
-# name, task, approach, preset, further options; as many at once as there are cores
+# name, task, approach, preset, further options; as many at once as there are GPUs, or else cores
 runs() {
     echo completion completion semantic_abstraction ours data.num_labels=4
     echo localization localization semantic_abstraction ours data.num_labels=2
@@ -44,6 +45,7 @@ train_one() {
     local seed=$1 name=$2 task=$3 approach=$4 preset=$5 option=$6
     local folder="$out/networks/$name-$seed"
     mkdir -p "$folder"
+    [ "$gpus" -eq 0 ] || export CUDA_VISIBLE_DEVICES=$slot
     OMP_NUM_THREADS=1 python -m semabs_core.cli train "$task" --approach "$approach" \
         --config "$root/config/training/small.yaml" --data "$out/rooms" --out "$folder" \
         --option data.preset="$preset" --option "$option" --option seed="$seed" \
@@ -54,12 +56,12 @@ train_one() {
     echo "trained $name, seed $seed"
 }
 export -f train_one
-export out root
+export out root gpus
 for seed in $seeds; do
-    runs | sed "s/^/$seed /" | xargs -P "$processes" -L 1 bash -c 'train_one "$@"' _
+    runs | sed "s/^/$seed /" | xargs -P "$processes" --process-slot-var=slot -L 1 bash -c 'train_one "$@"' _
 done
 
 # the first seed's networks ship, but for the one that reads its volumes as the published code does
-runs | head -7 | while read -r name task approach preset _; do
+runs | sed -n 1,7p | while read -r name task approach preset _; do
     semabs weights pack "$out/networks/$name-${seeds%% *}" "$name" "$task by $approach, preset $preset"
 done

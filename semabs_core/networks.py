@@ -127,7 +127,7 @@ class SpatialNetwork(nn.Module):
 
         Args:
             input_xyz: (B, N, 3) float32, scene frame.
-            features: (B, P, N, F) of :func:`point_features`.
+            features: (B, P, N, F) of :func:`~semabs_core.network_config.point_features`.
             tsdf: (B, X, Y, Z) float32, for networks that read it.
 
         Returns:
@@ -207,8 +207,8 @@ class CompletionNetwork(SpatialNetwork):
 
         Args:
             input_xyz: (B, N, 3) float32, scene frame.
-            input_features: (B, P, N, F) of :func:`point_features`; for ``semantic_aware``
-                (B, 1, N, 3) RGB in 0..1, one cloud for all labels.
+            input_features: (B, P, N, F) of :func:`~semabs_core.network_config.point_features`;
+                for ``semantic_aware`` (B, 1, N, 3) RGB in 0..1, one cloud for all labels.
             query_xyz: (B, P, M, 3) float32, scene frame.
             label_features: (B, P, D), normalised text features; ``semantic_aware`` only.
             tsdf: (B, X, Y, Z) float32, for networks that read it.

@@ -81,6 +81,8 @@ def summarize(
         name, separator, path = item.partition("=")
         table = read_rows(path if separator else name)
         key = name if separator else str(table.attrs.get("approach") or Path(name).stem)
+        if key in tables and not separator:
+            raise typer.BadParameter(f"{path or name} is of {key} too: name each, NAME=FILE")
         tables.setdefault(key, []).append(table)
     try:
         number: str | float = float(cutoff)

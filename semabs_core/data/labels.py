@@ -22,7 +22,6 @@ from semabs_core.data.scene_data import (
 from semabs_core.network_config import RELATIONS
 
 SYNONYMS_FILE = "synonyms.json"
-SYNONYMS_SPLIT = "unseen_instances_synonyms"
 PUBLISHED_SYNONYMS = {
     "television": "tv",
     "sofa": "couch",

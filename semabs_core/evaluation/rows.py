@@ -34,7 +34,7 @@ def make_rows(
     """The rows of one scene.
 
     Args:
-        metrics: (L, K) each, from :meth:`semabs_core.evaluation.metrics.MetricCounter.compute`.
+        metrics: (L, K) each, of :func:`semabs_core.evaluation.scene.evaluate_scene`.
         names: the L names of each of ``NAME_COLUMNS``.
         cutoffs: the K cutoffs.
         scene_id: the scene.

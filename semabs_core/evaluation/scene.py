@@ -106,9 +106,8 @@ class SceneLogits:
         """Logits (1, 1, m) of one label, in parts."""
         network = self.network
         assert isinstance(network, CompletionNetwork)
-        name = self.item["names"][row]
         text = self._text("label_features", row)
-        samples = self._samples(self.item["input_features"], row, name)
+        samples = self._samples(self.item["input_features"], row, None)
         return [network.answer(*part, text) for part in zip(samples, self.coordinates, strict=True)]
 
     def _localization(self, row: int) -> list[Tensor]:

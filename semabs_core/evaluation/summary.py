@@ -56,10 +56,11 @@ class SummaryOptions:
             else the published ones.
         synonyms: names that stand in for trained ones; None as above.
         published: whether the published figures are put beside ours.
-        replicates: redrawings of the scenes for 95 % intervals; 0 for none.
+        replicates: redrawings of the scenes for 95 % intervals, which are those of other scenes for
+            these very networks, not of other trainings; 0 for none.
         seed: of the redrawings.
-        against: an approach; the others' differences to it follow, with the intervals of the
-            differences in the same redrawings. Empty for none.
+        against: an approach; how much it is above each of the others follows, with the intervals
+            of the differences in the same redrawings. Empty for none.
     """
 
     metric: str = "voxel32x32x32_iou"
@@ -224,6 +225,10 @@ def _difference_lines(
             part: [mine - other for mine, other in zip(columns, results[name][part], strict=True)]
             for part, columns in results[against].items()
         }
+        if "mean" in differences:  # over the relations that both have
+            relations = [columns for part, columns in differences.items() if part != "mean"]
+            columns = zip(*relations, strict=True)
+            differences["mean"] = [mean_of_results(column) for column in columns]
         lines += _own_lines(f"{against} less {name}", "", differences)
     return lines
 

@@ -49,7 +49,7 @@ class OptimizationConfig:
         0, "labels that go through the network at once, bounds the memory; 0: all of a step", ge=0
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = option(
-        "auto", "of the forward pass; auto is bf16 or fp16 on a GPU and fp32 on a CPU"
+        "auto", "of a step's forward pass; auto is bf16 or fp16 on a GPU and fp32 on a CPU"
     )
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -92,8 +91,12 @@ class Trainer:
         """All steps that are left."""
         self.batches.steps = range(self.step, self.total_steps)
         items = EpochItems(self.data.items)
-        loader = self._loader(
-            items, self.data.collate, self.config.workers, batch_sampler=self.batches
+        loader = make_loader(
+            items,
+            self.data.collate,
+            self.config.workers,
+            self.process.device.type == "cuda",
+            batch_sampler=self.batches,
         )
         judges = self._judges()
         enabled = self.process.is_first
@@ -185,12 +188,6 @@ class Trainer:
             return nullcontext()
         return self.model.no_sync()
 
-    def _loader(
-        self, items: Any, collate: Callable | None, workers: int, **options: Any
-    ) -> DataLoader:
-        cuda = self.process.device.type == "cuda"
-        return make_loader(items, collate, workers, cuda, **options)
-
     def _judges(self) -> DataLoader | None:
         """This process's share of the validation scenes, one at a time, the same every time."""
         items, process = self.data.validation, self.process
@@ -199,7 +196,8 @@ class Trainer:
         scenes = range(min(len(items), self.config.validation_scenes))
         own = Subset(items, scenes[process.rank :: process.world])
         workers = min(self.config.workers, JUDGE_WORKERS)
-        return self._loader(own, None, workers, batch_size=None)
+        # The rows of a full item share memory, which cannot be pinned.
+        return make_loader(own, None, workers, pin_memory=False, batch_size=None)
 
     def _validate(self, judges: DataLoader) -> None:
         found = validate(self.network, judges, self.process)

@@ -1,5 +1,7 @@
 """Networks against the published implementation and against answers worked out by hand."""
 
+import math
+
 import pytest
 import torch
 
@@ -110,9 +112,9 @@ def test_pointer(method, expected):
 
 def test_additive_pointer_is_a_weighted_tanh():
     pointer = Pointer("additive", 2)
-    pointer.v.weight.data = torch.tensor([[1.0, -1.0]])
-    logits = pointer(torch.tensor([[0.5, 0.0]]), torch.tensor([0.5, 1.0]))
-    torch.testing.assert_close(logits, torch.tanh(torch.tensor([1.0])) * 0)
+    pointer.v.weight.data = torch.tensor([[2.0, -1.0]])
+    logits = pointer(torch.tensor([[0.5, 0.0]]), torch.tensor([0.5, 2.0]))
+    torch.testing.assert_close(logits, torch.tensor([2 * math.tanh(1) - math.tanh(2)]))
 
 
 @pytest.mark.parametrize("size", [(16, 16, 16), (8, 12, 20)])

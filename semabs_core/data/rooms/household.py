@@ -9,7 +9,6 @@ from semabs_core.data.rooms.parts import Part, moved, turned
 from semabs_core.data.rooms.shapes import ball, box, cup, cushion, cylinder, lathe, rod, torus, tube
 
 BRIGHT = "red blue green yellow orange purple white black"
-SCREEN = ((0.03, 0.03, 0.04), (0.05, 0.08, 0.14))
 
 
 def _book(k: Kit, size: tuple[float, float, float], cover) -> list[Part]:
