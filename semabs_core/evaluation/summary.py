@@ -188,7 +188,7 @@ def _own_lines(name: str, cutoff: str, results: Results) -> Lines:
     """An approach's lines: name, (relation,) source, cutoff, figures."""
     return [
         (
-            (name, *filter(None, [part]), "ours", cutoff),
+            (name, *filter(None, [part]), "measured", cutoff),
             tuple(Figure(float(column[0]), interval(column)) for column in columns),
         )
         for part, columns in results.items()
@@ -279,6 +279,9 @@ def _tabulate(
     parts = ("relation",) if table.startswith("vool") else ()
     columns = (*NYU_CLASSES, "mean") if table == "ovssc_nyu" else NOVELTIES
     keys = ("approach", *parts, "source", "cutoff")
+    if not options.published:  # then there is but one source
+        keys = (*keys[:-2], keys[-1])
+        lines = [((*texts[:-2], texts[-1]), figures) for texts, figures in lines]
     return FigureTable(f"{title}, {options.metric} x 100", keys, columns, tuple(lines))
 
 

@@ -89,7 +89,7 @@ LOCALIZATION = {
 def test_completion_by_hand(column, expected):
     table = summarize({"semantic_abstraction": completion_rows()})
     assert table.figure(column, "semantic_abstraction").value == pytest.approx(expected)
-    assert table.lines[0][0] == ("semantic_abstraction", "ours", "-1")
+    assert table.lines[0][0] == ("semantic_abstraction", "-1")
 
 
 @pytest.mark.parametrize(("relation", "expected"), LOCALIZATION.items())
@@ -176,9 +176,9 @@ def test_published_figures_stand_below_ours():
     rows = {"semantic_abstraction": completion_rows(), "whole images": chefer}
     table = summarize(rows, SummaryOptions(published=True))
     assert [keys[:2] for keys, _ in table.lines] == [
-        ("semantic_abstraction", "ours"),
+        ("semantic_abstraction", "measured"),
         ("Ours", "published"),
-        ("whole images", "ours"),
+        ("whole images", "measured"),
         ("SemAbs + [Chefer et al]", "published"),
         ("Semantic Aware", "published"),
     ]
@@ -189,9 +189,9 @@ def test_published_relations_stand_below_ours():
     options = SummaryOptions(cutoff="test", published=True)
     table = summarize({"clip_spatial": localization_rows()}, options)
     names = [keys[:3] for keys, _ in table.lines]
-    assert names[0] == ("clip_spatial", "in", "ours")
+    assert names[0] == ("clip_spatial", "in", "measured")
     assert names[1] == ("ClipSpatial", "in", "published")
-    assert names[12] == ("clip_spatial", "mean", "ours")
+    assert names[12] == ("clip_spatial", "mean", "measured")
     assert table.figure("novel room", "ClipSpatial", "mean").value == 11.7
     assert len(names) == 14 + 3 * 7
 
@@ -309,7 +309,7 @@ def test_networks_of_several_seeds_are_averaged():
         mean = (one.figure(column, "a").value + one.figure(column, "b").value) / 2
         assert both.figure(column, "a").value == pytest.approx(mean)
         assert both.figure(column, "a").interval is not None
-    assert both.lines[0][0] == ("a", "ours", "-1, -1.5")
+    assert both.lines[0][0] == ("a", "-1, -1.5")
 
 
 def better_rows(by):
