@@ -1,6 +1,7 @@
 """What ships finds things in rooms that nothing was trained on: a small part of `make results`."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -63,9 +64,12 @@ def test_networks_that_ship_answer_in_held_out_rooms(rooms, task):
         name: evaluate(f"shipped:{task}{name}", rooms, [SPLIT], limit=2, device="cpu", workers=0)
         for name in ("", "_aware")
     }
-    table = summarize(rows, SummaryOptions(cutoff="stored"))
-    key = [""] if task == "completion" else ["", "mean"]
-    assert table.figure("novel room", *key).value > 5
+    table = summarize(
+        {"ours": rows[""], "aware": rows["_aware"]}, SummaryOptions(cutoff="stored", against="ours")
+    )
+    mean = [] if task == "completion" else ["mean"]
+    assert table.figure("novel room", "ours", *mean).value > 5
+    assert table.figure("novel room", "ours less aware", *mean).value > 2
 
 
 def test_configs_that_ship_name_what_is_there():
@@ -73,3 +77,13 @@ def test_configs_that_ship_name_what_is_there():
         config = load_config(file)
         for name in (config.completion.checkpoint, config.localization.checkpoint):
             assert name == "untrained" or name.removeprefix("shipped:") in shipped_names()
+
+
+def test_figures_of_the_front_page_are_those_of_the_results():
+    """A figure with its interval; `make results` prints them in the same form."""
+    figure = re.compile(r"\d+\.\d \[\d+\.\d, \d+\.\d\]")
+    results = (ROOT / "docs/results.md").read_text()
+    for page in ("README.md", "docs/model_card.md"):
+        shown = figure.findall((ROOT / page).read_text())
+        assert len(shown) >= 10
+        assert [text for text in shown if text not in results] == []
