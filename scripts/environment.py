@@ -105,7 +105,8 @@ def install_system_packages() -> None:
 def native_distro() -> str | None:
     """The distro of a sourced ROS whose rclpy Python imports; None where there is none.
 
-    A prefix below this repository's own folder is an environment that this script made.
+    A prefix below a folder ``.semabs`` is an environment that this script made, here or in another
+    checkout.
     """
     command = [sys.executable, "-c", "import rclpy; print(rclpy.__file__)"]
     found = subprocess.run(command, capture_output=True, text=True, cwd="/")
@@ -113,9 +114,8 @@ def native_distro() -> str | None:
         return None
     module = Path(found.stdout.strip()).resolve()
     prefixes = [Path(p).resolve() for p in os.environ.get("AMENT_PREFIX_PATH", "").split(":") if p]
-    own = ROOT / ".semabs"
     sourced = any(
-        module.is_relative_to(prefix) for prefix in prefixes if not prefix.is_relative_to(own)
+        module.is_relative_to(prefix) for prefix in prefixes if ".semabs" not in prefix.parts
     )
     return os.environ.get("ROS_DISTRO", "unknown") if sourced else None
 

@@ -40,6 +40,18 @@ def test_a_second_set_up_has_nothing_to_do():
     assert "colcon" not in done.stderr
 
 
+def test_another_checkouts_environment_is_no_ros_of_the_machine(tmp_path):
+    """Its shell may be the one in which this checkout is set up."""
+    if ".semabs" not in os.environ.get("AMENT_PREFIX_PATH", ""):
+        pytest.skip("not in an environment that scripts/environment.py made without a ROS")
+    other = tmp_path / "scripts" / "environment.py"
+    other.parent.mkdir()
+    other.write_text((ROOT / "scripts/environment.py").read_text())
+    code = f"import runpy; print(runpy.run_path({str(other)!r})['native_distro']())"
+    done = run(sys.executable, "-c", code)
+    assert done.stdout.strip() == "None", done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
