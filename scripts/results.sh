@@ -8,13 +8,9 @@ set -euo pipefail
 out=${1:?usage: results.sh FOLDER [ROOMS_PER_SPLIT [TRAINED]]}
 rooms=${2:-24}
 trained=${3:-}
-processes=$(python -c 'import os, torch; print(torch.cuda.device_count() or os.cpu_count())')
 shipped=$(python -c 'from semabs_core.weights.shipped import FOLDER; print(FOLDER)')
 semabs() { python -m semabs_core.cli "$@"; }
-shared() {  # one process per GPU, or per core
-    OMP_NUM_THREADS=1 python -m torch.distributed.run --standalone --nproc-per-node "$processes" \
-        -m semabs_core.cli "$@"
-}
+shared() { "$(dirname "$0")/shared.sh" "$@"; }
 networks() {  # folders of the trained networks of a name, one per seed
     if [ -z "$trained" ]; then
         echo "$shipped/$1"
@@ -29,7 +25,7 @@ networks() {  # folders of the trained networks of a name, one per seed
     done
 }
 
-declare -A approaches=(
+declare -A folders_of=() approaches=(
     [completion]="aware chefer ours${trained:+ reversed_axes}"
     [localization]="aware clip chefer ours"
 )
@@ -43,7 +39,8 @@ name_of() {  # task and approach to the name of the networks
 for task in completion localization; do
     for approach in ${approaches[$task]}; do
         name=$(name_of "$task" "$approach")
-        [ -n "$(networks "$name")" ] || { echo "there is no trained $name" >&2; exit 1; }
+        folders_of[$name]=$(networks "$name" || true)
+        [ -n "${folders_of[$name]}" ] || { echo "there is no trained $name" >&2; exit 1; }
     done
 done
 
@@ -58,7 +55,7 @@ mkdir -p "$out/rows"
 for task in completion localization; do
     pooled=() single=()
     for approach in ${approaches[$task]}; do
-        mapfile -t folders < <(networks "$(name_of "$task" "$approach")" 2>/dev/null)
+        mapfile -t folders <<<"${folders_of[$(name_of "$task" "$approach")]}"
         for folder in "${folders[@]}"; do
             of=$(cat "$folder"/network.* "$shipped"/encoder/* | sha256sum | head -c 8)
             rows="$out/rows/$(basename "$folder")-$of-$rooms.parquet"

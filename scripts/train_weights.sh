@@ -10,10 +10,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 gpus=$(python -c 'import torch; print(torch.cuda.device_count())')
 processes=$((gpus > 0 ? gpus : $(nproc)))
 semabs() { python -m semabs_core.cli "$@"; }
-shared() {  # one process per GPU, or per core
-    OMP_NUM_THREADS=1 python -m torch.distributed.run --standalone --nproc-per-node "$processes" \
-        -m semabs_core.cli "$@"
-}
+shared() { "$root/scripts/shared.sh" "$@"; }
 
 semabs data rooms --out "$out/encoder_rooms" --split unseen_instances=1600 --seed 1000 \
     --option points=2000

@@ -433,9 +433,9 @@ class SemabsNode(LifecycleNode):
         if time.monotonic() - self._slow_warned < 30:
             return
         self._slow_warned = time.monotonic()
-        if self._scene is not None:
-            parameters = self.parameters
-            advice = faster(self._scene, parameters.core_config, parameters.node_config.classes)
+        scene, parameters = self._scene, self.parameters
+        if scene is not None:
+            advice = faster(scene, parameters.core_config, parameters.node_config.classes)
             self.get_logger().warning(f"a frame takes {seconds:.1f} s; faster: {advice}")
 
     def _publish_diagnostics(self) -> None:

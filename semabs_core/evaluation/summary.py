@@ -169,9 +169,7 @@ class _Approach:
 
     def localization(self) -> dict[str, list[NDArray[np.float64]]]:
         relation = self.rows["spatial_relation_name"].to_numpy()
-        lines = {name: self.novelties(relation == name) for name in RELATIONS}
-        columns = zip(*lines.values(), strict=True)
-        return lines | {"mean": [mean_of_results(column) for column in columns]}
+        return _with_mean({name: self.novelties(relation == name) for name in RELATIONS})
 
     def nyu(self) -> dict[str, list[NDArray[np.float64]]]:
         label = self.rows["label"].map(_plain).replace(NYU_ALIASES).to_numpy()
@@ -182,6 +180,12 @@ class _Approach:
 Results = dict[str, list[NDArray[np.float64]]]
 """Of an approach: relation (or nothing) to the results of all columns."""
 Lines = list[tuple[tuple[str, ...], tuple[Figure, ...]]]
+
+
+def _with_mean(relations: Results) -> Results:
+    """The results of relations, and the mean over them."""
+    columns = zip(*relations.values(), strict=True)
+    return relations | {"mean": [mean_of_results(column) for column in columns]}
 
 
 def _own_lines(name: str, cutoff: str, results: Results) -> Lines:
@@ -225,10 +229,8 @@ def _difference_lines(
             part: [mine - other for mine, other in zip(columns, results[name][part], strict=True)]
             for part, columns in results[against].items()
         }
-        if "mean" in differences:  # over the relations that both have
-            relations = [columns for part, columns in differences.items() if part != "mean"]
-            columns = zip(*relations, strict=True)
-            differences["mean"] = [mean_of_results(column) for column in columns]
+        if differences.pop("mean", None):
+            differences = _with_mean(differences)  # over the relations that both have
         lines += _own_lines(f"{against} less {name}", "", differences)
     return lines
 
