@@ -31,7 +31,7 @@ from sensor_msgs_py import point_cloud2
 from semabs_core.types import Completion, Localization, RGBDFrame
 from semabs_core.visualize import figures, meshes
 from semabs_ros.frames import FrameSource
-from semabs_ros.parameters import NodeConfig
+from semabs_ros.node_config import NodeConfig
 from semabs_ros.results import voxels_to_completion
 from semabs_ros.spinning import spin
 

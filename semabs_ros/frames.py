@@ -24,7 +24,7 @@ from tf2_ros import Buffer, TransformException, TransformListener
 
 from semabs_core.types import FrameError, RGBDFrame
 from semabs_ros.convert import ConvertError, Rectifier, messages_to_frame, transform_to_matrix
-from semabs_ros.parameters import NodeConfig
+from semabs_ros.node_config import NodeConfig
 
 WAITING_FRAMES = 16
 """Synced frames that may wait for their transform; the oldest goes first."""

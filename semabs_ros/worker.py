@@ -16,7 +16,7 @@ from semabs_core.pipeline import SceneUnderstanding, check_classes
 from semabs_core.types import Completion, FrameError, Localization
 from semabs_ros.frames import FrameSource, Source
 from semabs_ros.goals import Goal, GoalEndedError, GoalQueue
-from semabs_ros.parameters import NodeConfig
+from semabs_ros.node_config import NodeConfig
 
 POLL_S = 0.01
 """How often a waiting transform is looked for."""
