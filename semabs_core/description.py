@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from semabs_core.network_config import RELATIONS
+from semabs_core.text import shorten
+from semabs_core.types import MAX_CLASSES
+
+MAX_NAME_LENGTH = 200
+"""Characters of a class name, target or reference. Text encoders read about 75 tokens anyway."""
+MAX_SENTENCE_LENGTH = 500
+"""Characters of a sentence to be taken apart: two names and what stands around them."""
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "in": (
@@ -109,7 +117,8 @@ def canonical_relation(words: str) -> str:
     """
     relation = _PHRASES.get(tuple(words.lower().split()), "")
     if not relation:
-        raise RelationError(f"unknown relation {words!r}; known are: {', '.join(RELATIONS)}")
+        known = ", ".join(RELATIONS)
+        raise RelationError(f"unknown relation '{shorten(words)}'; known are: {known}")
     return relation
 
 
@@ -117,21 +126,40 @@ def noun_phrase(words: str, role: str = "name") -> str:
     """A name without surrounding articles, punctuation and space.
 
     Raises:
-        DescriptionError: if nothing remains.
+        DescriptionError: if nothing remains, or it is longer than ``MAX_NAME_LENGTH`` characters.
     """
+    _check_length(words, MAX_NAME_LENGTH, role)
     kept = " ".join(words.split()).strip(" .,;:!?\"'").split()
     while len(kept) > 1 and kept[0].lower() in _DETERMINERS:
         kept = kept[1:]
     if not kept or (len(kept) == 1 and kept[0].lower() in _DETERMINERS):
-        raise DescriptionError(f"the {role} has no words: {words!r}")
+        raise DescriptionError(f"the {role} has no words: '{shorten(words)}'")
     return " ".join(kept)
+
+
+def check_classes(classes: Sequence[str]) -> list[str]:
+    """Class names without articles and surrounding space, checked.
+
+    Raises:
+        ValueError: if there is none, more than 254, an empty, an overlong or a repeated one.
+    """
+    if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
+        raise ValueError(f"classes must be a list of names, got {shorten(repr(classes))}")
+    if not 1 <= len(classes) <= MAX_CLASSES:
+        raise ValueError(f"there must be 1 to {MAX_CLASSES} classes, got {len(classes)}")
+    names = [noun_phrase(name, "class name") for name in classes]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"classes must differ, repeated: {shorten(', '.join(repeated))}")
+    return names
 
 
 def make_description(target: str, relation: str, reference: str) -> Description:
     """A description from its three parts, each cleaned and checked.
 
     Raises:
-        DescriptionError: if the target or reference has no words (RelationError for the relation).
+        DescriptionError: if the target or reference has no words, or too many (RelationError for
+            the relation).
     """
     return Description(
         noun_phrase(target, "target"),
@@ -151,9 +179,11 @@ def parse_description(sentence: str) -> Description:
         sentence: such as "Where is the red mug, to the left of the lamp?".
 
     Raises:
-        DescriptionError: if there is no relation, target or reference.
+        DescriptionError: if there is no relation, target or reference, or if the sentence is
+            longer than ``MAX_SENTENCE_LENGTH`` characters.
         RelationError: if the relation is one that the networks do not know, such as "beneath".
     """
+    _check_length(sentence, MAX_SENTENCE_LENGTH, "sentence")
     text = " ".join(sentence.split()).strip(" .!?;:\"'")
     if not text:
         raise DescriptionError("the sentence is empty")
@@ -164,11 +194,20 @@ def parse_description(sentence: str) -> Description:
     phrase = " ".join(plain[start:end])
     target = _strip_tail(tokens[:start], plain[:start])
     reference = " ".join(tokens[end:])
+    where = f"{phrase!r} in '{shorten(sentence)}'"
     if not target:
-        raise DescriptionError(f"nothing stands before {phrase!r} in {sentence!r}: name the target")
+        raise DescriptionError(f"nothing stands before {where}: name the target")
     if not reference.strip(" ,.;:!?\"'"):
-        raise DescriptionError(f"nothing follows {phrase!r} in {sentence!r}: name the reference")
+        raise DescriptionError(f"nothing follows {where}: name the reference")
     return make_description(" ".join(target), phrase, reference)
+
+
+def _check_length(words: str, limit: int, role: str) -> None:
+    if len(words) > limit:
+        raise DescriptionError(
+            f"the {role} has {len(words)} characters, at most {limit} are allowed: "
+            f"'{shorten(words, 60)}'"
+        )
 
 
 def _find_relation(plain: list[str], sentence: str) -> tuple[int, int]:
@@ -181,9 +220,11 @@ def _find_relation(plain: list[str], sentence: str) -> tuple[int, int]:
             return start, start + length
     first = plain[0] if plain else ""
     if (first,) in _PHRASES:
-        raise DescriptionError(f"nothing stands before {first!r} in {sentence!r}: name the target")
+        raise DescriptionError(
+            f"nothing stands before {first!r} in '{shorten(sentence)}': name the target"
+        )
     raise DescriptionError(
-        f"no spatial relation in {sentence!r}; say for example "
+        f"no spatial relation in '{shorten(sentence)}'; say for example "
         "'the mug behind the lamp' with one of: " + ", ".join(RELATIONS)
     )
 

@@ -24,7 +24,7 @@ from semabs_core.config import (
     choose_dtype,
     load_config,
 )
-from semabs_core.description import Description, make_description, noun_phrase
+from semabs_core.description import Description, check_classes, make_description
 from semabs_core.encoder import ImageTextEncoder, load_encoder
 from semabs_core.frame_state import FrameState, QueryGrid, Stopwatch, make_frame_state
 from semabs_core.models import (
@@ -43,7 +43,6 @@ from semabs_core.relevancy import (
 )
 from semabs_core.types import (
     FREE,
-    MAX_CLASSES,
     UNKNOWN,
     Completion,
     FrameError,
@@ -426,20 +425,3 @@ class SceneUnderstanding:
             watch.report("decode", 0.0)
             parts.append(decode(batch[None, None])[0, 0].float().cpu())
         return torch.cat(parts).numpy()
-
-
-def check_classes(classes: Sequence[str]) -> list[str]:
-    """Class names without articles and surrounding space, checked.
-
-    Raises:
-        ValueError: if there is none, more than 254, an empty or a repeated one.
-    """
-    if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
-        raise ValueError(f"classes must be a list of names, got {classes!r}")
-    names = [noun_phrase(name, "class name") for name in classes]
-    if not 1 <= len(names) <= MAX_CLASSES:
-        raise ValueError(f"there must be 1 to {MAX_CLASSES} classes, got {len(names)}")
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(f"classes must differ, repeated: {', '.join(repeated)}")
-    return names

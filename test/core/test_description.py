@@ -3,11 +3,14 @@
 import pytest
 
 from semabs_core.description import (
+    MAX_NAME_LENGTH,
+    MAX_SENTENCE_LENGTH,
     SYNONYMS,
     Description,
     DescriptionError,
     RelationError,
     canonical_relation,
+    check_classes,
     make_description,
     parse_description,
 )
@@ -95,3 +98,58 @@ def test_parts_are_cleaned_and_checked():
 
 def test_sentence_as_clip_spatial_reads_it():
     assert Description("mug", "on", "table").sentence == "mug on a table"
+
+
+def test_class_names_are_cleaned_and_checked():
+    assert check_classes(["the mug", " a  table. "]) == ["mug", "table"]
+    assert len(check_classes([f"thing {i}" for i in range(254)])) == 254
+    for classes, match in [
+        ([], "1 to 254 classes, got 0"),
+        ([f"thing {i}" for i in range(255)], "1 to 254 classes, got 255"),
+        ("mug", "classes must be a list of names, got 'mug'"),
+        (["mug", 5], "classes must be a list of names"),
+        (["mug", "the mug"], "classes must differ, repeated: mug"),
+        (["mug", " "], "class name has no words"),
+    ]:
+        with pytest.raises(ValueError, match=match):
+            check_classes(classes)
+
+
+LONG = "x" * 10_000
+
+
+def test_names_and_sentences_of_the_greatest_length_are_read():
+    name = "x" * MAX_NAME_LENGTH
+    assert check_classes([name]) == [name]
+    assert make_description(name, "on", name) == Description(name, "on", name)
+    sentence = f"{name} on {name}"
+    assert parse_description(sentence.ljust(MAX_SENTENCE_LENGTH)).target == name
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (
+            lambda: check_classes([LONG]),
+            "the class name has 10000 characters, at most 200 are allowed",
+        ),
+        (lambda: check_classes(["x" * 201]), "the class name has 201 characters"),
+        (lambda: make_description(LONG, "on", "table"), "the target has 10000 characters"),
+        (lambda: make_description("mug", "on", LONG), "the reference has 10000 characters"),
+        (lambda: make_description("mug", LONG, "table"), "unknown relation 'xxx"),
+        (lambda: parse_description(LONG), "the sentence has 10000 characters, at most 500"),
+        (lambda: parse_description("x" * 300 + " on table"), "the target has 300 characters"),
+        (lambda: parse_description("x" * 400), "no spatial relation in 'xxx"),
+        (lambda: check_classes(LONG), "must be a list of names"),
+        (
+            lambda: check_classes([f"{i} {LONG[:180]}" for i in range(99)] * 2),
+            "classes must differ",
+        ),
+        (lambda: check_classes(["\x1b[31m\n", LONG, 5]), "must be a list of names"),
+    ],
+)
+def test_long_texts_are_refused_in_few_words(call, match):
+    with pytest.raises(ValueError, match=match) as caught:
+        call()
+    assert len(str(caught.value)) < 400
+    assert str(caught.value).isprintable()
