@@ -21,6 +21,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from semabs_core.files import write_atomic
 from semabs_core.network_config import RELATION_TOKENS, NetworkConfig
 from semabs_core.networks import SpatialNetwork, build_network
 
@@ -277,15 +278,10 @@ def save_network(
         dtype: precision of the stored weights.
     """
     folder = Path(path)
-    folder.mkdir(parents=True, exist_ok=True)
     weights = {
         name: value.detach().to("cpu", dtype).contiguous()
         for name, value in network.state_dict().items()
     }
     content = {"format": FORMAT, "network": network.config.to_dict(), "metadata": metadata or {}}
-    part = folder / (WEIGHTS_FILE + ".part")
-    safetensors.torch.save_file(weights, part)
-    os.replace(part, folder / WEIGHTS_FILE)
-    part = folder / (CONFIG_FILE + ".part")
-    part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(part, folder / CONFIG_FILE)
+    write_atomic(folder / WEIGHTS_FILE, safetensors.torch.save(weights))
+    write_atomic(folder / CONFIG_FILE, json.dumps(content, indent=2) + "\n")

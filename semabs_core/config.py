@@ -16,6 +16,8 @@ import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from semabs_core.files import write_atomic
+
 T = TypeVar("T")
 UNTRAINED = "untrained"
 """A checkpoint's name that stands for a small network with seeded random weights."""
@@ -250,11 +252,8 @@ def read_yaml(path: str | os.PathLike) -> Any:
 
 def save_config(config: Any, path: str | os.PathLike) -> None:
     """Write a config dataclass as YAML, beside and renamed."""
-    file = Path(path)
-    part = file.with_name(file.name + ".part")
     values = TypeAdapter(type(config)).dump_python(config, mode="json")
-    part.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
-    os.replace(part, file)
+    write_atomic(path, yaml.safe_dump(values, sort_keys=False))
 
 
 def parse_config(values: Any, where: str = "config") -> SemabsConfig:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semabs_core.data.scene_data import SceneFileError
+from semabs_core.files import write_atomic
 
 
 @contextmanager
@@ -36,13 +37,14 @@ def open_scene(path: str | os.PathLike) -> Iterator[h5py.File]:
 
 def write_archive(path: Path, fill: Callable[[h5py.File], None], keep: bool = False) -> None:
     """Fill a file beside ``path`` (with ``keep``, a copy of it) and rename it."""
-    part = path.with_name(path.name + ".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if keep:
-        shutil.copyfile(path, part)
-    with h5py.File(part, "a" if keep else "w") as archive:
-        fill(archive)
-    os.replace(part, path)
+
+    def write(part: Path) -> None:
+        if keep:
+            shutil.copyfile(path, part)
+        with h5py.File(part, "a" if keep else "w") as archive:
+            fill(archive)
+
+    write_atomic(path, write)
 
 
 def append_items(archive: h5py.File, name: str, items: NDArray) -> NDArray:

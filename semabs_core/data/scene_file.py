@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from semabs_core.files import write_atomic
 from semabs_core.geometry import split_similarity
 from semabs_core.types import FrameError, RGBDFrame
 
@@ -97,19 +98,20 @@ def built_in_scene() -> Scene:
 
 def save_scene(scene: Scene, path: str | os.PathLike) -> None:
     """Write a ``.npz`` scene, beside and renamed."""
-    file = Path(path)
-    part = file.with_name(file.name + ".part")
-    with part.open("wb") as stream:
-        np.savez_compressed(
-            stream,
-            rgb=scene.rgb,
-            depth=scene.depth_m,
-            cam_intr=scene.K,
-            cam_pose=scene.T_world_camera,
-            classes=np.array(scene.classes),
-            descriptions=np.array(scene.descriptions).reshape(-1, 3),
-        )
-    os.replace(part, file)
+
+    def write(part: Path) -> None:
+        with part.open("wb") as stream:
+            np.savez_compressed(
+                stream,
+                rgb=scene.rgb,
+                depth=scene.depth_m,
+                cam_intr=scene.K,
+                cam_pose=scene.T_world_camera,
+                classes=np.array(scene.classes),
+                descriptions=np.array(scene.descriptions).reshape(-1, 3),
+            )
+
+    write_atomic(path, write)
 
 
 def _read_hdf5(archive: h5py.File) -> dict[str, Any]:

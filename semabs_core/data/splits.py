@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from semabs_core.data.scene_data import SOURCES, SceneFileError
+from semabs_core.files import write_atomic
 
 SPLIT_FILES = {"completion": "ssc_split.pkl", "localization": "vool_split.pkl"}
 SPLITS = (
@@ -49,12 +50,8 @@ def write_splits(
         name: [PurePosixPath(path).as_posix() for path in paths] for name, paths in splits.items()
     }
     _check(content, "splits")
-    Path(folder).mkdir(parents=True, exist_ok=True)
     for name in [task] if task else SPLIT_FILES:
-        file = split_file(folder, name)
-        part = file.with_name(file.name + ".part")
-        part.write_bytes(pickle.dumps(content, protocol=4))
-        os.replace(part, file)
+        write_atomic(split_file(folder, name), pickle.dumps(content, protocol=4))
 
 
 def read_splits(folder: str | os.PathLike, task: str) -> dict[str, list[str]]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semabs_core.data.scene_data import SceneFileError
+from semabs_core.files import write_atomic
 
 TEXT_FEATURES_FILE = "text_features.npz"
 
@@ -19,14 +20,14 @@ def write_text_features(
     folder: str | os.PathLike, features: Mapping[str, NDArray[np.float32]]
 ) -> None:
     """Write name to (D,) encoding (no prompt, not normalised), beside and renamed."""
-    file = Path(folder) / TEXT_FEATURES_FILE
-    part = file.with_name(file.name + ".part")
     names = sorted(features)
-    with part.open("wb") as stream:
-        np.savez_compressed(
-            stream, names=np.array(names), features=np.stack([features[name] for name in names])
-        )
-    os.replace(part, file)
+    stacked = np.stack([features[name] for name in names])
+
+    def write(part: Path) -> None:
+        with part.open("wb") as stream:
+            np.savez_compressed(stream, names=np.array(names), features=stacked)
+
+    write_atomic(Path(folder) / TEXT_FEATURES_FILE, write)
 
 
 def read_text_features(folder: str | os.PathLike) -> dict[str, NDArray[np.float32]]:

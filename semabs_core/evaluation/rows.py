@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from semabs_core.evaluation.published import RowsError, read_pickled_frame
+from semabs_core.files import write_atomic
 
 NAME_COLUMNS = {
     "completion": ("label",),
@@ -69,11 +70,7 @@ def task_of(rows: pd.DataFrame, where: str = "rows") -> str:
 
 def save_rows(rows: pd.DataFrame, path: str | os.PathLike) -> None:
     """Write rows as Parquet, beside and renamed; ``attrs`` are kept."""
-    file = Path(path)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(file.name + ".part")
-    rows.to_parquet(part, index=False)
-    os.replace(part, file)
+    write_atomic(path, lambda part: rows.to_parquet(part, index=False))
 
 
 def read_rows(path: str | os.PathLike) -> pd.DataFrame:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from rich.table import Table as RichTable
 
+from semabs_core.files import write_atomic
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -95,7 +97,4 @@ class FigureTable:
         writers = {".md": self.to_markdown, ".csv": self.to_csv}
         if file.suffix not in writers:
             raise ValueError(f"a table is saved as .md or .csv, got {file.name}")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_name(file.name + ".part")
-        part.write_text(writers[file.suffix](), encoding="utf-8")
-        os.replace(part, file)
+        write_atomic(file, writers[file.suffix]())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import zipfile
 from dataclasses import dataclass, fields
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from semabs_core.checkpoint import CheckpointError
+from semabs_core.files import write_atomic
 
 STATE_FILE = "training_state.pt"
 
@@ -52,12 +52,7 @@ class TrainingState:
 
 def save_state(state: TrainingState, folder: Path) -> None:
     """Write the state; a process that is killed meanwhile leaves the previous one."""
-    part = folder / (STATE_FILE + ".part")
-    with open(part, "wb") as file:
-        torch.save(vars(state), file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, folder / STATE_FILE)
+    write_atomic(folder / STATE_FILE, lambda part: torch.save(vars(state), part))
 
 
 def state_to_resume(folder: Path, resume: bool) -> TrainingState | None:

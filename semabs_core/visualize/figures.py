@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from semabs_core.files import write_atomic
 from semabs_core.geometry import back_project, transform_points, valid_depth
 from semabs_core.types import Completion, Localization, RGBDFrame
 from semabs_core.visualize.colors import class_colors, heat
@@ -29,10 +30,7 @@ def font(size: int) -> ImageFont.FreeTypeFont:
 
 def write_png(image: NDArray[np.uint8], path: str | os.PathLike) -> None:
     """Write a picture, beside and renamed."""
-    file = Path(path)
-    part = file.with_name(file.name + ".part")
-    Image.fromarray(image).save(part, format="PNG")
-    os.replace(part, file)
+    write_atomic(path, lambda part: Image.fromarray(image).save(part, format="PNG"))
 
 
 def fit_text(text: str, size: int, width: int) -> str:

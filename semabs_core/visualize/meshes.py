@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import open3d as o3d
 from numpy.typing import NDArray
 
+from semabs_core.files import write_atomic
 from semabs_core.types import FREE, UNKNOWN, Completion
 from semabs_core.visualize.colors import class_colors
 
@@ -122,10 +125,10 @@ def write_mesh(mesh: Mesh, path: str | os.PathLike) -> None:
         raise ValueError(f"a mesh file must end in .ply or .obj, got {file.name}")
     if not len(mesh.triangles):
         raise ValueError(f"there is nothing to write to {file}: the mesh has no face")
-    part = file.with_name(f".part-{file.name}")
-    if not o3d.io.write_triangle_mesh(str(part), mesh.to_open3d(), write_vertex_normals=False):
-        raise OSError(f"cannot write {file}")
-    os.replace(part, file)
+    solid = mesh.to_open3d()
+    _write_named(
+        file, lambda name: o3d.io.write_triangle_mesh(name, solid, write_vertex_normals=False)
+    )
 
 
 def write_points(points: NDArray, colors: NDArray, path: str | os.PathLike) -> None:
@@ -133,7 +136,13 @@ def write_points(points: NDArray, colors: NDArray, path: str | os.PathLike) -> N
     file = Path(path)
     cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(np.asarray(points, dtype=float)))
     cloud.colors = o3d.utility.Vector3dVector(np.asarray(colors, dtype=float))
-    part = file.with_name(f".part-{file.name}")
-    if not o3d.io.write_point_cloud(str(part), cloud):
-        raise OSError(f"cannot write {file}")
-    os.replace(part, file)
+    _write_named(file, lambda name: o3d.io.write_point_cloud(name, cloud))
+
+
+def _write_named(file: Path, write: Callable[[str], bool]) -> None:
+    """Write what open3d, which chooses the format by the ending of the name, writes to a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        named = Path(folder) / file.name
+        if not write(str(named)):
+            raise OSError(f"cannot write {file}")
+        write_atomic(file, named.read_bytes())

@@ -12,6 +12,7 @@ import lz4.frame
 import requests
 
 from semabs_core.checkpoint import first_line
+from semabs_core.files import PART_SUFFIX, rename_durably
 from semabs_core.weights.shipped import WeightsError, sha256_of
 
 PUBLISHED_URL = "https://semantic-abstraction.cs.columbia.edu/downloads/models.tar.lz4"
@@ -50,7 +51,7 @@ def download(
             )
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
+    part = target.with_name(target.name + PART_SUFFIX)
     try:
         _receive(url, part, on_progress)
     except requests.HTTPError as error:
@@ -71,7 +72,7 @@ def download(
     if sha256 is not None and (found := sha256_of(part)) != sha256:
         part.unlink()
         raise WeightsError(f"{url} came damaged (SHA-256 {found}, not {sha256}); call again")
-    os.replace(part, target)
+    rename_durably(part, target)
     return target
 
 
@@ -113,7 +114,7 @@ def unpack(archive: Path, folder: Path) -> list[Path]:
     Raises:
         WeightsError: if the archive is damaged or holds no checkpoint.
     """
-    part = folder.with_name(folder.name + ".part")
+    part = folder.with_name(folder.name + PART_SUFFIX)
     shutil.rmtree(part, ignore_errors=True)
     try:
         with (

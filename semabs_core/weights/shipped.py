@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
+
+from semabs_core.files import write_atomic
 
 FOLDER = Path(__file__).resolve().parent / "shipped"
 MANIFEST = "manifest.json"
@@ -95,6 +96,4 @@ def write_manifest(about: dict[str, str], folder: Path = FOLDER) -> None:
         }
         for name, text in about.items()
     }
-    part = folder / (MANIFEST + ".part")
-    part.write_text(json.dumps({"weights": weights}, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, folder / MANIFEST)
+    write_atomic(folder / MANIFEST, json.dumps({"weights": weights}, indent=1) + "\n")

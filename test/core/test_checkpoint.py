@@ -124,3 +124,15 @@ def test_missing_and_foreign_folders_are_named(tmp_path):
     (tmp_path / "args.pkl").write_bytes(pickle.dumps(argparse.Namespace()))
     with pytest.raises(CheckpointError, match=r"must hold one of ovssc.pth, vool.pth, found 0"):
         load_network(tmp_path)
+
+
+def test_weights_can_be_read_by_others(tmp_path):
+    before = os.umask(0o022)
+    try:
+        save_network(build_network(NetworkConfig(**TINY)), tmp_path)
+    finally:
+        os.umask(before)
+    assert {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {
+        "network.json": 0o644,
+        "network.safetensors": 0o644,
+    }

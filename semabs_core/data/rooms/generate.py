@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from semabs_core.data.hdf5 import SceneFileError, check_scene, write_scene
 from semabs_core.data.rooms.room import RoomOptions, make_room
 from semabs_core.data.splits import SPLITS, write_splits
+from semabs_core.files import write_atomic
 
 MANIFEST = "rooms.json"
 SYNONYMS_FILE = "synonyms.json"
@@ -167,6 +168,4 @@ def _write_lists(folder: Path, counts: Mapping[str, int]) -> None:
 
 
 def _write_json(file: Path, content: object) -> None:
-    part = file.with_name(file.name + ".part")
-    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, file)
+    write_atomic(file, json.dumps(content, indent=1) + "\n")
