@@ -108,7 +108,7 @@ class RegionConfig:
     """The cube that is completed, in the viewer frame (below the camera, x forward, z up)."""
 
     floor_z_m: float = option(
-        0.0, "height of the floor in the world frame", live=True, unit="m", ge=-1000, le=1000
+        0.0, "height of the floor in the world frame", live=True, unit="m", ge=-100_000, le=100_000
     )
     region_min_m: tuple[float, float, float] = option(
         (2.5 / 3, -5 / 3, 0.0),
@@ -118,6 +118,15 @@ class RegionConfig:
     )
     region_size_m: float = option(
         10 / 3, "edge of the region", live=True, unit="m", gt=0.01, le=100
+    )
+    input_margin_m: float = option(
+        0.05,
+        "depth readings so far outside the region are moved to its border and kept, so that the "
+        "floor counts although the region ends there and the camera's height is not exact",
+        live=True,
+        unit="m",
+        ge=0,
+        le=1,
     )
 
 

@@ -156,10 +156,11 @@ def make_frame_state(
             "and that the depth encoding is metres (32FC1) or millimetres (16UC1)"
         )
     T_world_scene = world_from_scene(frame, region, bounds)
-    T_scene_camera = geometry.invert(T_world_scene) @ frame.T_world_camera
+    T_scene_world = geometry.invert(T_world_scene)
     camera_points = geometry.back_project(frame.depth_m, frame.K)[valid]
-    points = geometry.transform_points(T_scene_camera, camera_points)
-    inside = ((points >= bounds[0]) & (points <= bounds[1])).all(axis=1)
+    points = geometry.transform_points(T_scene_world @ frame.T_world_camera, camera_points)
+    margin = region.input_margin_m * float(np.linalg.norm(T_scene_world[:3, 0]))
+    inside = geometry.in_bounds(points, bounds, margin)
     if not inside.any():
         raise FrameError(
             "no depth reading falls into the region of interest "
@@ -167,7 +168,8 @@ def make_frame_state(
             f"floor_z_m {region.floor_z_m:g}, in the viewer frame): check the camera's pose in "
             "the world frame, or move the region to where the camera looks"
         )
-    points, pixels = points[inside], np.flatnonzero(valid)[inside]
+    # What lies in the margin goes to the border, as the networks' own grid would have it.
+    points, pixels = points[inside].clip(*bounds), np.flatnonzero(valid)[inside]
     if len(points) > limit:
         chosen = np.sort(np.random.default_rng(seed).choice(len(points), limit, replace=False))
         points, pixels = points[chosen], pixels[chosen]

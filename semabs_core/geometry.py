@@ -136,6 +136,21 @@ def split_similarity(T: Matrix) -> tuple[Matrix, float]:
     return rigid, scale
 
 
+def in_bounds(points: NDArray, bounds: NDArray, margin: float = 0.0) -> NDArray[np.bool_]:
+    """Which points lie in a box, or not farther than a margin from it along any axis.
+
+    Args:
+        points: (..., 3).
+        bounds: (2, 3) lower and upper corner, in the frame of the points.
+        margin: in the same unit.
+
+    Returns:
+        (...,) bool.
+    """
+    lower, upper = np.asarray(bounds, dtype=np.float64)
+    return ((points >= lower - margin) & (points <= upper + margin)).all(axis=-1)
+
+
 def in_frustum(points_world: NDArray, camera: Camera, T_world_camera: Matrix) -> NDArray[np.bool_]:
     """(N,) bool: which points (N, 3) of the world the camera has in its image."""
     uv, z = project(transform_points(invert(T_world_camera), points_world), camera.K)

@@ -46,8 +46,3 @@ def rotation(angles: NDArray[np.float64]) -> NDArray[np.float64]:
         turn[i, j] = -turn[j, i]
         total = turn @ total
     return total
-
-
-def in_bounds(points: NDArray, bounds: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(N,) bool: which points (N, 3) lie within the bounds (2, 3)."""
-    return ((points >= bounds[0]) & (points <= bounds[1])).all(axis=-1)

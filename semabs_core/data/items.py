@@ -12,12 +12,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semabs_core.data.augment import in_bounds, random_transform
+from semabs_core.data.augment import random_transform
 from semabs_core.data.labels import is_word
 from semabs_core.data.sampling import balanced_queries, fixed_size_choice
 from semabs_core.data.scene_data import SceneData, SceneDescription, SceneFileError
 from semabs_core.geometry import (
     back_project,
+    in_bounds,
     in_frustum,
     seen_free,
     transform_points,

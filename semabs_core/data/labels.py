@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from semabs_core.data.augment import in_bounds
 from semabs_core.data.scene_data import (
     SPECIAL_NAMES,
     SceneData,
@@ -19,6 +18,7 @@ from semabs_core.data.scene_data import (
     SceneFileError,
     class_name,
 )
+from semabs_core.geometry import in_bounds
 from semabs_core.network_config import RELATIONS
 
 SYNONYMS_FILE = "synonyms.json"

@@ -23,7 +23,7 @@ from scene_toy import (
 )
 
 from semabs_core.data import items as items_module
-from semabs_core.data.augment import in_bounds, random_transform, rotation
+from semabs_core.data.augment import random_transform, rotation
 from semabs_core.data.datasets import CompletionDataset, LocalizationDataset, collate
 from semabs_core.data.hdf5 import (
     SceneDescription,
@@ -45,6 +45,7 @@ from semabs_core.data.labels import (
 from semabs_core.data.sampling import balanced_order, balanced_queries, fixed_size_choice
 from semabs_core.data.splits import write_splits
 from semabs_core.data.text_features import write_text_features
+from semabs_core.geometry import in_bounds
 from semabs_core.network_config import NetworkConfig
 from semabs_core.networks import build_network
 

@@ -17,6 +17,7 @@ from semabs_core.config import ConfigError, parse_config
 from semabs_core.data.analytic import render_room, room_view
 from semabs_core.data.scene_file import load_scene
 from semabs_core.description import DescriptionError, RelationError
+from semabs_core.frame_state import make_frame_state
 from semabs_core.network_config import NetworkConfig
 from semabs_core.networks import build_network
 from semabs_core.pipeline import SceneUnderstanding
@@ -49,6 +50,14 @@ def scene(room):
     return scene
 
 
+BOUNDS = np.array([[-1, -1, -0.1], [1, 1, 1.9]])
+
+
+def frame_state(frame, region):
+    """Only the input points, without networks."""
+    return make_frame_state(frame, region, BOUNDS, 80_000, 0, torch.device("cpu"))
+
+
 def world_points(scene):
     state = scene._state
     return geometry.transform_points(state.T_world_scene, state.input_xyz.numpy().astype(float))
@@ -62,20 +71,50 @@ def move(frame, yaw, shift):
     return replace(frame, T_world_camera=T @ frame.T_world_camera)
 
 
+def readings(frame):
+    """World points (N, 3) of all valid pixels, and their flat pixel indices."""
+    points = geometry.transform_points(
+        frame.T_world_camera, geometry.back_project(frame.depth_m, frame.K)
+    ).reshape(-1, 3)
+    pixels = np.flatnonzero(geometry.valid_depth(frame.depth_m))
+    return points[pixels], pixels
+
+
+REGION = np.array([[2.5 / 3, -5 / 3, 0.0], [2.5 / 3 + 10 / 3, 5 / 3, 10 / 3]])
+"""The default region of the analytic room's camera, in the world."""
+
+
 def test_input_points_lie_on_the_rooms_surfaces(scene, room):
-    points = world_points(scene)
-    depth_points = geometry.transform_points(
-        room.T_world_camera[0], geometry.back_project(room.depth_m[0], room.K)
-    )
-    exact = depth_points[geometry.valid_depth(room.depth_m[0])]
-    floor = points[np.abs(points[:, 2]) < 0.02]
-    assert len(floor) > 1000
-    # Scene coordinates are float32, and the ray caster's depth is; the ball's foot is there too.
-    assert (np.abs(floor[:, 2]) < 1e-4).mean() > 0.99
-    back_wall = points[points[:, 0] > 3.7]
-    np.testing.assert_allclose(back_wall[:, 0], 3.8, atol=1e-4)
-    assert points[:, 2].min() > -1e-4
-    assert len(points) <= len(exact)
+    exact, pixels = readings(room.frame(0))
+    kept = geometry.in_bounds(exact, REGION, 0.05)
+    np.testing.assert_array_equal(scene._state.pixels, pixels[kept])
+    # What lies in the margin goes to the region's border. Scene coordinates are float32.
+    np.testing.assert_allclose(world_points(scene), exact[kept].clip(*REGION), atol=1e-5)
+    on_the_floor = (np.abs(exact[kept][:, 2]) < 1e-3).sum()
+    assert on_the_floor > 7000
+
+
+@pytest.mark.parametrize("height_error", [0.02, 0.005, 0.0, -0.005, -0.02])
+def test_the_floor_reaches_the_networks_whatever_the_cameras_height(room, height_error):
+    frame = room.frame(0)
+    exact, pixels = readings(frame)
+    inner = geometry.in_bounds(exact[:, :2], REGION[:, :2], -0.05)
+    floor = pixels[inner & (np.abs(exact[:, 2]) < 1e-3)]
+    assert len(floor) > 7000
+    wrong = move(frame, 0.0, (0, 0, height_error))
+    state = frame_state(wrong, configure().region)
+    assert np.isin(floor, state.pixels).mean() > 0.95
+    assert (state.input_xyz >= torch.tensor(BOUNDS[0], dtype=torch.float32)).all()
+
+
+def test_what_lies_beyond_the_margin_is_left_out(room):
+    frame = room.frame(0)
+    exact, pixels = readings(frame)
+    region = replace(configure().region, region_min_m=(2.5 / 3, -5 / 3, 0.5), input_margin_m=0.1)
+    state = frame_state(frame, region)
+    z = exact[np.searchsorted(pixels, state.pixels), 2]
+    assert 0.4 <= z.min() < 0.41
+    np.testing.assert_allclose(state.input_xyz[torch.from_numpy(z < 0.5)][:, 2], BOUNDS[0, 2])
 
 
 def test_everything_is_upright_and_the_camera_outside_the_region(scene, room):
