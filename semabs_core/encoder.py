@@ -25,10 +25,13 @@ import torch.nn.functional as F
 from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import Tensor, nn
 
+from semabs_core.weights.fingerprint import fingerprint
 from semabs_core.weights.shipped import PREFIX, resolve_weights
 
 MODEL_CONFIG = "open_clip_config.json"
 MODEL_WEIGHTS = "open_clip_model.safetensors"
+WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pth")
+"""Files that open_clip takes for a folder's weights."""
 LOGIT_SCALE = 100.0
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 SUPPORTED = (
@@ -68,10 +71,23 @@ class ImageTextEncoder:
         embed_dim: width D of image and text features.
         mean: (3,) channel means of the input normalisation, 0..1.
         std: (3,) its standard deviations.
+        fingerprint: of the weights as they are stored, whatever the model computes in.
     """
 
-    def __init__(self, model: nn.Module, tokenizer: Callable, name: str) -> None:
+    def __init__(
+        self, model: nn.Module, tokenizer: Callable, name: str, weights: str | None = None
+    ) -> None:
+        """Take a model over.
+
+        Args:
+            model: an open_clip model.
+            tokenizer: of its texts.
+            name: model and weights, for people.
+            weights: their fingerprint, for a model that is in another precision than its file; None
+                to take it of the model.
+        """
         self.name = name
+        self.fingerprint = weights or fingerprint(model.state_dict())
         self._model: Any = model.eval().requires_grad_(False)
         self._tokenizer = tokenizer
         self._visual = check_visual(model, name)
@@ -298,13 +314,17 @@ def load_encoder(
     if not local and pretrained is None and not model.startswith("hf-hub:"):
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)[:4])
         raise EncoderError(f"{model} needs `pretrained`: a tag ({tags}, ...) or a checkpoint file")
-    if local and not (Path(model.removeprefix("local-dir:")) / MODEL_CONFIG).exists():
-        raise EncoderError(f"{model}: there is no {MODEL_CONFIG} in that folder")
+    if local:
+        _check_folder(Path(model.removeprefix("local-dir:")))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             network = open_clip.create_model(
-                model, pretrained=pretrained, device="cpu", weights_only=True
+                model,
+                pretrained=pretrained,
+                device="cpu",
+                weights_only=True,
+                require_pretrained=True,  # or it would go on with random weights
             )
             tokenizer = open_clip.get_tokenizer(model)
     except Exception as error:
@@ -312,7 +332,19 @@ def load_encoder(
             f"cannot load {name}: {error or type(error).__name__}. "
             "Without a network, give a local folder (local-dir:FOLDER) or a checkpoint file"
         ) from error
-    return ImageTextEncoder(network.to(device=device, dtype=dtype), tokenizer, name)
+    weights = fingerprint(network.state_dict())
+    return ImageTextEncoder(network.to(device=device, dtype=dtype), tokenizer, name, weights)
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise unless a ``local-dir:`` folder holds a config and weights."""
+    if not (folder / MODEL_CONFIG).is_file():
+        raise EncoderError(f"local-dir:{folder}: there is no {MODEL_CONFIG} in that folder")
+    if not any(file.suffix in WEIGHT_SUFFIXES for file in folder.iterdir()):
+        raise EncoderError(
+            f"local-dir:{folder}: there are no weights (*{', *'.join(WEIGHT_SUFFIXES)}) beside "
+            f"{MODEL_CONFIG}; copy the whole folder"
+        )
 
 
 def fill_encoder(model: nn.Module, folder: str | os.PathLike) -> None:

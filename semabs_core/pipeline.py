@@ -49,6 +49,7 @@ from semabs_core.types import (
     Localization,
     RGBDFrame,
 )
+from semabs_core.weights.fingerprint import same_encoder
 from semabs_core.weights.shipped import PREFIX
 
 DEFAULT_CUTOFF = -3.0
@@ -144,7 +145,7 @@ class SceneUnderstanding:
         return [
             f"{task} (trained with {network.metadata['encoder']})"
             for task, network in networks.items()
-            if network.metadata.get("encoder", self.encoder.name) != self.encoder.name
+            if not same_encoder(network.metadata, self.encoder.name, self.encoder.fingerprint)
         ]
 
     @property

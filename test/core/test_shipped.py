@@ -36,11 +36,13 @@ def rooms(tmp_path_factory):
 
 def test_a_network_of_every_kind_ships_and_all_is_small():
     names = shipped_names()
+    encoder = load_encoder("shipped:encoder", dtype=torch.bfloat16)
     kinds = set()
     for name in set(names) - {"encoder"}:
         network = load_network(shipped_path(name))
         kinds.add((network.config.task, network.config.approach, network.metadata["preset"]))
-        assert network.metadata["encoder"] == "shipped:encoder"
+        assert network.metadata["encoder"] == encoder.name == "shipped:encoder"
+        assert network.metadata["fingerprint"] == encoder.fingerprint
         assert network.metadata["augmentations"] == 0
         assert "cutoff" in network.metadata
         assert "/" not in json.dumps(network.metadata), "no path of the machine that trained it"

@@ -3,18 +3,23 @@
 import functools
 import http.server
 import io
+import shutil
 import tarfile
 import threading
 
 import lz4.frame
 import pytest
+import safetensors.torch
 import torch
 from support import ENCODER, NETWORK_FIXTURES
 
 from semabs_core.checkpoint import load_network
-from semabs_core.encoder import load_encoder
+from semabs_core.config import parse_config
+from semabs_core.encoder import MODEL_CONFIG, MODEL_WEIGHTS, EncoderError, load_encoder
+from semabs_core.pipeline import SceneUnderstanding
 from semabs_core.weights.check import check_weights, convert_weights
 from semabs_core.weights.download import download, unpack
+from semabs_core.weights.fingerprint import fingerprint, same_encoder
 from semabs_core.weights.shipped import (
     WeightsError,
     sha256_of,
@@ -193,3 +198,64 @@ def test_networks_and_encoders_are_converted(tmp_path):
     names = ("encoder", "full")
     sizes = [sum(f.stat().st_size for f in (tmp_path / n).iterdir()) for n in names]
     assert sizes[0] < 0.6 * sizes[1]
+
+
+def moved(name, folder):
+    """Copy shipped weights somewhere else."""
+    shutil.copytree(shipped_path(name), folder)
+    return f"local-dir:{folder}"
+
+
+def test_a_fingerprint_is_of_the_weights_and_not_of_their_precision(tmp_path):
+    stored = load_encoder("shipped:encoder")
+    in_bf16 = load_encoder(moved("encoder", tmp_path / "copy"), dtype=torch.bfloat16)
+    assert in_bf16.fingerprint == stored.fingerprint
+    weights = {"a": torch.tensor([[1.0, 0.1]]), "b": torch.arange(3)}
+    half = {name: weights[name].half() if name == "a" else weights[name] for name in ("b", "a")}
+    assert fingerprint(half) == fingerprint(weights)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"a": torch.tensor([[1.0, 0.1002]])},
+        {"a": torch.tensor([[1.0], [0.1]])},
+        {"a": torch.tensor([[1.0, 0.1]]), "b": torch.zeros(0)},
+        {"b": torch.tensor([[1.0, 0.1]])},
+    ],
+)
+def test_other_values_shapes_and_names_have_another_fingerprint(changed):
+    assert fingerprint(changed) != fingerprint({"a": torch.tensor([[1.0, 0.1]])})
+
+
+def test_an_encoder_is_told_by_its_weights_and_by_its_name_where_nothing_else_is_known():
+    new = {"encoder": "shipped:encoder", "fingerprint": "12"}
+    assert same_encoder(new, "local-dir:/copy", "12")
+    assert not same_encoder(new, "shipped:encoder", "34"), "trained again in its folder"
+    assert same_encoder({"encoder": "ViT-B-32"}, "ViT-B-32", "12")
+    assert not same_encoder({"encoder": "ViT-B-32"}, "ViT-L-14", "12")
+    assert same_encoder({}, "ViT-L-14", "12")
+
+
+def test_a_copy_of_the_shipped_encoder_is_not_foreign_and_a_trained_one_is(tmp_path):
+    config = {"encoder": {"model": moved("encoder", tmp_path / "copy")}}
+    scene = SceneUnderstanding.from_config(parse_config(config), device="cpu")
+    assert scene.foreign == []
+    file = tmp_path / "copy" / MODEL_WEIGHTS
+    weights = safetensors.torch.load_file(file)
+    weights["logit_scale"] += 0.1
+    safetensors.torch.save_file(weights, file)
+    scene = SceneUnderstanding.from_config(parse_config(config), device="cpu")
+    assert scene.foreign == [
+        "completion (trained with shipped:encoder)", "localization (trained with shipped:encoder)"
+    ]  # fmt: skip
+
+
+def test_a_folder_without_weights_is_not_filled_at_random(tmp_path):
+    shutil.copyfile(shipped_path("encoder") / MODEL_CONFIG, tmp_path / MODEL_CONFIG)
+    with pytest.raises(
+        EncoderError, match=r"no weights \(\*\.safetensors, .* copy the whole folder"
+    ):
+        load_encoder(f"local-dir:{tmp_path}")
+    (fault,) = check_weights([str(tmp_path)]).values()
+    assert "there are no weights" in fault
