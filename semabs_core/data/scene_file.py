@@ -1,10 +1,9 @@
-"""Scene files (``.npz``, ``.hdf5``) as RGB-D sequences with poses in real metres."""
+"""Scene files (``.npz``, ``.hdf5``, ``.pkl``) as RGB-D sequences with poses in real metres."""
 
 from __future__ import annotations
 
 import os
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,29 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from semabs_core.data.regions import follow, read_strings
+from semabs_core.data.scene_arrays import (
+    REQUIRED,
+    check_present,
+    is_turned,
+    numbers,
+    read_colors,
+    read_depth,
+    read_descriptions,
+    read_intrinsics,
+    read_names,
+    read_poses,
+)
+from semabs_core.data.scene_data import SPECIAL_NAMES, class_name
+from semabs_core.data.scene_pickle import read_pickle
 from semabs_core.files import write_atomic
-from semabs_core.geometry import split_similarity
-from semabs_core.types import FrameError, RGBDFrame
+from semabs_core.inert_pickle import PickleError
+from semabs_core.types import RGBDFrame
 
 BUILT_IN = Path(__file__).with_name("room.npz")
-REQUIRED = ("rgb", "depth", "cam_intr", "cam_pose")
+ARRAYS = (*REQUIRED, "scene_bounds")
+WORDS = ("classes", "descriptions")
+DESCRIPTION_COLUMNS = ("target_obj_name", "spatial_relation_name", "reference_obj_name")
 
 
 class SceneError(ValueError):
@@ -58,32 +74,45 @@ class Scene:
 
 
 def load_scene(path: str | os.PathLike) -> Scene:
-    """Read a ``.npz``, ``.hdf5`` or ``.h5`` scene.
+    """Read a scene file.
 
-    Arrays: ``rgb`` (H, W, 3) or (n, H, W, 3) uint8, ``depth`` (H, W) or (n, H, W) metres,
-    ``cam_intr`` (3, 3), ``cam_pose`` (4, 4) or (n, 4, 4) camera to scene, optionally ``classes``
-    and ``descriptions`` (n, 3). An HDF5 file may hold them at its root or, as the published data
-    set does, as region references in the group ``data``. A pose may hold a scale or a reflection;
-    both are taken out.
+    Arrays: ``rgb``, ``depth``, ``cam_intr`` and ``cam_pose`` as
+    :mod:`semabs_core.data.scene_arrays` takes them, optionally ``classes`` and ``descriptions``
+    (n, 3): target, relation, reference. An HDF5 file may hold them at its root or, as the
+    published data set does, as region references in the group ``data``; its classes are then
+    those of the objects that are visible. A pickle is one of the published demo. What else a file
+    holds is not read.
+
+    Args:
+        path: a file that ends in one of ``SCENE_SUFFIXES``.
 
     Raises:
-        SceneError: if the file is missing, damaged or incomplete.
+        SceneError: if the file is missing, damaged, incomplete, or cannot mean what it says.
     """
     file = Path(path)
+    reader = READERS.get(file.suffix.lower())
+    if reader is None:
+        *most, last = SCENE_SUFFIXES
+        raise SceneError(f"a scene file must end in {', '.join(most)} or {last}, got {file.name}")
     if not file.is_file():
         raise SceneError(f"there is no scene file {file}")
     try:
-        if file.suffix == ".npz":
-            with np.load(file, allow_pickle=False) as archive:
-                return _scene(file, {name: archive[name] for name in archive.files})
-        if file.suffix in (".hdf5", ".h5"):
-            with h5py.File(file, "r") as archive:
-                return _scene(file, _read_hdf5(archive))
-    except SceneError:
-        raise
-    except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
-        raise SceneError(f"{file} is damaged or no scene file: {error}") from error
-    raise SceneError(f"a scene file must end in .npz, .hdf5 or .h5, got {file.name}")
+        values = reader(file)
+    except PermissionError as error:
+        raise SceneError(f"{file} cannot be read: {error.strerror}") from error
+    except PickleError as error:
+        raise SceneError(f"{file}: {error}") from None
+    except Exception as error:  # the formats' readers raise errors of many kinds
+        text = _one_line(error) or type(error).__name__
+        raise SceneError(f"{file} is damaged or no scene file: {text}") from error
+    try:
+        return _scene(file.stem, values)
+    except ValueError as error:
+        raise SceneError(f"{file}: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def built_in_scene() -> Scene:
@@ -97,9 +126,9 @@ def built_in_scene() -> Scene:
 
 
 def save_scene(scene: Scene, path: str | os.PathLike) -> None:
-    """Write a ``.npz`` scene, beside and renamed."""
+    """Write a ``.npz`` scene, as a whole or not at all."""
 
-    def write(part: Path) -> None:
+    def fill(part: Path) -> None:
         with part.open("wb") as stream:
             np.savez_compressed(
                 stream,
@@ -111,61 +140,92 @@ def save_scene(scene: Scene, path: str | os.PathLike) -> None:
                 descriptions=np.array(scene.descriptions).reshape(-1, 3),
             )
 
-    write_atomic(path, write)
+    write_atomic(path, fill)
 
 
-def _read_hdf5(archive: h5py.File) -> dict[str, Any]:
-    """The arrays of a file, region references followed."""
-    group = archive.get("data", archive)
-    values: dict[str, Any] = {}
-    for name in (*REQUIRED, "classes", "scene_bounds"):
-        if name not in group:
-            continue
-        value = group[name][()]
-        if getattr(value, "dtype", None) == h5py.regionref_dtype:
-            stack = archive[name]
-            regions = [stack[region] for region in value.ravel()]
-            value = np.concatenate([r.reshape(-1, *stack.shape[1:]) for r in regions])
-        values[name] = value
-    return values
+def _read_npz(file: Path) -> dict[str, Any]:
+    """The arrays of a ``.npz`` that belong to a scene."""
+    with np.load(file, allow_pickle=False) as archive:
+        return {name: archive[name] for name in WORDS + ARRAYS if name in archive.files}
 
 
-def _scene(file: Path, values: Mapping[str, Any]) -> Scene:
+def _read_hdf5(file: Path) -> dict[str, Any]:
+    """The arrays of a file that belong to a scene, region references followed."""
+    with h5py.File(file, "r") as archive:
+        data = archive.get("data")
+        group = data if isinstance(data, h5py.Group) else archive
+        values: dict[str, Any] = {
+            name: _array(archive, group[name]) for name in ARRAYS if name in group
+        }
+        if "classes" in group:
+            values["classes"] = read_strings(group["classes"])
+        elif "objid_to_class" in group and "seg" in group:
+            values["classes"] = _visible(
+                read_strings(group["objid_to_class"]), _array(archive, group["seg"])
+            )
+        if "descriptions" in group:
+            values["descriptions"] = _hdf5_descriptions(group["descriptions"])
+        return values
+
+
+def _array(archive: h5py.File, dataset: h5py.Dataset) -> NDArray:
+    """A dataset's values, or what its region references point at."""
+    if dataset.dtype == h5py.regionref_dtype:
+        return follow(archive, dataset)
+    return np.asarray(dataset[()])
+
+
+def _visible(names: list[str], seg: NDArray) -> list[str]:
+    """The classes of the objects in a segmentation, sorted, without the special names."""
+    classes = {class_name(names[i]) for i in np.unique(seg) if 0 <= i < len(names)}
+    return sorted(classes - set(SPECIAL_NAMES))
+
+
+def _hdf5_descriptions(stored: h5py.Group | h5py.Dataset) -> list[tuple[str, ...]]:
+    """Targets, relations and references: the published group of columns, or rows of three."""
+    if isinstance(stored, h5py.Dataset):
+        return np.reshape(read_strings(stored), stored.shape).tolist()
+    columns = [read_strings(stored[name]) for name in DESCRIPTION_COLUMNS]
+    rows = zip(*columns, strict=True)
+    return [(class_name(target), relation, class_name(other)) for target, relation, other in rows]
+
+
+def _scene(name: str, values: Mapping[str, Any]) -> Scene:
     """Arrays to a scene, each checked."""
-    missing = [name for name in REQUIRED if name not in values]
-    if missing:
-        raise SceneError(f"{file} lacks {', '.join(missing)}")
-    rgb = np.asarray(values["rgb"])
-    rgb = rgb[None] if rgb.ndim == 3 else rgb
-    depth = np.asarray(values["depth"], dtype=np.float32)
-    depth = depth[None] if depth.ndim == 2 else depth
-    stored = np.asarray(values["cam_pose"], dtype=np.float64).reshape(-1, 4, 4)
-    poses = np.stack([split_similarity(pose)[0] for pose in stored])
-    if "scene_bounds" in values:  # the lower bound is the region's: z = 0 of our world
-        bottom = float(np.asarray(values["scene_bounds"]).reshape(2, 3)[0, 2])
-        poses[:, 2, 3] -= bottom / split_similarity(stored[0])[1]
-    if len(poses) == 1:
-        poses = np.repeat(poses, len(rgb), axis=0)
-    if not len(rgb) == len(depth) == len(poses) > 0:
-        raise SceneError(
-            f"{file} has {len(rgb)} colour images, {len(depth)} depth images, {len(poses)} poses"
+    check_present(values)
+    depth = read_depth(numbers(values, "depth"))
+    count, height, width = depth.shape
+    rgb = read_colors(numbers(values, "rgb"), count, height, width)
+    bounds = numbers(values, "scene_bounds") if "scene_bounds" in values else None
+    poses = read_poses(numbers(values, "cam_pose"), len(rgb), bounds)
+    if not len(rgb) == len(depth) == len(poses):
+        raise ValueError(
+            f"it has {len(rgb)} colour images, {len(depth)} depth images, {len(poses)} poses"
         )
-    descriptions = np.asarray(values.get("descriptions", np.zeros((0, 3)))).reshape(-1, 3)
+    K = read_intrinsics(numbers(values, "cam_intr"), rgb.shape[2], rgb.shape[1])
+    if is_turned(K, rgb.shape[2], rgb.shape[1]):
+        raise ValueError(
+            f"cam_intr's principal point ({K[0, 2]:g}, {K[1, 2]:g}) is that of the image turned by "
+            f"90 degrees, but it is {rgb.shape[2]}x{rgb.shape[1]}: turn the intrinsics as well"
+        )
     scene = Scene(
-        name=file.stem,
+        name=name,
         rgb=rgb,
         depth_m=depth,
-        K=np.asarray(values["cam_intr"], dtype=np.float64),
+        K=K,
         T_world_camera=poses,
-        classes=[_text(name) for name in np.asarray(values.get("classes", [])).ravel()],
-        descriptions=[(_text(t), _text(r), _text(f)) for t, r, f in descriptions],
+        classes=read_names(values.get("classes", [])),
+        descriptions=read_descriptions(values.get("descriptions", [])),
     )
-    try:
-        scene.frame(0)
-    except FrameError as error:
-        raise SceneError(f"{file}: {error}") from error
+    scene.frame(0)
     return scene
 
 
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+READERS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    ".npz": _read_npz,
+    ".hdf5": _read_hdf5,
+    ".h5": _read_hdf5,
+    ".pkl": read_pickle,
+    ".pickle": read_pickle,
+}
+SCENE_SUFFIXES = tuple(READERS)

@@ -1,10 +1,8 @@
 """What the authors published: figures of their tables, and rows as pickled DataFrames.
 
-A pickle from a stranger can run code, and even NumPy's own classes trust what a pickle tells them
-about memory. So no class of NumPy or pandas is handed to the unpickler: the few names that a
-DataFrame of numbers and strings refers to are replaced by inert records, and the table is put
-together from these. That also makes the result independent of the version of pandas that wrote the
-file (tried with 1.1 to 2.2, and with 3.1 without its own string type).
+A DataFrame of numbers and strings is put together from inert records, as every pickle here
+(:mod:`semabs_core.inert_pickle`). That also makes the result independent of the version of pandas
+that wrote the file (tried with 1.1 to 2.2, and with 3.1 without its own string type).
 """
 
 from __future__ import annotations
@@ -13,13 +11,15 @@ import functools
 import importlib.resources
 import json
 import os
-import pickle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from semabs_core import inert_pickle
+from semabs_core.inert_pickle import Name, PickleError, Record, plain
 
 
 class RowsError(ValueError):
@@ -33,72 +33,7 @@ def published_figures() -> dict[str, Any]:
     return json.loads(file.read_text(encoding="utf-8"))
 
 
-class _Record:
-    """Stands for an object: what it was called with and what was put into it."""
-
-    args: tuple
-    state: Any
-
-    def __new__(cls, *args: Any) -> _Record:
-        record = super().__new__(cls)
-        record.args, record.state = args, None
-        return record
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-    def value(self) -> Any:
-        """The plain value that this record describes."""
-        raise RowsError(f"{type(self).__name__} is not where it belongs")
-
-
-class _DType(_Record):
-    def value(self) -> np.dtype:
-        kind = str(self.args[0])
-        if kind[:1] not in "biufOSU" or not kind[1:].isdigit():
-            raise RowsError(f"dtype {kind!r} is not one of numbers or strings")
-        order = str(self.state[1]) if self.state else "|"
-        return np.dtype((">" if order == ">" else "<") + kind)
-
-
-class _Array(_Record):
-    """``ndarray`` in its two pickled forms: with a state, or from a buffer."""
-
-    def value(self) -> NDArray:
-        if self.state is not None:
-            _, shape, dtype, fortran, data = self.state
-            order = "F" if fortran else "C"
-        else:
-            data, dtype, shape, order = self.args
-        kind = dtype.value()
-        if kind.kind == "O":
-            array = np.empty(len(data), dtype=object)
-            array[:] = [_cell(item) for item in data]
-        else:
-            array = np.frombuffer(bytes(plain(data)), dtype=kind)
-        array = array.reshape(shape[::-1] if order == "F" else shape)
-        return array.T if order == "F" else array
-
-
-def _cell(item: Any) -> Any:
-    """A cell of an object column, which must be a plain value."""
-    item = plain(item)
-    if not isinstance(item, str | bytes | int | float | np.generic | None):
-        raise RowsError(f"a cell holds a {type(item).__name__}, neither number nor text")
-    return item
-
-
-class _Reconstructed(_Array):
-    """``_reconstruct(ndarray, (0,), b'b')``: its arguments say nothing, the state says all."""
-
-
-class _Scalar(_Record):
-    def value(self) -> Any:
-        dtype, data = self.args
-        return np.frombuffer(bytes(plain(data)), dtype=dtype.value())[0]
-
-
-class _Index(_Record):
+class _Index(Record):
     """``_new_Index(class, {"data": ...})`` or, for a range, ``{"start", "stop", "step"}``."""
 
     def value(self) -> NDArray:
@@ -108,11 +43,11 @@ class _Index(_Record):
         return np.arange(content["start"], content["stop"], content["step"])
 
 
-class _Block(_Record):
+class _Block(Record):
     """``_unpickle_block(values, placement, ndim)``."""
 
 
-class _Manager(_Record):
+class _Manager(Record):
     """The columns of a DataFrame: blocks and axes, as arguments or (before 1.3) in the state."""
 
     def parts(self) -> tuple[list[tuple[Any, Any]], list[Any]]:
@@ -124,7 +59,7 @@ class _Manager(_Record):
         return [(b["values"], b["mgr_locs"]) for b in content["blocks"]], list(content["axes"])
 
 
-class _Frame(_Record):
+class _Frame(Record):
     def value(self) -> pd.DataFrame:
         blocks, (columns, index) = self.state.get("_mgr", self.state.get("_data")).parts()
         names, length = [str(name) for name in plain(columns)], len(plain(index))
@@ -140,60 +75,22 @@ class _Frame(_Record):
         return pd.DataFrame({name: table[i] for i, name in enumerate(names)})
 
 
-def plain(value: Any) -> Any:
-    """A record's value; anything else as it is."""
-    return value.value() if isinstance(value, _Record) else value
-
-
-class _Name(_Record):
-    """Stands for a class that is only named, never called."""
-
-
-class _Bytes(_Record):
-    """``_codecs.encode(text, "latin1")``, how old pickle protocols write bytes."""
-
-    def value(self) -> bytes:
-        return self.args[0].encode("latin1")
-
-
 _STAND_INS: dict[str, Any] = {
-    "_codecs.encode": _Bytes,
+    **inert_pickle.NUMPY,
     "__builtin__.slice": slice,
     "builtins.slice": slice,
-    "__builtin__.bytearray": bytearray,
-    "builtins.bytearray": bytearray,
-    "numpy.dtype": _DType,
-    "numpy.ndarray": _Name,
-    "multiarray._reconstruct": _Reconstructed,
-    "multiarray.scalar": _Scalar,
-    "numeric._frombuffer": _Array,
     "pandas.DataFrame": _Frame,
     "pandas.core.frame.DataFrame": _Frame,
     "pandas.core.internals.managers.BlockManager": _Manager,
     "pandas._libs.internals._unpickle_block": _Block,
     "pandas.core.internals.blocks.new_block": _Block,
     "pandas.core.indexes.base._new_Index": _Index,
-    "pandas.Index": _Name,
-    "pandas.RangeIndex": _Name,
-    "pandas.core.indexes.base.Index": _Name,
-    "pandas.core.indexes.numeric.Int64Index": _Name,
-    "pandas.core.indexes.range.RangeIndex": _Name,
+    "pandas.Index": Name,
+    "pandas.RangeIndex": Name,
+    "pandas.core.indexes.base.Index": Name,
+    "pandas.core.indexes.numeric.Int64Index": Name,
+    "pandas.core.indexes.range.RangeIndex": Name,
 }
-
-
-class _RowsUnpickler(pickle.Unpickler):
-    """Knows the names of ``_STAND_INS`` and nothing else."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        for prefix in ("numpy.core.", "numpy._core."):
-            module = module.removeprefix(prefix)
-        try:
-            return _STAND_INS[f"{module}.{name}"]
-        except KeyError:
-            raise RowsError(
-                f"it refers to {module}.{name}, which no published table of rows does; it was not "
-                "loaded because it could run code. Tables of your own: save them as Parquet"
-            ) from None
 
 
 def read_pickled_frame(path: str | os.PathLike) -> pd.DataFrame:
@@ -210,11 +107,12 @@ def read_pickled_frame(path: str | os.PathLike) -> pd.DataFrame:
     """
     file = Path(path)
     try:
-        with file.open("rb") as stream:
-            content = _RowsUnpickler(stream).load()
+        content = inert_pickle.load(file.read_bytes(), _STAND_INS)
         if not isinstance(content, _Frame):
             raise RowsError(f"it must hold a pandas DataFrame, got {type(content).__name__}")
         return content.value()
+    except PickleError as error:
+        raise RowsError(f"{file}: {error}. Tables of your own: save them as Parquet") from None
     except RowsError as error:
         raise RowsError(f"{file}: {error}") from None
     except FileNotFoundError:
