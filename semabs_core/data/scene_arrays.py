@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semabs_core.geometry import split_similarity
+from semabs_core.text import shorten
 
 REQUIRED = {
     "rgb": "(H, W, 3) or (n, H, W, 3) colours",
@@ -225,8 +226,8 @@ def read_descriptions(rows: Any) -> list[tuple[str, str, str]]:
 def _text(value: Any, where: str) -> str:
     """Text or bytes as text."""
     if not isinstance(value, str | bytes):
-        raise ValueError(f"{where} must hold texts, got {value!r:.60}")
+        raise ValueError(f"{where} must hold texts, got {shorten(value)}")
     try:
         return (value.decode() if isinstance(value, bytes) else value).strip()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{where} holds {value!r:.60}, which is no UTF-8 text") from error
+        raise ValueError(f"{where} holds {shorten(value)}, which is no UTF-8 text") from error

@@ -11,6 +11,7 @@ from PIL import Image
 
 from semabs_core import inert_pickle
 from semabs_core.data.scene_arrays import is_turned, numbers
+from semabs_core.text import shorten
 
 NAMES = {"cam_extr": "cam_pose", "ovssc_obj_classes": "classes"}
 """The published names of what scene files call otherwise."""
@@ -58,7 +59,7 @@ def _size(shape: Any) -> tuple[int, int]:
     """Width and height."""
     size = np.asarray(shape).ravel()
     if size.shape != (2,) or size.dtype.kind not in "ui" or (size < 1).any():
-        raise ValueError(f"img_shape must be (width, height) in pixels, got {shape!r:.60}")
+        raise ValueError(f"img_shape must be (width, height) in pixels, got {shorten(shape)}")
     return int(size[0]), int(size[1])
 
 
