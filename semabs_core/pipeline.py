@@ -143,7 +143,7 @@ class SceneUnderstanding:
         """Which of the networks were trained with another encoder: their answers are worth less."""
         networks = {"completion": self.completion, "localization": self.localization}
         return [
-            f"{task} (trained with {network.metadata['encoder']})"
+            f"{task} (trained with {network.metadata.get('encoder', 'another')})"
             for task, network in networks.items()
             if not same_encoder(network.metadata, self.encoder.name, self.encoder.fingerprint)
         ]

@@ -17,6 +17,7 @@ from semabs_core.data.regions import (
     read_strings,
     write_archive,
 )
+from semabs_core.data.relevancy_settings import RelevancySettings, parse_settings
 from semabs_core.data.scene_data import MEAN_LABEL, RelevancyRecord, SceneFileError, check_record
 
 SETTINGS = "settings"
@@ -77,17 +78,22 @@ def write_relevancy(
     write_relevancies(path, {(source, preset): record})
 
 
-def read_settings(path: str | os.PathLike, source: str, preset: str) -> str:
-    """The settings that a stored relevancy was written with; empty if it names none."""
+def read_settings(path: str | os.PathLike, source: str, preset: str) -> RelevancySettings | None:
+    """How a stored relevancy was made; None if it does not say, as the published one.
+
+    Raises:
+        SceneFileError: if the file is damaged or holds no such relevancy.
+    """
     with open_scene(path) as archive:
         key = _relevancy_key(archive, source, preset)
-        return str(archive["data/saliencies"][key].attrs.get(SETTINGS, ""))
+        text = str(archive["data/saliencies"][key].attrs.get(SETTINGS, ""))
+    return parse_settings(text, path)
 
 
 def write_relevancies(
     path: str | os.PathLike,
     records: Mapping[tuple[str, str], RelevancyRecord],
-    settings: str = "",
+    settings: RelevancySettings | None = None,
 ) -> None:
     """Add relevancy by (source, preset) to a scene file; a copy is filled and renamed.
 
@@ -116,7 +122,7 @@ def write_relevancies(
                 if name in group:
                     del group[name]
                 group[name] = value
-            group[key].attrs[SETTINGS] = settings
+            group[key].attrs[SETTINGS] = settings.to_text() if settings else ""
 
     with open_scene(path):
         pass  # a damaged file is not copied

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from semabs_core.data.hdf5 import check_scene, image_sources, read_scene
 from semabs_core.data.items import VIEW
 from semabs_core.data.labels import read_synonyms, rename, scene_words
 from semabs_core.data.relevancy_records import read_settings, relevancy_labels, write_relevancies
+from semabs_core.data.relevancy_settings import RelevancySettings
 from semabs_core.data.scene_data import (
     SOURCES,
     SPECIAL_NAMES,
@@ -31,42 +31,11 @@ from semabs_core.data.text_features import write_text_features
 from semabs_core.encoder import ImageTextEncoder
 from semabs_core.relevancy import PRESETS, RENDER_PROMPTS, RelevancyExtractor
 
-RELEVANCY_FILE = "relevancy.json"
 STORED_SIZE = 128
 """Edge of stored maps, as published."""
 logger = logging.getLogger(__name__)
 OnScene = Callable[[int, int], None]
 """Called as ``on_scene(done, total)`` after each scene of this process."""
-
-
-@dataclass(frozen=True)
-class RelevancySettings:
-    """How the relevancy of a data set was made; networks want the same at inference.
-
-    Attributes:
-        encoder: model and weights.
-        prompts: templates with one ``{}``.
-        mean_vocabulary: words of the mean map.
-        augmentations: colour-jittered copies; None for the preset's number.
-        text_dim: width D of the text features.
-    """
-
-    encoder: str
-    prompts: list[str]
-    mean_vocabulary: list[str]
-    augmentations: int | None
-    text_dim: int
-
-
-def read_relevancy_settings(folder: str | os.PathLike) -> RelevancySettings | None:
-    """How the relevancy of a data set was made; None if it does not say (the published one)."""
-    file = Path(folder) / RELEVANCY_FILE
-    if not file.is_file():
-        return None
-    try:
-        return RelevancySettings(**json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise SceneFileError(f"{file} is damaged ({error}); run `semabs data relevancy`") from error
 
 
 def store_relevancy(
@@ -112,12 +81,16 @@ def store_relevancy(
     rank = int(os.environ.get("RANK", 0)) if rank is None else rank
     world = int(os.environ.get("WORLD_SIZE", 1)) if world is None else world
     settings = RelevancySettings(
-        encoder.name, list(prompts), list(mean_vocabulary), augmentations, encoder.embed_dim
+        encoder.name,
+        list(prompts),
+        list(mean_vocabulary),
+        augmentations,
+        encoder.embed_dim,
+        encoder.fingerprint,
     )
     extractors = _make_extractors(encoder, presets, settings, tile_batch)
     splits = scene_splits(folder)
     if rank == 0:
-        _write_settings(Path(folder), settings)
         _store_text(Path(folder), splits, encoder, settings)
     writer = _Writer(Path(folder), extractors, settings, sources, resume)
     own, counts = list(splits)[rank::world], Counter(written=0, kept=0, skipped=0)
@@ -204,11 +177,8 @@ class _Writer:
             (source, preset): self._record(preset, getattr(pictures, source)[VIEW], words)
             for source, preset in lacking
         }
-        write_relevancies(file, records, self._key())
+        write_relevancies(file, records, self.settings)
         return "written"
-
-    def _key(self) -> str:
-        return json.dumps(asdict(self.settings), sort_keys=True)
 
     def _is_there(self, file: Path, source: str, preset: str, words: list[str]) -> bool:
         """Whether a scene has relevancy of all words, made with these settings."""
@@ -217,7 +187,7 @@ class _Writer:
             settings = read_settings(file, source, preset)
         except SceneFileError:
             return False
-        return set(words) <= set(stored) and settings == self._key()
+        return set(words) <= set(stored) and settings == self.settings
 
     def _record(self, preset: str, picture: NDArray[np.uint8], words: list[str]) -> RelevancyRecord:
         """Relevancy of a picture (H, W, 3), reduced for storage."""
@@ -242,13 +212,6 @@ def reduce_maps(maps: NDArray[np.float32]) -> NDArray[np.float32]:
     return reduced[0].half().float().numpy()
 
 
-def _write_settings(folder: Path, settings: RelevancySettings) -> None:
-    file = folder / RELEVANCY_FILE
-    part = file.with_name(file.name + ".part")
-    part.write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
-    os.replace(part, file)
-
-
 def _store_text(
     folder: Path,
     splits: dict[str, set[str]],
@@ -270,4 +233,4 @@ def _store_text(
     if names:
         ordered = sorted(names)
         encoded = encoder.encode_text(ordered).cpu().numpy()
-        write_text_features(folder, dict(zip(ordered, encoded, strict=True)))
+        write_text_features(folder, dict(zip(ordered, encoded, strict=True)), settings)

@@ -40,8 +40,11 @@ from semabs_core.data.labels import (
     split_synonyms,
     usable_descriptions,
 )
+from semabs_core.data.relevancy_records import read_settings
+from semabs_core.data.relevancy_settings import RelevancySettings, common_settings
 from semabs_core.data.scene_data import SOURCES, SceneData, SceneFileError
 from semabs_core.data.splits import read_splits
+from semabs_core.data.text_features import read_text_settings
 from semabs_core.network_config import (
     APPROACHES,
     INPUT_WIDTHS,
@@ -96,6 +99,8 @@ class SceneDataset(Dataset[Item], ABC):
         paths: the usable files, relative to the folder.
         faults: what was wrong with the files left out, by path; later faults are noted in the
             process that met them.
+        settings: how the relevancy of all of its scenes was made, or its text features; None where
+            they do not say.
     """
 
     task: str
@@ -136,7 +141,7 @@ class SceneDataset(Dataset[Item], ABC):
         self.synonyms = split_synonyms(folder, split)
         self._text = self._read_text()
         self._sources: dict[str, list[str]] = {}
-        self._find_scenes()
+        self.settings = self._find_scenes()
         self.paths = list(self._sources)
 
     @property
@@ -188,8 +193,13 @@ class SceneDataset(Dataset[Item], ABC):
         """Raw text encodings by name, where the approach reads them instead of relevancy."""
         return {}
 
-    def _find_scenes(self) -> None:
-        """Note the usable files of the split, and what is wrong with the others."""
+    def _find_scenes(self) -> RelevancySettings | None:
+        """Note the usable files of the split, and what is wrong with the others.
+
+        Raises:
+            SceneFileError: if there is no such split, nothing in it is of use, or its scenes'
+                relevancy was not made in one way.
+        """
         splits = read_splits(self.folder, self.task)
         if self.split not in splits:
             there = ", ".join(splits) or "none"
@@ -204,6 +214,14 @@ class SceneDataset(Dataset[Item], ABC):
         if not self._sources:
             first = next(iter(self.faults.values()), "no scene has anything to ask for")
             raise SceneFileError(f"split {self.split!r} of {self.folder} is of no use: {first}")
+        if self._text:
+            return read_text_settings(self.folder)
+        found = {
+            f"{path}, {source}": read_settings(self.folder / path, source, self.preset)
+            for path, sources in self._sources.items()
+            for source in sources
+        }
+        return common_settings(found, f"split {self.split!r} of {self.folder}")
 
     def _find_pictures(self, file: Path) -> list[str]:
         """Which pictures of a scene to choose from; their relevancy must be there."""

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from semabs_core.data.hdf5 import read_relevancy, read_scene
 from semabs_core.data.items import VIEW
 from semabs_core.data.labels import is_word, rename, split_synonyms
+from semabs_core.data.relevancy_records import read_settings
+from semabs_core.data.relevancy_settings import common_settings
 from semabs_core.data.scene_data import SPECIAL_NAMES, SceneFileError
 from semabs_core.data.splits import read_splits, split_source
 from semabs_core.evaluation.statistics import Resampler, interval
@@ -87,12 +89,22 @@ def pointing_rows(
         A row per object: ``split``, ``scene_id``, ``label``, ``share``, ``hit``.
 
     Raises:
-        SceneFileError: if a split or a scene's relevancy is missing.
+        SceneFileError: if a split or a scene's relevancy is missing, or the scenes' relevancy was
+            not made in one way.
     """
     paths = read_splits(folder, "completion")
     if missing := [split for split in splits if split not in paths]:
         raise SceneFileError(f"{folder} has no split {', '.join(missing)}, but {', '.join(paths)}")
     wanted = [(split, path) for split in splits for path in paths[split]]
+    common_settings(
+        {
+            f"{path}, {split_source(split)}": read_settings(
+                Path(folder) / path, split_source(split), preset
+            )
+            for split, path in wanted
+        },
+        folder,
+    )
     rows = []
     for done, (split, path) in enumerate(wanted, 1):
         scene = rename(read_scene(Path(folder) / path, ("seg",)), split_synonyms(folder, split))

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from semabs_core.data.datasets import DATASETS, collate, input_options
-from semabs_core.data.relevancy_store import read_relevancy_settings
+from semabs_core.data.relevancy_settings import common_settings
 from semabs_core.data.splits import read_splits
 from semabs_core.training.config import TrainingConfig
 
@@ -35,7 +35,8 @@ def open_data(config: TrainingConfig) -> TrainingData:
     """The data set in ``config.data``, for the task and approach of ``config.network``.
 
     Raises:
-        SceneFileError: if there is no such split, or nothing in it can be used.
+        SceneFileError: if there is no such split, nothing in it can be used, or its relevancy was
+            not all made in one way.
     """
     options, network = config.data, config.network
     dataset = DATASETS[network.task]
@@ -53,7 +54,11 @@ def open_data(config: TrainingConfig) -> TrainingData:
     validation = None
     if options.validation_split in read_splits(options.folder, network.task):
         validation = dataset(split=options.validation_split, full=True, **common)
-    settings = read_relevancy_settings(options.folder)
+        common_settings(
+            {options.split: items.settings, options.validation_split: validation.settings},
+            options.folder,
+        )
+    settings = items.settings
     metadata = {"preset": options.preset, **(asdict(settings) if settings else {})}
     return TrainingData(items, collate, validation, metadata)
 

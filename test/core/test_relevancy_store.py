@@ -1,13 +1,16 @@
 import dataclasses
 import json
 import logging
+import shutil
 
 import h5py
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 import torch.nn.functional as F
 from scene_toy import toy_scene
+from support import ENCODER
 
 from semabs_core.data.datasets import CompletionDataset, LocalizationDataset
 from semabs_core.data.hdf5 import (
@@ -17,15 +20,17 @@ from semabs_core.data.hdf5 import (
     relevancy_keys,
     write_scene,
 )
+from semabs_core.data.relevancy_settings import RelevancySettings, unlike_training
 from semabs_core.data.relevancy_store import (
     STORED_SIZE,
-    read_relevancy_settings,
     reduce_maps,
     scene_splits,
     store_relevancy,
 )
 from semabs_core.data.splits import write_splits
 from semabs_core.data.text_features import read_text_features
+from semabs_core.encoder import MODEL_WEIGHTS, load_encoder
+from semabs_core.evaluation.pointing import pointing_rows
 from semabs_core.relevancy import PRESETS, Preset, RelevancyExtractor
 
 VOCABULARY = ["door", "plant"]
@@ -188,20 +193,84 @@ def test_a_damaged_scene_is_named_and_skipped(folder, encoder, caplog):
     assert seen == [(1, 2), (2, 2)]
 
 
+def opened(folder, dataset=CompletionDataset, split="train", **options):
+    return dataset(folder, split, preset="chefer_et_al", num_input_points=50, **options)
+
+
 def test_settings_say_how_it_was_made(folder, encoder):
-    assert read_relevancy_settings(folder) is None
     store(folder, encoder)
-    settings = read_relevancy_settings(folder)
-    assert dataclasses.asdict(settings) == {
-        "encoder": encoder.name,
-        "prompts": PROMPTS,
-        "mean_vocabulary": VOCABULARY,
-        "augmentations": None,
-        "text_dim": encoder.embed_dim,
-    }
-    (folder / "relevancy.json").write_text("{}")
-    with pytest.raises(SceneFileError, match=r"relevancy\.json is damaged"):
-        read_relevancy_settings(folder)
+    for dataset in (opened(folder), opened(folder, LocalizationDataset, approach="semantic_aware")):
+        assert dataclasses.asdict(dataset.settings) == {
+            "encoder": encoder.name,
+            "prompts": PROMPTS,
+            "mean_vocabulary": VOCABULARY,
+            "augmentations": None,
+            "text_dim": encoder.embed_dim,
+            "fingerprint": encoder.fingerprint,
+        }
+    with h5py.File(folder / "room_0.hdf5", "a") as archive:
+        archive["data/saliencies/rgb|chefer_et_al"].attrs["settings"] = "{}"
+    with pytest.raises(SceneFileError, match=r"room_0\.hdf5: the settings of its relevancy"):
+        opened(folder)
+
+
+def test_every_preset_has_settings_of_its_own(folder, encoder, monkeypatch):
+    monkeypatch.setitem(PRESETS, "fast", Preset(((2, 3),), 0, False))
+    store(folder, encoder)
+    store(folder, encoder, presets=["fast"], prompts=["one {}."])
+    assert opened(folder).settings.prompts == PROMPTS
+    fast = CompletionDataset(folder, "train", preset="fast", num_input_points=50)
+    assert fast.settings.prompts == ["one {}."]
+
+
+class Killed(BaseException):
+    """Ends a process in the middle of its work."""
+
+
+def killed(*progress):
+    raise Killed
+
+
+def test_an_interrupted_remake_is_noticed_and_carried_on_with(folder, encoder):
+    store(folder, encoder)
+    with pytest.raises(Killed):
+        store(folder, encoder, prompts=["one {}."], on_scene=killed)
+    message = r"mixture: .*room_1.hdf5, rgb \(1 such\) was made with other prompts than .*room_0"
+    with pytest.raises(SceneFileError, match=message):
+        opened(folder)
+    with pytest.raises(SceneFileError, match="is a mixture"):
+        pointing_rows(folder, ["train"], "chefer_et_al")
+    assert store(folder, encoder, prompts=["one {}."]) == {"written": 1, "kept": 1, "skipped": 0}
+    assert opened(folder).settings.prompts == ["one {}."]
+
+
+def test_an_encoder_trained_again_in_its_folder_is_another(folder, encoder, tmp_path):
+    copy = tmp_path / "encoder"
+    shutil.copytree(ENCODER.removeprefix("local-dir:"), copy)
+    first = load_encoder(f"local-dir:{copy}")
+    store(folder, first)
+    assert store(folder, load_encoder(f"local-dir:{copy}"))["kept"] == 2
+    weights = safetensors.torch.load_file(copy / MODEL_WEIGHTS)
+    weights["visual.proj"] *= 1.1
+    safetensors.torch.save_file(weights, copy / MODEL_WEIGHTS)
+    trained = load_encoder(f"local-dir:{copy}")
+    assert trained.name == first.name
+    with pytest.raises(Killed):
+        store(folder, trained, on_scene=killed)
+    with pytest.raises(SceneFileError, match="made with other fingerprint than"):
+        opened(folder)
+    assert store(folder, trained)["written"] == 1
+    assert opened(folder).settings.fingerprint == trained.fingerprint
+
+
+def test_relevancy_unlike_that_of_the_training_is_told():
+    settings = RelevancySettings("e", ["a {}"], ["wall"], None, 6, "f1")
+    same = {"encoder": "copy", "fingerprint": "f1", "prompts": ["a {}"], "preset": "ours"}
+    assert unlike_training(same, settings) == []
+    assert unlike_training({}, settings) == []
+    assert unlike_training(same, None) == []
+    other = {"encoder": "e", "fingerprint": "f2", "prompts": ["one {}"], "augmentations": 3}
+    assert unlike_training(other, settings) == ["encoder", "prompts", "augmentations"]
 
 
 def test_wrong_arguments_are_refused(folder, encoder):

@@ -2,18 +2,19 @@
 
 import json
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import yaml
-from scene_toy import write_toy_set
+from scene_toy import toy_record, toy_scene, write_toy_set
 from training_toy import ToyScenes, collate, toy_data
 
 from semabs_core.checkpoint import CheckpointError, load_network
 from semabs_core.config import ConfigError, save_config
-from semabs_core.data.relevancy_store import RelevancySettings
+from semabs_core.data.relevancy_records import write_relevancies
+from semabs_core.data.relevancy_settings import RelevancySettings
 from semabs_core.data.splits import write_splits
 from semabs_core.data.text_features import write_text_features
 from semabs_core.network_config import NetworkConfig
@@ -273,9 +274,11 @@ def test_scene_files_are_trained_on(pair, tmp_path):
     folder = tmp_path / "data"
     paths = write_toy_set(folder, scenes=2)
     write_splits(folder, {"train": paths, "validation": paths[:1]})
-    write_text_features(folder, {name: np.ones(6, np.float32) for name in WORDS})
-    settings = RelevancySettings("tiny", ["a {}"], ["wall", "door"], None, 6)
-    (folder / "relevancy.json").write_text(json.dumps(asdict(settings)))
+    settings = RelevancySettings("tiny", ["a {}"], ["wall", "door"], None, 6, "f1")
+    for number, path in enumerate(paths):
+        record = toy_record(toy_scene(number), number)
+        write_relevancies(folder / path, {("rgb", "ours"): record}, settings)
+    write_text_features(folder, {name: np.ones(6, np.float32) for name in WORDS}, settings)
     config = toy_config(tmp_path / "out", *pair)
     data = DataConfig(folder=str(folder), num_input_points=80, num_query_points=200)
     train(replace(config, data=data))
@@ -284,6 +287,7 @@ def test_scene_files_are_trained_on(pair, tmp_path):
     assert network.metadata["preset"] == "ours"
     assert network.metadata["mean_vocabulary"] == ["wall", "door"]
     assert network.metadata["prompts"] == ["a {}"]
+    assert network.metadata["fingerprint"] == "f1"
     assert "validation_iou" in network.metadata
 
 
