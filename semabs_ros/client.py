@@ -17,7 +17,6 @@ import cv_bridge
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.action import ActionClient
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
@@ -32,10 +31,21 @@ from semabs_core.types import Completion, Localization, RGBDFrame
 from semabs_core.visualize import figures, meshes
 from semabs_ros.frames import FrameSource
 from semabs_ros.node_config import NodeConfig
+from semabs_ros.programs import ProgramOption, read_options, start
 from semabs_ros.results import voxels_to_completion
 from semabs_ros.spinning import spin
 
 T = TypeVar("T")
+OPTIONS = (
+    ProgramOption("node_name", "semabs", "name of the semabs node"),
+    ProgramOption("classes", [], "names to label; empty: the node's"),
+    ProgramOption("sentence", "", "what to localize, such as 'the mug behind the lamp'"),
+    ProgramOption("target", "", "what to localize, instead of a sentence"),
+    ProgramOption("relation", "", "its spatial relation to the reference"),
+    ProgramOption("reference", "", "what the target is found by"),
+    ProgramOption("timeout_s", 120.0, "how long to wait for each answer [s]"),
+    ProgramOption("out", "", "folder for pictures and meshes; empty: none are written"),
+)
 
 
 class ClientError(RuntimeError):
@@ -43,22 +53,14 @@ class ClientError(RuntimeError):
 
 
 class Client(Node):
-    """Asks a running semabs node.
-
-    Parameters: ``node_name`` of the semabs node, ``classes``, ``sentence`` (or ``target``,
-    ``relation``, ``reference``), ``timeout_s``, ``out`` (a folder for pictures and meshes; empty
-    for none).
-    """
+    """Asks a running semabs node; its parameters are ``OPTIONS``."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__("semabs_client", **options)
-        self.node_name = str(self.declare_parameter("node_name", "semabs").value)
-        any_type = ParameterDescriptor(dynamic_typing=True)
-        self.classes = list(self.declare_parameter("classes", [], any_type).value)
-        words = ("sentence", "target", "relation", "reference")
-        self.words = {word: str(self.declare_parameter(word, "").value) for word in words}
-        self.timeout_s = float(self.declare_parameter("timeout_s", 120.0, any_type).value)
-        self.out = str(self.declare_parameter("out", "").value)
+        given = read_options(self, OPTIONS)
+        self.node_name, self.classes = given["node_name"], given["classes"]
+        self.words = {word: given[word] for word in ("sentence", "target", "relation", "reference")}
+        self.timeout_s, self.out = given["timeout_s"], given["out"]
         # Made before the node is spun: rclpy registers an ActionClient before it is whole.
         self.clients_of = {
             name: ActionClient(self, action, f"{self.node_name}/{name}")
@@ -226,8 +228,8 @@ def _localization(answer: Localize.Result) -> Localization:
 
 def main() -> None:
     """Ask once; an answer that does not come is one clear line and exit code 1."""
-    rclpy.init()
-    client = Client()
+    purpose = "Asks a running semabs node for a completion and a localization."
+    client = start("client", purpose, OPTIONS, Client)
     executor = MultiThreadedExecutor(num_threads=2)
     executor.add_node(client)
     thread = threading.Thread(target=spin, args=(executor, client.get_logger().error), daemon=True)

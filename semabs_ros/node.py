@@ -45,7 +45,8 @@ from semabs_ros.convert import rgb_to_image
 from semabs_ros.diagnostics import diagnose, faster
 from semabs_ros.frames import FrameSource, Source
 from semabs_ros.goals import CODES, Goal, GoalQueue
-from semabs_ros.parameters import Parameters
+from semabs_ros.parameters import Parameters, program_options
+from semabs_ros.programs import start
 from semabs_ros.spinning import spin
 from semabs_ros.worker import Worker
 
@@ -454,8 +455,8 @@ class SemabsNode(LifecycleNode):
 
 def main() -> None:
     """Run the node until it is shut down or interrupted."""
-    rclpy.init()
-    node = SemabsNode()
+    purpose = "Labels and completes the scene before an RGB-D camera and finds things by words."
+    node = start("semabs_node", purpose, program_options(), SemabsNode)
     executor = MultiThreadedExecutor(num_threads=max(4, min(8, os.cpu_count() or 4)))
     executor.add_node(node)
     try:

@@ -21,6 +21,7 @@ from semabs_core.config import (
     validate,
 )
 from semabs_ros.node_config import READ_AT_START, NodeConfig
+from semabs_ros.programs import ProgramOption
 
 UNSET_INT = -1
 """ROS has no null: -1 for a whole number, NaN for another, an empty string and an empty list stand
@@ -140,6 +141,20 @@ def _flatten(config: Any, prefix: str = "") -> dict[str, Any]:
         else:
             values[prefix + field.name] = value
     return values
+
+
+def program_options() -> list[ProgramOption]:
+    """The parameters for ``--help``, with their defaults and what is said of their values."""
+    defaults = _flatten(NodeConfig()) | _flatten(SemabsConfig())
+    return [
+        ProgramOption(option.name, option.to_ros(defaults[option.name]), _explained(option))
+        for option in OPTIONS.values()
+    ]
+
+
+def _explained(option: Option) -> str:
+    notes = descriptor(option).additional_constraints
+    return f"{option.description}; {notes}" if notes else option.description
 
 
 def build_configs(values: Mapping[str, Any]) -> tuple[NodeConfig, SemabsConfig]:
