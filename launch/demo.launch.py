@@ -18,7 +18,10 @@ SHARE = Path(__file__).resolve().parent.parent
 ARGUMENTS = {
     "scene": ("", ".npz/.hdf5 scene, rosbag2 folder or .mcap; empty: the built-in room"),
     "config": (str(SHARE / "config" / "demo.yaml"), "model config (YAML of semabs_core)"),
-    "classes": ("floor, wall, table, lamp, cupboard, box, ball", "names, separated by commas"),
+    "classes": (
+        "floor, wall, cabinet, countertop, fridge, stove, door, basket ball",
+        "names, separated by commas",
+    ),
     "namespace": ("", "namespace of all nodes"),
     "rgb_topic": ("", "colour topic of a bag; empty: guessed"),
     "depth_topic": ("", "depth topic of a bag; empty: guessed"),

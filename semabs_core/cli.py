@@ -38,6 +38,7 @@ def ask(
     from semabs_core.description import parse_description
     from semabs_core.pipeline import SceneUnderstanding
     from semabs_core.visualize import figures, meshes
+    from semabs_core.vocabulary import never_shown
 
     loaded = load_scene(scene)
     names = [name.strip() for name in classes.split(",") if name.strip()] or loaded.classes
@@ -46,6 +47,10 @@ def ask(
         console.print(f"NOTE: {', '.join(pipeline.untrained)} untrained: answers mean nothing")
     if pipeline.foreign:
         console.print(f"NOTE: the encoder is not that of {', '.join(pipeline.foreign)}")
+    wanted = parse_description(sentence) if sentence else None
+    asked = [*names, wanted.target, wanted.reference] if wanted else names
+    if unknown := never_shown(pipeline.unknown_words(asked)):
+        console.print(f"NOTE: {unknown}", markup=False)
     frame = loaded.frame(0)
     pipeline.set_frame(frame)
     completion = pipeline.complete(names)
@@ -61,8 +66,7 @@ def ask(
     for name, count in completion.voxels_per_class().items():
         table.add_row(name, f"{count:,}")
     console.print(table)
-    if sentence:
-        wanted = parse_description(sentence)
+    if wanted:
         answer = pipeline.localize(wanted.target, wanted.relation, wanted.reference)
         picture = figures.localization_figure(frame, completion, answer, sentence)
         figures.write_png(picture, out / "localization.png")

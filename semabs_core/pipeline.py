@@ -49,6 +49,7 @@ from semabs_core.types import (
     Localization,
     RGBDFrame,
 )
+from semabs_core.vocabulary import read_vocabulary
 from semabs_core.weights.fingerprint import same_encoder
 from semabs_core.weights.shipped import PREFIX
 
@@ -92,6 +93,7 @@ class SceneUnderstanding:
             relevancy.rollout_layers,
             relevancy.tile_batch,
         )
+        self.vocabulary = read_vocabulary(encoder.name)
         self._state: FrameState | None = None
 
     @classmethod
@@ -147,6 +149,17 @@ class SceneUnderstanding:
             for task, network in networks.items()
             if not same_encoder(network.metadata, self.encoder.name, self.encoder.fingerprint)
         ]
+
+    def unknown_words(self, names: Sequence[str]) -> list[str]:
+        """The parts of names that the encoder was never shown: an answer about them means nothing.
+
+        Args:
+            names: classes, targets, references.
+
+        Returns:
+            Such as ``["harry potter"]``; none where all is known, or nobody noted what is.
+        """
+        return self.vocabulary.unknown_words(names) if self.vocabulary else []
 
     @property
     def cutoff(self) -> float:

@@ -20,7 +20,7 @@ class NodeConfig:
     config_file: str = option("", "YAML with defaults for the model options; read at start only")
     autostart: bool = option(False, "configure and activate by itself; read at start only")
     classes: list[str] = option(
-        lambda: ["floor", "wall", "table", "chair", "sofa", "cupboard", "lamp", "book", "plant"],
+        lambda: ["floor", "wall", "table", "chair", "sofa", "cabinet", "book", "house plant"],
         "names that the continuous completion labels",
         live=True,
     )

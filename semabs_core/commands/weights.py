@@ -44,6 +44,28 @@ def path_of_weights(
     print(shipped_path(name.removeprefix(PREFIX)))
 
 
+@app.command("words")
+def words_of_weights(
+    name: Annotated[
+        str, typer.Argument(help="an encoder: shipped:NAME or local-dir:FOLDER")
+    ] = "shipped:encoder",
+) -> None:
+    """Print the words that an encoder was trained on, where they are known."""
+    from semabs_core.vocabulary import read_vocabulary
+
+    known = read_vocabulary(name)
+    if known is None:
+        raise ValueError(f"the words of {name} are not known: it has no words.json beside it")
+    synonyms = [f"{word} ({kind})" for kind, word in sorted(known.synonyms.items())]
+    for title, words in (
+        ("things", known.classes),
+        ("other words for things", synonyms),
+        ("colours, before a thing", known.colors),
+    ):
+        text = f"{title} ({len(words)}): {', '.join(words)}"
+        console.print(text, markup=False, highlight=False)
+
+
 @app.command("download")
 def download_weights(
     out: Annotated[Path | None, typer.Option(help="SEMABS_HOME, or ~/.cache/semabs")] = None,

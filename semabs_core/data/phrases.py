@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from semabs_core.data.rooms.classes import base_class
+from semabs_core.data.labels import PUBLISHED_SYNONYMS
+from semabs_core.data.rooms.classes import base_class, room_labels
 from semabs_core.network_config import RELATIONS
 from semabs_core.relevancy import DEFAULT_PROMPTS, RENDER_PROMPTS
+from semabs_core.vocabulary import Vocabulary
 
 PROMPTS = ("{}", "a {}", "the {}", *DEFAULT_PROMPTS, *RENDER_PROMPTS)
 MATCH, DIFFERENT, UNKNOWN = 1, 0, -1
@@ -54,6 +56,7 @@ class PhraseBook:
         kinds: the class of each name.
         colors: the colour that each name states, or an empty string.
         classes: all classes, sorted.
+        synonyms: class to synonym, of these classes.
     """
 
     def __init__(self, names: Sequence[str], synonyms: Mapping[str, str]) -> None:
@@ -64,14 +67,15 @@ class PhraseBook:
             for name, kind in zip(self.names, self.kinds, strict=True)
         ]
         self.classes = sorted(set(self.kinds))
+        self.synonyms = {kind: synonyms[kind] for kind in self.classes if kind in synonyms}
         self._rows: dict[str, list[int]] = {kind: [] for kind in self.classes}
         for row, kind in enumerate(self.kinds):
             self._rows[kind].append(row)
         words: dict[str, set[str]] = {}
         for kind in self.classes:
             words.setdefault(kind, set()).add(kind)
-            if kind in synonyms:
-                words.setdefault(synonyms[kind], set()).add(kind)
+            if kind in self.synonyms:
+                words.setdefault(self.synonyms[kind], set()).add(kind)
         self._choices = {
             kind: [Phrase(text, frozenset(of)) for text, of in words.items() if kind in of]
             for kind in self.classes
@@ -81,6 +85,12 @@ class PhraseBook:
             for name, kind, color in zip(self.names, self.kinds, self.colors, strict=True)
             if color
         ]
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What an encoder knows that learns from these phrases."""
+        colors = sorted(set(self.colors) - {""})
+        return Vocabulary(tuple(self.classes), tuple(colors), self.synonyms)
 
     def draw(self, colored: int, rng: np.random.Generator) -> list[Phrase]:
         """One phrase of every class, its name or a synonym, and some with colours."""
@@ -104,6 +114,11 @@ class PhraseBook:
                 color = self.colors[row] if use_colors else ""
                 table[row, column] = phrase.describes(self.kinds[row], color)
         return table
+
+
+def room_phrases() -> PhraseBook:
+    """All that can be said of the objects of synthetic rooms."""
+    return PhraseBook(room_labels(), PUBLISHED_SYNONYMS)
 
 
 def prompted(texts: Sequence[str], rng: np.random.Generator) -> list[str]:

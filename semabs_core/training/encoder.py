@@ -277,4 +277,5 @@ def train_encoder(config: EncoderTrainingConfig) -> None:
     data = CropDataset(config.data.folder, config.data.split, options, config.steps, config.seed)
     trainer = EncoderTrainer(config, data)
     save_config(config, folder / CONFIG_FILE)
+    data.book.vocabulary.save(folder)
     trainer.run()

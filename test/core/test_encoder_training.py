@@ -24,6 +24,7 @@ from semabs_core.training.encoder_losses import (
     phrase_relevancy,
     relevancy_loss,
 )
+from semabs_core.vocabulary import Vocabulary, read_vocabulary
 
 SMALL = {
     "shape": {
@@ -224,6 +225,8 @@ def test_an_encoder_learns_what_things_are_called(folder, tmp_path):
     train_encoder(config)
     encoder = load_encoder(f"local-dir:{tmp_path / 'run'}")
     assert encoder.embed_dim == 16
+    learnt = Vocabulary(classes=("cabinet", "mug", "wall"), colors=("red",))
+    assert read_vocabulary(f"local-dir:{config.out}") == learnt
     colors = torch.tensor([COLORS[WALL], COLORS[CABINET]]) / 255
     pictures = colors[:, :, None, None].expand(-1, -1, 32, 32)
     mean, std = (torch.tensor(values)[:, None, None] for values in (encoder.mean, encoder.std))

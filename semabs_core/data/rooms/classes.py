@@ -42,8 +42,13 @@ def class_names() -> list[str]:
     return sorted({entry.name for entry in CATALOGUE.values()} | set(STRUCTURE))
 
 
+def room_labels() -> list[str]:
+    """All labels that rooms may hold, with and without colours, sorted."""
+    entries = CATALOGUE.values()
+    colored = {f"{color} {entry.name}" for entry in entries for color in entry.colors}
+    return sorted(colored.union(class_names()))
+
+
 def novel_labels() -> list[str]:
     """All labels that name a novel class, with and without colours, sorted."""
-    entries = [entry for entry in CATALOGUE.values() if entry.name in NOVEL_CLASSES]
-    colored = {f"{color} {entry.name}" for entry in entries for color in entry.colors}
-    return sorted(colored | set(NOVEL_CLASSES))
+    return [label for label in room_labels() if is_novel(label)]
