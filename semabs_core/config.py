@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from semabs_core.files import write_atomic
+from semabs_core.text import shorten
 
 T = TypeVar("T")
 UNTRAINED = "untrained"
@@ -238,7 +239,8 @@ def validate(cls: type[T], values: Any, where: str) -> T:
         return TypeAdapter(cls).validate_python(values)
     except ValidationError as error:
         faults = [
-            f"  {'.'.join(map(str, fault['loc']))}: {fault['msg']}, got {fault['input']!r}"
+            f"  {'.'.join(map(str, fault['loc']))}: {fault['msg']}, "
+            f"got {shorten(repr(fault['input']))}"
             for fault in error.errors()
         ]
         raise ConfigError(f"{where} has {len(faults)} fault(s):\n" + "\n".join(faults)) from None

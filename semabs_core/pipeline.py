@@ -256,6 +256,7 @@ class SceneUnderstanding:
             voxel_size_m=size,
             T_world_grid=T_world_grid,
             timings_s=watch.timings_s,
+            stamp_s=state.frame.stamp_s,
         )
 
     @torch.no_grad()
@@ -326,6 +327,8 @@ class SceneUnderstanding:
             points_m=points[region],
             scores=scores[region].astype(np.float32),
             timings_s=watch.timings_s,
+            voxel_size_m=size,
+            stamp_s=state.frame.stamp_s,
         )
 
     @property

@@ -131,6 +131,7 @@ class Completion:
             voxel (0, 0, 0) and its axes along the grid's; the centre of voxel (i, j, k) is
             ``T_world_grid @ [(i + 0.5) s, (j + 0.5) s, (k + 0.5) s, 1]`` with ``s = voxel_size_m``.
         timings_s: seconds per stage.
+        stamp_s: time of the frame's exposure, seconds.
     """
 
     classes: list[str]
@@ -139,6 +140,7 @@ class Completion:
     voxel_size_m: float
     T_world_grid: NDArray[np.float64]
     timings_s: dict[str, float]
+    stamp_s: float = 0.0
 
     def voxels_per_class(self) -> dict[str, int]:
         """How many voxels each class has."""
@@ -164,6 +166,8 @@ class Localization:
         points_m: (M, 3) float64, centres of the region's voxels, world frame, metres.
         scores: (M,) float32, probability of each of them.
         timings_s: seconds per stage.
+        voxel_size_m: edge of the region's voxels, metres.
+        stamp_s: time of the frame's exposure, seconds.
     """
 
     position_m: NDArray[np.float64]
@@ -172,3 +176,5 @@ class Localization:
     points_m: NDArray[np.float64]
     scores: NDArray[np.float32]
     timings_s: dict[str, float]
+    voxel_size_m: float
+    stamp_s: float = 0.0

@@ -5,6 +5,7 @@ It talks to the node over topics and actions alone, as any planner would.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -16,13 +17,16 @@ from typing import Any, TypeVar
 import cv_bridge
 import numpy as np
 import rclpy
+from action_msgs.msg import GoalStatus
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.action import ActionClient
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 from rclpy.task import Future
 from rich.console import Console
 from rich.table import Table
+from scipy.spatial import KDTree
 from semabs.action import Complete, Localize
 from sensor_msgs.msg import Image
 from sensor_msgs_py import point_cloud2
@@ -70,7 +74,7 @@ class Client(Node):
         self.relevancy: np.ndarray | None = None
         self.diagnostics: dict[str, tuple[str, dict[str, str]]] = {}
         self.create_subscription(DiagnosticArray, "/diagnostics", self._diagnose, 10)
-        self.create_timer(0.5, self._follow)
+        self.create_timer(0.5, self._follow, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._follows = False
 
     def _follow(self) -> None:
@@ -120,16 +124,21 @@ class Client(Node):
         """Send a goal and wait for its result.
 
         Raises:
-            ClientError: if there is no server, the goal is refused, or it ends with an error.
+            ClientError: if there is no server, the goal is refused, or it ends with an error
+                other than NOT_FOUND.
         """
         client = self.clients_of[name]
         self.wait(f"action server {self.node_name}/{name}", client.server_is_ready)
         handle = self._result(client.send_goal_async(goal), f"answer to the {name} goal")
         if not handle.accepted:
             raise ClientError(f"the {name} goal was refused (see the node's log)")
-        result = self._result(handle.get_result_async(), f"result of the {name} goal").result
-        if result.error_code:
-            raise ClientError(f"the {name} goal failed: {result.message}")
+        answer = self._result(handle.get_result_async(), f"result of the {name} goal")
+        result = answer.result
+        if result.error_code == Localize.Result.NOT_FOUND:
+            return result  # with the best guess
+        if answer.status != GoalStatus.STATUS_SUCCEEDED:
+            why = result.message or f"it ended with status {answer.status}, without a result"
+            raise ClientError(f"the {name} goal failed: {why}")
         return result
 
     def _result(self, future: Future, what: str) -> Any:
@@ -173,6 +182,8 @@ class Client(Node):
         if any(self.words.values()):
             answer = self.ask("localize", Localize.Goal(**self.words))
             localization = _localization(answer)
+            if answer.error_code == Localize.Result.NOT_FOUND:
+                console.print("[bold yellow]NOT FOUND: the best guess follows.[/]")
             table = Table("question", "x [m]", "y [m]", "z [m]", "score", title=answer.message)
             position = [f"{v:.2f}" for v in localization.position_m]
             table.add_row(self.question, *position, f"{localization.score:.2f}")
@@ -223,7 +234,16 @@ def _localization(answer: Localize.Result) -> Localization:
         points_m=np.stack([points[axis] for axis in "xyz"], axis=-1).astype(float),
         scores=points["score"].astype(np.float32),
         timings_s={},
+        voxel_size_m=_spacing(points),
     )
+
+
+def _spacing(points: np.ndarray) -> float:
+    """Distance of the nearest neighbours in a cloud of voxel centres, metres; NaN for one point."""
+    places = np.stack([points[axis] for axis in "xyz"], axis=-1)
+    distances, _ = KDTree(places).query(places, k=2)
+    nearest = distances[np.isfinite(distances[:, 1]), 1]
+    return float(nearest.min()) if len(nearest) else math.nan
 
 
 def main() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
 
 from semabs_core.config import SemabsConfig
 from semabs_core.pipeline import SceneUnderstanding
@@ -17,76 +19,100 @@ from semabs_ros.worker import Worker
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
-def diagnose(
-    state: str,
-    fault: str,
-    scene: SceneUnderstanding | None,
-    worker: Worker | None,
-    frames: FrameSource,
-    goals: GoalQueue,
-    refused: int,
-) -> DiagnosticArray:
-    """The node's three statuses, without a stamp.
+@dataclass(frozen=True)
+class Health:
+    """What there is to say of a node.
 
-    Args:
+    Attributes:
         state: of its lifecycle.
         fault: why it could not be configured or activated; empty if it could.
         scene: the models; None while none are loaded.
         worker: None while the node is not active.
         frames: its input.
         goals: its queue.
-        refused: how many goals were.
+        warnings: what makes answers doubtful or will be in the way, although the node works.
     """
-    return DiagnosticArray(
-        status=[
-            _models(state, fault, scene, worker),
-            _input(frames, worker is not None),
-            _goals(goals, refused),
-        ]
-    )
+
+    state: str
+    fault: str
+    scene: SceneUnderstanding | None
+    worker: Worker | None
+    frames: FrameSource
+    goals: GoalQueue
+    warnings: Sequence[str]
 
 
-def _models(
-    state: str, fault: str, scene: SceneUnderstanding | None, worker: Worker | None
-) -> DiagnosticStatus:
+def diagnose(health: Health) -> DiagnosticArray:
+    """The node's three statuses, without a stamp."""
+    return DiagnosticArray(status=[_models(health), _input(health), _goals(health.goals)])
+
+
+def _models(health: Health) -> DiagnosticStatus:
+    scene, worker = health.scene, health.worker
     status = DiagnosticStatus(name="semabs: models", hardware_id="semabs", level=OK)
-    status.message = fault or (worker.fault if worker else "") or state
-    if fault:
+    status.message = health.fault or (worker.fault if worker else "") or health.state
+    if health.fault:
         status.level = ERROR
     elif (worker and worker.fault) or (scene and (scene.untrained or scene.foreign)):
         status.level = WARN
     status.values = _values(
-        state=state,
+        state=health.state,
         untrained=", ".join(scene.untrained) if scene else "",
         foreign=", ".join(scene.foreign) if scene else "",
         encoder=scene.encoder.name if scene else "",
         device=scene.encoder.device if scene else "",
         seconds_per_frame=f"{worker.frame_seconds:.2f}" if worker else "",
         frames_completed=worker.completed if worker else 0,
+        frames_failed=worker.failed if worker else 0,
     )
     return status
 
 
-def _input(frames: FrameSource, active: bool) -> DiagnosticStatus:
+def _input(health: Health) -> DiagnosticStatus:
+    frames, active = health.frames, health.worker is not None
     problem = frames.problem() if active else ""
     status = DiagnosticStatus(name="semabs: input", hardware_id="semabs")
-    status.level = WARN if problem else OK
-    status.message = problem or (f"{frames.frames} frames taken" if active else "not active")
+    said = [text for text in (problem, *health.warnings) if text]
+    status.level = WARN if said else OK
+    healthy = f"{frames.frames} frames taken" if active else "not active"
+    status.message = "; ".join(said) or healthy
     topics = frames.topics if active else []
     rates = {t.name: f"{t.rate_hz():.1f} Hz, {t.publishers} publisher(s)" for t in topics}
     status.values = _values(synced=frames.synced, dropped=frames.dropped, **rates)
     return status
 
 
-def _goals(goals: GoalQueue, refused: int) -> DiagnosticStatus:
+def _goals(goals: GoalQueue) -> DiagnosticStatus:
     status = DiagnosticStatus(name="semabs: goals", hardware_id="semabs", level=OK)
     status.message = "busy" if goals.busy else "idle"
-    status.values = _values(waiting=len(goals), refused=refused)
+    status.values = _values(waiting=len(goals), refused=goals.refused)
     return status
 
 
 def _values(**values: Any) -> list[KeyValue]:
     return [KeyValue(key=key, value=str(value)) for key, value in values.items()]
+
+
+def doubts(node: Node, worker: Worker | None) -> list[str]:
+    """What makes answers doubtful or will be in the way, although the node works."""
+    found = []
+    clock = node.get_clock()
+    if clock.ros_time_is_active and clock.now().nanoseconds == 0:
+        found.append(
+            "use_sim_time is set but no /clock arrives: start the simulator, play the bag with its "
+            "clock (ros2 bag play --clock), or set use_sim_time to false"
+        )
+    own = (node.get_name(), node.get_namespace())
+    namesakes = node.get_node_names_and_namespaces().count(own) - 1
+    if namesakes > 0:
+        found.append(
+            f"{namesakes} more node(s) of the name {node.get_fully_qualified_name()} (one that "
+            "died counts for some seconds): goals and parameters reach any of them; start each "
+            "with a name of its own (--ros-args -r __node:=NAME)"
+        )
+    if worker is not None and worker.coarse:
+        found.append(worker.coarse)
+    return found
 
 
 def faster(scene: SceneUnderstanding, core: SemabsConfig, classes: Sequence[str]) -> str:

@@ -15,9 +15,11 @@ CODES = {
     name: getattr(Localize.Result, name)
     for name in (
         "NONE", "INVALID_GOAL", "UNKNOWN_RELATION", "NO_FRAME", "BAD_FRAME", "TIMEOUT", "CANCELED",
-        "PREEMPTED", "QUEUE_FULL", "NOT_ACTIVE", "INTERNAL_ERROR",
+        "PREEMPTED", "QUEUE_FULL", "NOT_ACTIVE", "INTERNAL_ERROR", "NOT_FOUND",
     )
 }  # fmt: skip
+RESERVATION_S = 5.0
+"""A goal that was let in and did not come within so long never will: its client went away."""
 
 
 class GoalEndedError(Exception):
@@ -40,17 +42,21 @@ class Goal:
         kind: ``localize`` or ``complete``.
         request: what is asked for, already checked: a description or a list of classes.
         timeout_s: how long it may wait and run.
-        execute: makes the action server execute the goal, which awaits ``done``; called once, when
+        on_begin: makes the action server execute the goal, which awaits ``done``; called once, when
             the worker begins it or, if that never happens, when it ends.
         cancel_requested: whether the client has asked to cancel it.
         on_feedback: called with a stage and its fraction.
         key: identifies the goal to its action server.
+        done: set when the outcome is settled.
+        code: name of the outcome's error code.
+        message: the same for people.
+        result: what was found; None where there is nothing.
     """
 
     kind: str
     request: Any
     timeout_s: float
-    execute: Callable[[], None]
+    on_begin: Callable[[], None]
     cancel_requested: Callable[[], bool]
     on_feedback: Callable[[str, float], None]
     key: bytes = b""
@@ -60,7 +66,7 @@ class Goal:
     message: str = ""
     result: Any = None
     _stop: tuple[str, str] | None = None
-    _executing: bool = False
+    _begun: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -69,20 +75,16 @@ class Goal:
         return self.created + self.timeout_s - time.monotonic()
 
     def begin(self) -> None:
-        """Let the action server execute the goal, unless it does already."""
+        """Tell the action server that the goal is being worked on; later calls do nothing."""
         with self._lock:
-            already, self._executing = self._executing, True
-        if already:
-            return
-        try:
-            self.execute()
-        except Exception:
-            # A cancellation came between rclpy's look at the state and its change of it.
-            self.execute()
+            already, self._begun = self._begun, True
+        if not already:
+            self.on_begin()
 
     def stop(self, code: str, message: str) -> None:
         """Ask the work on this goal to end; the first reason counts."""
-        self._stop = self._stop or (code, message)
+        with self._lock:
+            self._stop = self._stop or (code, message)
 
     def check(self, stage: str = "", fraction: float = 0.0) -> None:
         """Called between batches of the work.
@@ -92,6 +94,8 @@ class Goal:
         """
         if self._stop:
             raise GoalEndedError(*self._stop)
+        if self.cancel_requested():
+            raise GoalEndedError("CANCELED", "cancelled")
         if self.remaining_s <= 0:
             raise GoalEndedError("TIMEOUT", f"not done within {self.timeout_s:g} s (stage {stage})")
         if stage:
@@ -108,12 +112,23 @@ class Goal:
 
 
 class GoalQueue:
-    """Waiting goals and the running one, under one of three policies."""
+    """Waiting goals and the running one, under one of three policies.
+
+    It is closed until it is opened: a goal that comes while it is closed ends with the reason.
+
+    Attributes:
+        running: the goal that is being worked on.
+        refused: how many goals were not even accepted.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: deque[Goal] = deque()
+        self._reserved: deque[float] = deque()
+        self._closed: tuple[str, str] | None = ("NOT_ACTIVE", "the queue was never opened")
+        self._hindrance = ""
         self.running: Goal | None = None
+        self.refused = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -123,24 +138,79 @@ class GoalQueue:
         """Whether a goal runs or waits."""
         return self.running is not None or bool(self._waiting)
 
+    def open(self, hindrance: str) -> None:
+        """Let goals in.
+
+        Args:
+            hindrance: why a goal has to wait although no other one runs, for people.
+        """
+        with self._lock:
+            self._closed, self._hindrance = None, hindrance
+
+    def close(self, code: str, message: str) -> None:
+        """End every waiting goal, stop the running one, and let no other in."""
+        with self._lock:
+            self._closed = (code, message)
+            ended, self._waiting = list(self._waiting), deque()
+            if self.running is not None:
+                self.running.stop(code, message)
+        for goal in ended:
+            goal.end(code, message)
+
+    def reserve(self) -> bool:
+        """Whether nothing runs, waits or was let in (policy ``reject``); if so, a place is kept.
+
+        The place is taken by the next goal that comes; it is lost after ``RESERVATION_S``.
+        """
+        with self._lock:
+            self._forget_reservations()
+            if self.busy or self._reserved:
+                self.refused += 1
+                return False
+            self._reserved.append(time.monotonic())
+            return True
+
+    def arrived(self) -> None:
+        """A goal that was let in is here: its place need not be kept any longer."""
+        with self._lock:
+            if self._reserved:
+                self._reserved.popleft()
+
+    def _forget_reservations(self) -> None:
+        while self._reserved and time.monotonic() - self._reserved[0] > RESERVATION_S:
+            self._reserved.popleft()
+
     def submit(self, goal: Goal, policy: str, limit: int) -> None:
-        """Queue a goal, or end it at once where the queue is full.
+        """Queue a goal, or end it at once where it cannot wait.
 
         Under ``preempt`` the running goal is stopped and waiting ones are ended, so the newest is
         next.
+
+        Args:
+            goal: the new goal.
+            policy: ``queue``, ``preempt`` or ``reject``.
+            limit: how many goals may wait (policy ``queue``).
         """
         ended: list[Goal] = []
         with self._lock:
-            if policy == "preempt":
-                ended, self._waiting = list(self._waiting), deque()
-                if self.running is not None:
-                    self.running.stop("PREEMPTED", "a newer goal took its place")
-            elif self.busy and len(self._waiting) >= limit:
-                goal.end("QUEUE_FULL", f"{len(self._waiting)} goals are waiting already")
-                return
-            self._waiting.append(goal)
+            refusal = self._closed or self._full(policy, limit)
+            if not refusal:
+                if policy == "preempt":
+                    ended, self._waiting = list(self._waiting), deque()
+                    if self.running is not None:
+                        self.running.stop("PREEMPTED", "a newer goal took its place")
+                self._waiting.append(goal)
+        if refusal:
+            goal.end(*refusal)
         for old in ended:
             old.end("PREEMPTED", "a newer goal took its place")
+
+    def _full(self, policy: str, limit: int) -> tuple[str, str] | None:
+        if policy == "reject" and self.busy:
+            return "QUEUE_FULL", "another goal is running (goal_policy reject)"
+        if policy == "queue" and self.busy and len(self._waiting) >= limit:
+            return "QUEUE_FULL", f"{len(self._waiting)} goals are waiting already"
+        return None
 
     def next(self) -> Goal | None:
         """The next goal, which becomes the running one; goals whose time is up are ended."""
@@ -166,27 +236,18 @@ class GoalQueue:
 
     def cancel(self, key: bytes) -> None:
         """End a waiting goal at once; ask a running one to stop."""
-        found = self._take(lambda goal: goal.key == key)
-        for goal in found:
+        with self._lock:
+            if self.running is not None and self.running.key == key:
+                self.running.stop("CANCELED", "cancelled")
+        for goal in self._take(lambda goal: goal.key == key):
             goal.end("CANCELED", "cancelled while it waited")
-        running = self.running
-        if running is not None and running.key == key:
-            running.stop("CANCELED", "cancelled")
 
     def expire(self) -> None:
         """End waiting goals whose time is up."""
-        for goal in self._take(lambda goal: goal.remaining_s <= 0):
-            goal.end(
-                "TIMEOUT", f"still waiting after {goal.timeout_s:g} s: another goal is running"
-            )
-
-    def end_all(self, code: str, message: str) -> None:
-        """End every waiting goal and stop the running one."""
-        for goal in self._take(lambda _: True):
-            goal.end(code, message)
-        running = self.running
-        if running is not None:
-            running.stop(code, message)
+        overdue = self._take(lambda goal: goal.remaining_s <= 0)
+        why = "another goal is running" if self.running is not None else self._hindrance
+        for goal in overdue:
+            goal.end("TIMEOUT", f"still waiting after {goal.timeout_s:g} s: {why}")
 
     def _take(self, wanted: Callable[[Goal], bool]) -> list[Goal]:
         with self._lock:

@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 from semabs_core.config import option
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
-READ_AT_START = ("config_file", "autostart")
+READ_AT_START = ("config_file", "autostart", "result_timeout_s")
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -81,5 +81,12 @@ class NodeConfig:
         live=True,
         unit="s",
         gt=0,
+        le=86400,
+    )
+    result_timeout_s: int = option(
+        300,
+        "how long the result of a goal that is over can still be fetched; read at start only",
+        unit="s",
+        ge=1,
         le=86400,
     )

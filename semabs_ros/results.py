@@ -13,12 +13,48 @@ from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
+from semabs_core.description import Description
 from semabs_core.types import FREE, UNKNOWN, Completion, Localization
 from semabs_core.visualize.colors import class_colors
 from semabs_core.visualize.meshes import surface_voxels
 from semabs_ros.convert import byte_array, matrix_to_pose, transform_to_matrix, xyz
+from semabs_ros.frames import Source
 
+COARSEST = 0.1
+"""How coarse the coordinates of a cloud may be, in voxels."""
 REGION_COLOR = (0.9, 0.1, 0.1)
+
+
+def world_header(source: Source) -> Header:
+    """The header of what is said about a frame: the image's exact stamp, the world frame."""
+    return Header(stamp=source.header.stamp, frame_id=source.world_frame)
+
+
+def coarse_coordinates(answer: Completion | Localization, frame: str) -> str:
+    """A warning where the float32 points of an answer's cloud are too coarse; else empty.
+
+    Point clouds carry float32, as everything reads that reads clouds. Far from the origin, as in
+    UTM coordinates, neighbouring float32 numbers lie decimetres apart.
+
+    Args:
+        answer: in the world frame, metres.
+        frame: name of the world frame.
+    """
+    if isinstance(answer, Completion):
+        corner = answer.T_world_grid @ [*np.multiply(answer.labels.shape, answer.voxel_size_m), 1]
+        points = np.stack([answer.T_world_grid[:3, 3], corner[:3]])
+    else:
+        points = answer.points_m
+    size_m = answer.voxel_size_m
+    largest = float(np.abs(points).max(initial=0.0))
+    step = float(np.spacing(np.float32(largest)))
+    if step <= COARSEST * size_m:
+        return ""
+    return (
+        f"coordinates in {frame!r} reach {largest:.0f} m, where the float32 points of clouds are "
+        f"{step:.3g} m apart (a voxel is {size_m:.3g} m): set world_frame to a frame near the "
+        "robot, such as odom or a local map; poses, voxel grids and markers are exact"
+    )
 
 
 def color(rgb: Sequence[float], alpha: float = 1.0) -> ColorRGBA:
@@ -157,9 +193,11 @@ def text_marker(text: str, point: NDArray, index: int, header: Header) -> Marker
 
 
 def localization_to_markers(
-    localization: Localization, text: str, size_m: float, header: Header
+    localization: Localization, wanted: Description, header: Header
 ) -> MarkerArray:
     """The answer region as cubes, its best point as a sphere, its extent as a box, the question."""
+    size_m = localization.voxel_size_m
+    text = f"{wanted.target} {wanted.relation} {wanted.reference}"
     region = Marker(
         header=header, ns="region", id=0, type=Marker.CUBE_LIST, action=Marker.ADD,
         color=color(REGION_COLOR, 0.6),

@@ -2,47 +2,31 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 
 from semabs_core.config import SemabsConfig
-from semabs_core.description import Description, DescriptionError, RelationError
-from semabs_core.pipeline import SceneUnderstanding, check_classes
+from semabs_core.description import DescriptionError, RelationError, check_classes
+from semabs_core.pipeline import SceneUnderstanding
+from semabs_core.text import shorten
 from semabs_core.types import Completion, FrameError, Localization
+from semabs_ros import results
 from semabs_ros.frames import FrameSource, Source
 from semabs_ros.goals import Goal, GoalEndedError, GoalQueue
 from semabs_ros.node_config import NodeConfig
+from semabs_ros.outputs import COMPLETED, RELEVANCY, Outputs
+from semabs_ros.reports import Reporter
 
 POLL_S = 0.01
 """How often a waiting transform is looked for."""
-
-
-class Outputs(Protocol):
-    """What the worker hands results to; called in its thread."""
-
-    def wants_completion(self) -> bool:
-        """Whether anybody listens to the continuous completion."""
-
-    def wants_relevancy(self) -> bool:
-        """Whether anybody listens to the relevancy image."""
-
-    def publish_completion(self, source: Source, completion: Completion) -> None:
-        """A completion is done."""
-
-    def publish_localization(
-        self, source: Source, description: Description, localization: Localization
-    ) -> None:
-        """A localization is done."""
-
-    def publish_relevancy(
-        self, source: Source, maps: NDArray[np.float32], names: list[str]
-    ) -> None:
-        """The relevancy of the current classes is there."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+"""After an unexpected error the continuous completion rests; twice as long after each further."""
 
 
 class StreamInterruptedError(Exception):
@@ -59,6 +43,13 @@ class Worker:
         outputs: where results go.
         config: returns the current node config.
         logger: an rclpy logger.
+
+    Attributes:
+        frame_seconds: how long the last frame of the continuous completion took.
+        completed: how many frames it has completed.
+        failed: how many frames it could not complete.
+        fault: why the last one failed; empty when it did not.
+        coarse: why the clouds of the last answer are coarse; empty when they are not.
     """
 
     def __init__(
@@ -68,21 +59,21 @@ class Worker:
         goals: GoalQueue,
         outputs: Outputs,
         config: Callable[[], NodeConfig],
-        logger,
+        logger: Any,
     ) -> None:
         self._scene, self._frames, self._goals = scene, frames, goals
         self._outputs, self._config, self._logger = outputs, config, logger
+        self._reporter = Reporter(logger.error)
         self._wake = threading.Condition()
         self._stopping = False
         self._new_core_config: SemabsConfig | None = None
         self._source: Source | None = None
         self._streamed: Source | None = None
-        self._stream_started = -np.inf
+        self._stream_started = self._resume_at = -np.inf
+        self._failures_in_row = 0
         self.frame_seconds = 0.0
-        """How long the last frame of the continuous completion took."""
-        self.completed = 0
-        self.fault = ""
-        """Why the continuous completion failed last; empty when it works."""
+        self.completed = self.failed = 0
+        self.fault = self.coarse = ""
         self._thread = threading.Thread(target=self._run, name="semabs-worker", daemon=True)
 
     def start(self) -> None:
@@ -103,8 +94,9 @@ class Worker:
 
     def reconfigure(self, config: SemabsConfig) -> None:
         """Take over live options before the next piece of work."""
-        self._new_core_config = config
-        self.wake()
+        with self._wake:
+            self._new_core_config = config
+            self._wake.notify_all()
 
     # --- the loop ---------------------------------------------------------------------------------
 
@@ -118,25 +110,32 @@ class Worker:
                 elif not self._stream():
                     self._idle()
             except Exception as error:
-                self.fault = f"{type(error).__name__}: {error}"
-                self._logger.error(f"the worker goes on after a fault: {self.fault}")
-                time.sleep(0.1)
+                self.fault = _described(error)
+                self._reporter.report(f"the worker goes on after a fault: {self.fault}")
+                self._pause()
 
     def _idle(self) -> None:
         """Sleep until something happens; shortly where a frame waits for its transform."""
-        wanted = self._outputs.wants_completion() or self._outputs.wants_relevancy()
+        wanted = self._outputs.wants(COMPLETED) or self._outputs.wants(RELEVANCY)
         with self._wake:
             if not self._stopping and not self._goals.busy:
                 self._wake.wait(POLL_S if wanted and self._frames.waiting else 0.2)
 
+    def _pause(self) -> None:
+        with self._wake:
+            if not self._stopping:
+                self._wake.wait(0.2)
+
     def _apply_config(self) -> None:
-        config, self._new_core_config = self._new_core_config, None
+        with self._wake:
+            config, self._new_core_config = self._new_core_config, None
         if config is None:
             return
         try:
             self._scene.reconfigure(config)
-        except FrameError:
+        except Exception:
             self._source = None
+            raise
 
     def _take_frame(self) -> None:
         """Move on to the newest frame, if there is a newer one.
@@ -151,27 +150,23 @@ class Worker:
         self._scene.set_frame(source.frame)
         self._source = source
 
+    def _start_afresh(self) -> None:
+        """After an error of any kind: let go of all that was worked out for the current frame."""
+        self._scene.forget_frame()
+        free_memory()
+        source, self._source = self._source, None
+        if source is not None:
+            self._scene.set_frame(source.frame)
+            self._source = source
+
     # --- goals ------------------------------------------------------------------------------------
 
     def _run_goal(self, goal: Goal) -> None:
+        outcome: tuple[str, str, Any]
         try:
             goal.begin()
             self._await_frame(goal)
-            source = self._source
-            assert source is not None
-            if goal.kind == "localize":
-                wanted = goal.request
-                result = self._scene.localize(
-                    wanted.target, wanted.relation, wanted.reference, self._hook(goal)
-                )
-                self._outputs.publish_localization(source, wanted, result)
-                message = f"found, region of {len(result.points_m)} points"
-            else:
-                result = self._scene.complete(goal.request, self._hook(goal))
-                self._outputs.publish_completion(source, result)
-                message = f"{sum(result.voxels_per_class().values())} voxels"
-            stages = ", ".join(f"{k} {v:.2f} s" for k, v in result.timings_s.items())
-            outcome = ("NONE", f"{message} ({stages})", (source, result))
+            outcome = self._answer(goal)
         except GoalEndedError as ended:
             outcome = (ended.code, str(ended), None)
         except RelationError as error:
@@ -181,10 +176,40 @@ class Worker:
         except DescriptionError as error:
             outcome = ("INVALID_GOAL", str(error), None)
         except Exception as error:
-            outcome = ("INTERNAL_ERROR", f"{type(error).__name__}: {error}", None)
-            self._logger.error(f"a goal failed: {outcome[1]}")
+            outcome = ("INTERNAL_ERROR", _described(error), None)
+            self._reporter.report(f"a goal failed: {outcome[1]}")
         self._goals.finish(goal)
         goal.end(*outcome)
+        if outcome[0] == "INTERNAL_ERROR":
+            self._start_afresh()
+
+    def _answer(self, goal: Goal) -> tuple[str, str, Any]:
+        """Error code, message and result of a goal that has its frame."""
+        source, hook = self._source, self._hook(goal)
+        assert source is not None
+        answer: Completion | Localization
+        if goal.kind == "localize":
+            wanted = goal.request
+            answer = self._scene.localize(wanted.target, wanted.relation, wanted.reference, hook)
+            code, message = verdict(answer)
+            self._publish(source, answer, lambda: self._outputs.localized(source, wanted, answer))
+        else:
+            answer = self._scene.complete(goal.request, hook)
+            code, message = "NONE", f"{sum(answer.voxels_per_class().values())} voxels"
+            self._publish(source, answer, lambda: self._outputs.completed(source, answer))
+        stages = ", ".join(f"{k} {v:.2f} s" for k, v in answer.timings_s.items())
+        note = f"; {self.coarse}" if self.coarse else ""
+        return code, f"{message} ({stages}){note}", (source, answer)
+
+    def _publish(
+        self, source: Source, answer: Completion | Localization, publish: Callable[[], None]
+    ) -> None:
+        """Show an answer; a fault in that is said and takes nothing from who asked."""
+        self.coarse = results.coarse_coordinates(answer, source.world_frame)
+        try:
+            publish()
+        except Exception as error:
+            self._reporter.report(f"an answer was not published: {_described(error)}")
 
     def _hook(self, goal: Goal) -> Callable[[str, float], None]:
         """What the pipeline calls between batches."""
@@ -229,12 +254,10 @@ class Worker:
 
     def _stream(self) -> bool:
         """Complete the newest frame where somebody listens; whether there was something to do."""
-        completion = self._outputs.wants_completion()
-        relevancy = self._outputs.wants_relevancy()
-        if not (completion or relevancy):
-            return False
+        completion, relevancy = self._outputs.wants(COMPLETED), self._outputs.wants(RELEVANCY)
         rate = self._config().completion_rate_hz
-        if rate and time.monotonic() - self._stream_started < 1 / rate:
+        due = max(self._resume_at, self._stream_started + 1 / rate if rate else -np.inf)
+        if not (completion or relevancy) or time.monotonic() < due:
             return False
         try:
             self._take_frame()
@@ -242,15 +265,26 @@ class Worker:
                 return False
             self._stream_started = time.monotonic()
             self._stream_frame(self._source, completion, relevancy)
-            self.fault = ""
         except StreamInterruptedError:
             return True
-        except (FrameError, ValueError) as error:
-            self._streamed = self._source
-            if str(error) != self.fault:
-                self._logger.warning(f"frame not completed: {error}")
-            self.fault = str(error)
+        except Exception as error:
+            self._give_up_frame(error)
+        else:
+            self.fault, self._failures_in_row = "", 0
         return True
+
+    def _give_up_frame(self, error: Exception) -> None:
+        """A frame is tried once; after an error of the machine or our own, wait ever longer."""
+        self._streamed = self._source
+        self.failed += 1
+        expected = isinstance(error, ValueError)
+        self.fault = str(error) if expected else _described(error)
+        self._reporter.report(f"frame not completed: {self.fault}")
+        if not expected:
+            self._failures_in_row += 1
+            wait = min(FIRST_PAUSE_S * 2 ** (self._failures_in_row - 1), LONGEST_PAUSE_S)
+            self._resume_at = time.monotonic() + wait
+            self._start_afresh()
 
     def _stream_frame(self, source: Source, completion: bool, relevancy: bool) -> None:
         def give_way(_stage: str, _fraction: float) -> None:
@@ -261,9 +295,26 @@ class Worker:
         classes = check_classes(self._config().classes)
         if relevancy:
             maps = self._scene.relevancy(classes, give_way)
-            self._outputs.publish_relevancy(source, maps, classes)
+            self._outputs.publish(RELEVANCY, source, maps, classes)
         if completion:
-            self._outputs.publish_completion(source, self._scene.complete(classes, give_way))
+            answer = self._scene.complete(classes, give_way)
+            self._publish(source, answer, lambda: self._outputs.completed(source, answer))
         self._streamed = source
         self.completed += 1
         self.frame_seconds = time.monotonic() - start
+
+
+def verdict(answer: Localization) -> tuple[str, str]:
+    """Error code and message of a localization: the one place that decides about NOT_FOUND."""
+    return "NONE", f"found, region of {len(answer.points_m)} points"
+
+
+def free_memory() -> None:
+    """Give back what torch keeps for later on a GPU."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _described(error: Exception) -> str:
+    return shorten(f"{type(error).__name__}: {error}")

@@ -120,7 +120,7 @@ def test_figures_show_everything(room, completion):
     picture = figures.completion_figure(frame, seen, (120, 100))
     assert picture.std() > 10
     points, _ = seen.points_of(1)
-    answer = Localization(points[0], np.ones(3), 0.5, points, np.ones(len(points)), {})
+    answer = Localization(points[0], np.ones(3), 0.5, points, np.ones(len(points)), {}, 0.17)
     picture = figures.localization_figure(frame, seen, answer, "mug on table", (120, 100))
     reds = (picture[..., 0] > 120) & (picture[..., 1:].max(axis=-1) < 70)
     assert reds.sum() > 20

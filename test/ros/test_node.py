@@ -275,7 +275,7 @@ def test_reject_refuses_while_a_goal_runs(make_node, localize, camera):
     first = localize.send(**BEHIND)
     wait_for(lambda: slow.entered, what="running goal")
     assert not localize.send(**BEHIND).accepted
-    assert node._refused == 1
+    assert node._goals.refused == 1
     slow.open = True
     assert localize.outcome(first)[0] == STATUS.STATUS_SUCCEEDED
     assert localize.ask(**BEHIND)[0] == STATUS.STATUS_SUCCEEDED

@@ -9,6 +9,7 @@ from sensor_msgs_py import point_cloud2
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
+from semabs_core.description import Description
 from semabs_core.types import Completion, Localization
 from semabs_ros import results
 
@@ -72,10 +73,12 @@ def test_inner_voxels_are_not_drawn():
 def test_localization_messages():
     points = np.array([[1.0, 2.0, 0.5], [1.1, 2.0, 0.5]])
     answer = Localization(points[0], np.array([0.2, 0.1, 0.1]), 0.8, points,
-                          np.array([0.8, 0.7], np.float32), {})  # fmt: skip
+                          np.array([0.8, 0.7], np.float32), {}, 0.1)  # fmt: skip
     cloud = point_cloud2.read_points(results.localization_to_cloud(answer, Header()))
     np.testing.assert_allclose(cloud["score"], [0.8, 0.7])
-    markers = results.localization_to_markers(answer, "mug on table", 0.1, Header()).markers
+    markers = results.localization_to_markers(
+        answer, Description("mug", "on", "table"), Header()
+    ).markers
     kinds = [m.ns for m in markers[1:]]
     assert kinds == ["region", "best", "extent", "names"]
     assert markers[3].pose.position.x == pytest.approx(1.05)

@@ -1,0 +1,42 @@
+"""Saying what is wrong without filling the log."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable
+
+REPEAT_S = 10.0
+_NUMBERS = re.compile(r"\d+(?:\.\d+)?")
+
+
+class Reporter:
+    """Says a problem when it begins and again every ten seconds while it lasts.
+
+    Two texts that differ only in their numbers are the same problem. Time is taken from a steady
+    clock.
+
+    Args:
+        say: writes one line, such as a logger's ``warning``.
+        now: returns monotonic seconds.
+    """
+
+    def __init__(
+        self, say: Callable[[str], object], now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._say, self._now = say, now
+        self._said: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def report(self, text: str) -> None:
+        """Say a problem, if it was not said lately; an empty text is none."""
+        if not text:
+            return
+        kind, now = _NUMBERS.sub("#", text), self._now()
+        with self._lock:
+            self._said = {k: when for k, when in self._said.items() if now - when < REPEAT_S}
+            if kind in self._said:
+                return
+            self._said[kind] = now
+        self._say(text)
