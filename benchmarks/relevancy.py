@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from semabs_core.data.analytic import analytic_scene
-from semabs_core.encoder import DTYPES, ImageTextEncoder
+from semabs_core.encoder import ImageTextEncoder
+from semabs_core.precision import DTYPES
 from semabs_core.relevancy import RelevancyExtractor
 
 KINDS = ("mug", "box", "lamp", "chair", "book", "bottle", "pillow", "plant", "clock", "table")

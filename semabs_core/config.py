@@ -59,7 +59,8 @@ class EncoderConfig:
         None, "open_clip pretrained tag or checkpoint file; unset with local-dir: and shipped:"
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = option(
-        "auto", "number format; auto is bf16 where the hardware multiplies it, else fp32"
+        "auto",
+        "number format; auto is the one that is fast on the device (bf16 on recent GPUs and AMX)",
     )
 
 
@@ -297,19 +298,3 @@ def choose_device(device: str) -> torch.device:
             "check nvidia-smi and that torch is a CUDA build, or use device auto"
         )
     return chosen
-
-
-def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """``auto`` is bfloat16 where the hardware multiplies it, else float32."""
-    if precision != "auto":
-        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    fast = capabilities.get("amx_bf16") or capabilities.get("avx512_bf16")
-    return torch.bfloat16 if fast else torch.float32
-
-
-def mixed_precision(device: torch.device, dtype: torch.dtype) -> torch.autocast:
-    """A context in which networks compute in ``dtype``; float32 leaves everything as it is."""
-    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)

@@ -1,9 +1,9 @@
-"""The vision-language model: any open_clip ViT with a CLS token, and its relevancy.
+"""The vision-language model: text features, tiles embedded once, relevancy of any label.
 
 The relevancy is that of Chefer et al. (arXiv 2103.15679) as Semantic Abstraction (arXiv 2207.11514)
-uses it: attention of the CLS token, weighted by the gradient of a label's logit, positive part,
-mean over heads. The only consumer of the last block's CLS row of attention is the CLS output, so
-for one rolled-out layer the gradient for all labels is a batched backward pass of a single token.
+uses it: attention of the token that the image feature is read from, weighted by the gradient of a
+label's logit, positive part, mean over heads. How an image tower answers that is its kind's
+business (:mod:`semabs_core.towers`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,11 @@ import safetensors
 import safetensors.torch
 import torch
 import torch.nn.functional as F
-from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import Tensor, nn
 
+from semabs_core.lru import LruCache
+from semabs_core.precision import DTYPES
+from semabs_core.towers import EncoderError, TileState, choose_tower
 from semabs_core.weights.fingerprint import fingerprint
 from semabs_core.weights.shipped import PREFIX, resolve_weights
 
@@ -32,33 +33,8 @@ MODEL_CONFIG = "open_clip_config.json"
 MODEL_WEIGHTS = "open_clip_model.safetensors"
 WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pth")
 """Files that open_clip takes for a folder's weights."""
-LOGIT_SCALE = 100.0
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-SUPPORTED = (
-    "supported are open_clip's ViT towers with a CLS token and without attention pooling, such as "
-    "ViT-B-32, ViT-B-16 or ViT-L-14"
-)
-
-
-class EncoderError(ValueError):
-    """A vision-language model cannot be loaded or used; the message names it and the remedy."""
-
-
-@dataclass(frozen=True)
-class TileState:
-    """What the relevancy of any label needs to know of a batch of T tiles; it can be kept.
-
-    Attributes:
-        attention: (T, heads, N) CLS row of the last block's softmax attention, patch tokens only.
-        values: (T, heads, N, W / heads) value vectors of the patch tokens.
-        context: (T, W) the CLS token's attended value, all heads.
-        residual: (T, W) the CLS token before the last block.
-    """
-
-    attention: Tensor
-    values: Tensor
-    context: Tensor
-    residual: Tensor
+TEXT_CACHE_BYTES = 32 * 2**20
+"""Features of so many words are kept: 16,000 of CLIP's 512 numbers."""
 
 
 class ImageTextEncoder:
@@ -69,6 +45,8 @@ class ImageTextEncoder:
         image_size: edge of the square input, pixels.
         patch_grid: (rows, columns) of patches.
         embed_dim: width D of image and text features.
+        layers: number of transformer blocks of the image tower.
+        tower: the image tower.
         mean: (3,) channel means of the input normalisation, 0..1.
         std: (3,) its standard deviations.
         fingerprint: of the weights as they are stored, whatever the model computes in.
@@ -90,16 +68,12 @@ class ImageTextEncoder:
         self.fingerprint = weights or fingerprint(model.state_dict())
         self._model: Any = model.eval().requires_grad_(False)
         self._tokenizer = tokenizer
-        self._visual = check_visual(model, name)
-        self.image_size = int(self._visual.image_size[0])
-        self.patch_grid = tuple(self._visual.grid_size)
-        self.embed_dim = int(self._visual.output_dim)
-        preprocess = getattr(self._visual, "preprocess_cfg", None) or {}
-        self.mean = tuple(preprocess.get("mean", open_clip.OPENAI_DATASET_MEAN))
-        self.std = tuple(preprocess.get("std", open_clip.OPENAI_DATASET_STD))
-        weight = self._visual.conv1.weight
-        self.device, self.dtype = weight.device, weight.dtype
-        self._text_cache: dict[tuple[str, tuple[str, ...]], Tensor] = {}
+        self.tower = tower = choose_tower(model, name)
+        self.image_size, self.patch_grid = tower.image_size, tower.patch_grid
+        self.embed_dim, self.layers = tower.embed_dim, tower.layers
+        self.mean, self.std = tower.mean, tower.std
+        self.device, self.dtype = tower.weight.device, tower.weight.dtype
+        self._texts: LruCache[tuple[str, tuple[str, ...]], Tensor] = LruCache(TEXT_CACHE_BYTES)
 
     @torch.no_grad()
     def encode_text(self, texts: list[str]) -> Tensor:
@@ -119,50 +93,33 @@ class ImageTextEncoder:
             (L, D) float32; the plain mean, not normalised again.
         """
         key = tuple(prompts)
-        missing = [name for name in dict.fromkeys(labels) if (name, key) not in self._text_cache]
+        found = {name: self._texts.get((name, key)) for name in labels}
+        missing = [name for name, feature in found.items() if feature is None]
         if missing:
             texts = [prompt.format(name) for name in missing for prompt in prompts]
             features = F.normalize(self.encode_text(texts), dim=-1)
             means = features.view(len(missing), len(prompts), -1).mean(dim=1)
-            self._text_cache.update({(n, key): f for n, f in zip(missing, means, strict=True)})
-        return torch.stack([self._text_cache[name, key] for name in labels])
+            for name, feature in zip(missing, means, strict=True):
+                found[name] = feature = feature.clone()  # a view would keep all of them
+                self._texts.put((name, key), feature)
+        return torch.stack([found[name] for name in labels])  # type: ignore[misc]
 
     @torch.no_grad()
     def encode_image(self, tiles: Tensor) -> Tensor:
         """Plain image features (T, D) of normalised tiles (T, 3, S, S)."""
-        return self._visual(tiles)
+        return self.tower.features(tiles)
 
     @torch.no_grad()
     def embed_tiles(self, tiles: Tensor) -> TileState:
-        """Run the tower once over T tiles, up to the last block's attention of the CLS token.
+        """Run the tower once over T tiles; any label's relevancy can be asked of the result.
 
         Args:
             tiles: (T, 3, S, S) normalised, in the encoder's dtype and on its device.
         """
-        tokens = self._visual._embeds(tiles)
-        blocks = self._visual.transformer.resblocks
-        batch_first = self._visual.transformer.batch_first
-        tokens = tokens if batch_first else tokens.transpose(0, 1)
-        for block in blocks[:-1]:
-            tokens = block(tokens)
-        tokens = tokens if batch_first else tokens.transpose(0, 1)
-        block = blocks[-1]
-        query, key, value = split_heads(block.attn, block.ln_1(tokens), cls_query=True)
-        scores = (query @ key.transpose(-1, -2)).float() * query.shape[-1] ** -0.5
-        attention = scores.softmax(dim=-1)
-        context = (attention.to(value.dtype) @ value)[:, :, 0].flatten(1)
-        return TileState(
-            attention=attention[:, :, 0, 1:].to(value.dtype),
-            values=value[:, :, 1:],
-            context=context,
-            residual=tokens[:, 0],
-        )
+        return self.tower.embed(tiles)
 
     def tile_relevancy(self, state: TileState, text: Tensor) -> Tensor:
-        """Relevancy of every patch for every label.
-
-        ``r_lj = mean over heads of max(0, A_hj * d logit_l / d A_hj)`` with
-        ``d logit_l / d A_hj = <d logit_l / d context_h, v_hj>``.
+        """Relevancy of every patch for every label, see :meth:`ImageTower.relevancy`.
 
         Args:
             state: T tiles from :meth:`embed_tiles`.
@@ -171,16 +128,8 @@ class ImageTextEncoder:
         Returns:
             (T, L, rows, columns) float32, not negative.
         """
-        heads = self._visual.transformer.resblocks[-1].attn.num_heads
-        with torch.enable_grad():
-            context = state.context.detach().requires_grad_()
-            image = F.normalize(cls_tail(self._visual, context, state.residual).float(), dim=-1)
-            directions = (LOGIT_SCALE * text)[:, None].expand(-1, len(image), -1)
-            (gradient,) = torch.autograd.grad(image, context, directions, is_grads_batched=True)
-        gradient = gradient.permute(1, 0, 2).unflatten(-1, (heads, -1)).transpose(1, 2)
-        slope = gradient @ state.values.transpose(-1, -2)
-        product = slope.mul_(state.attention[:, :, None]).clamp_(min=0)
-        return product.mean(dim=1, dtype=torch.float32).unflatten(-1, self.patch_grid)
+        maps = self.tower.relevancy(state, text[:, None])
+        return maps.unflatten(-1, self.patch_grid)
 
     def tile_relevancy_rollout(self, tiles: Tensor, text: Tensor, layers: int) -> Tensor:
         """Relevancy rolled out over the last ``layers`` blocks, by autograd through all of them.
@@ -197,87 +146,7 @@ class ImageTextEncoder:
         Returns:
             (T, L, rows, columns) float32.
         """
-        blocks = list(self._visual.transformer.resblocks)
-        batch_first = self._visual.transformer.batch_first
-        with torch.no_grad():
-            tokens = self._visual._embeds(tiles)
-            tokens = tokens if batch_first else tokens.transpose(0, 1)
-            for block in blocks[:-layers]:
-                tokens = block(tokens)
-            tokens = tokens if batch_first else tokens.transpose(0, 1)
-        attentions: list[Tensor] = []
-        with torch.enable_grad():
-            for block in blocks[-layers:]:
-                query, key, value = split_heads(block.attn, block.ln_1(tokens))
-                scores = (query @ key.transpose(-1, -2)).float() * query.shape[-1] ** -0.5
-                attention = scores.softmax(dim=-1)
-                if not attentions:
-                    attention.requires_grad_()
-                attentions.append(attention)
-                context = (attention.to(value.dtype) @ value).transpose(1, 2).flatten(2)
-                tokens = tokens + block.ls_1(block.attn.out_proj(context))
-                tokens = tokens + block.ls_2(block.mlp(block.ln_2(tokens)))
-            image = self._visual.ln_post(tokens[:, 0]) @ self._visual.proj
-            logits = LOGIT_SCALE * F.normalize(image.float(), dim=-1) @ text.T
-        maps = []
-        for label in range(len(text)):
-            gradients = torch.autograd.grad(logits[:, label].sum(), attentions, retain_graph=True)
-            rollout = torch.eye(tokens.shape[1], device=tokens.device).expand(len(tiles), -1, -1)
-            for attention, gradient in zip(attentions, gradients, strict=True):
-                weight = (attention * gradient).clamp(min=0).mean(dim=1).detach()
-                rollout = rollout + weight @ rollout
-            maps.append(rollout[:, 0, 1:])
-        return torch.stack(maps, dim=1).unflatten(-1, self.patch_grid)
-
-    @property
-    def layers(self) -> int:
-        """Number of transformer blocks of the image tower."""
-        return len(self._visual.transformer.resblocks)
-
-
-def split_heads(
-    attn: nn.MultiheadAttention, x: Tensor, cls_query: bool = False
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values (T, heads, tokens, W / heads) of x (T, tokens, W).
-
-    With ``cls_query`` the query is computed for the first token only.
-    """
-    wq, wk, wv = attn.in_proj_weight.chunk(3)
-    bq, bk, bv = attn.in_proj_bias.chunk(3) if attn.in_proj_bias is not None else (None,) * 3
-    query = F.linear(x[:, :1] if cls_query else x, wq, bq)
-
-    def split(part: Tensor) -> Tensor:
-        return part.unflatten(-1, (attn.num_heads, -1)).transpose(1, 2)
-
-    return split(query), split(F.linear(x, wk, bk)), split(F.linear(x, wv, bv))
-
-
-def cls_tail(visual: VisionTransformer, context: Tensor, residual: Tensor) -> Tensor:
-    """The rest of the tower once a token has attended: values (..., W) to features (..., D).
-
-    Args:
-        visual: the image tower.
-        context: (..., W) attended values of the last block, all heads.
-        residual: (..., W) the token before that block.
-    """
-    block = visual.transformer.resblocks[-1]
-    token = residual + block.ls_1(block.attn.out_proj(context))
-    token = token + block.ls_2(block.mlp(block.ln_2(token)))
-    return visual.ln_post(token) @ visual.proj
-
-
-def check_visual(model: nn.Module, name: str) -> VisionTransformer:
-    """The image tower, or a clear error where relevancy is not defined for it."""
-    visual = getattr(model, "visual", None)
-    if not isinstance(visual, VisionTransformer):
-        raise EncoderError(f"{name} has no open_clip ViT image tower; {SUPPORTED}")
-    if visual.attn_pool is not None or visual.pool_type != "tok":
-        raise EncoderError(f"{name} does not pool by a CLS token; {SUPPORTED}")
-    if not all(type(block) is ResidualAttentionBlock for block in visual.transformer.resblocks):
-        raise EncoderError(f"{name} has custom attention blocks; {SUPPORTED}")
-    if visual.image_size[0] != visual.image_size[1]:
-        raise EncoderError(f"{name} reads {visual.image_size}, not a square image; {SUPPORTED}")
-    return visual
+        return self.tower.rollout(tiles, text, layers).unflatten(-1, self.patch_grid)
 
 
 def load_encoder(

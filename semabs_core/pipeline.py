@@ -21,7 +21,6 @@ from semabs_core.config import (
     ConfigError,
     SemabsConfig,
     choose_device,
-    choose_dtype,
     load_config,
 )
 from semabs_core.description import Description, check_classes, make_description
@@ -35,6 +34,7 @@ from semabs_core.models import (
 )
 from semabs_core.network_config import point_features
 from semabs_core.networks import CompletionNetwork, LocalizationNetwork, SpatialNetwork
+from semabs_core.precision import choose_dtype
 from semabs_core.relevancy import (
     RELEVANCY_GAIN,
     EmbeddedTiles,

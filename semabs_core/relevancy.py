@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms import v2
 
-from semabs_core.encoder import ImageTextEncoder, TileState
+from semabs_core.encoder import ImageTextEncoder
+from semabs_core.towers import TileState
 
 DEFAULT_PROMPTS = ("a photograph of a {} in a home.",)
 RENDER_PROMPTS = ("a render of a {} in a game engine.",)

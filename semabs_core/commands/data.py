@@ -58,9 +58,10 @@ def relevancy(
     remake: Annotated[bool, typer.Option(help="make again what is there")] = False,
 ) -> None:
     """Store the relevancy of every word a data set needs; shares the scenes under torchrun."""
-    from semabs_core.config import choose_device, choose_dtype
+    from semabs_core.config import choose_device
     from semabs_core.data.relevancy_store import store_relevancy
     from semabs_core.encoder import load_encoder
+    from semabs_core.precision import choose_dtype
     from semabs_core.relevancy import RENDER_PROMPTS
 
     chosen = choose_device(device)

@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semabs_core.config import choose_dtype, mixed_precision
 from semabs_core.evaluation.metrics import CUTOFFS, GRIDS, MetricCounter, metric_names
 from semabs_core.evaluation.rows import NAME_COLUMNS
 from semabs_core.network_config import PAD_RELATION
 from semabs_core.networks import CompletionNetwork, LocalizationNetwork, SpatialNetwork
+from semabs_core.precision import choose_dtype, mixed_precision
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from semabs_core.config import choose_device, option, read_yaml, validate
 from semabs_core.network_config import NetworkConfig
+from semabs_core.precision import choose_dtype
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -86,11 +87,9 @@ def load_training_config(path: str | os.PathLike) -> TrainingConfig:
 
 def forward_dtype(precision: str, device: torch.device) -> torch.dtype:
     """The number format of the forward pass; mixed precision is off by default on a CPU."""
-    if precision == "auto":
-        if device.type != "cuda":
-            return torch.float32
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    if precision == "auto" and device.type == "cpu":
+        return torch.float32
+    return choose_dtype(precision, device)
 
 
 def training_device(device: str, local_rank: int) -> torch.device:

@@ -23,10 +23,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from semabs_core.config import mixed_precision, save_config
+from semabs_core.config import save_config
 from semabs_core.data.crops import CropBatch, CropDataset, CropOptions, keep_batch
 from semabs_core.data.phrases import MATCH, UNKNOWN, draw_sentences, prompted
 from semabs_core.encoder import fill_encoder, save_encoder
+from semabs_core.precision import mixed_precision
+from semabs_core.towers import ClsTokenTower
 from semabs_core.training.batches import make_loader
 from semabs_core.training.checkpointing import (
     TrainingError,
@@ -41,7 +43,6 @@ from semabs_core.training.encoder_losses import (
     draw_asked,
     image_features,
     phrase_loss,
-    phrase_relevancy,
     relevancy_loss,
 )
 from semabs_core.training.loop import CONFIG_FILE
@@ -70,6 +71,7 @@ class EncoderTrainer:
         torch.manual_seed(config.seed)
         shape = config.shape
         self.model: Any = open_clip.CLIP(**shape.model_config()).to(self.device)
+        self.tower = ClsTokenTower(self.model.visual)
         state = state_to_resume(self.folder, config.resume)
         if config.start and state is None:
             fill_encoder(self.model, resolve_weights(config.start).removeprefix("local-dir:"))
@@ -156,14 +158,16 @@ class EncoderTrainer:
         covered, unknown = self._truth(batch, tables)
         rare = (self.weights[:, None] * (tables[0] == MATCH)).amax(dim=0)
         images = (batch.images.to(self.device) - self.mean) / self.std
-        features = image_features(self.model.visual, images)
+        features = image_features(self.tower, images)
         weights = batch.coverage.to(self.device) @ self.weights
         found = self._phrase_losses(features, words, covered, unknown, weights, rare)
         if config.asked:
             generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
             shares = covered.mean(dim=1)
             asked = draw_asked(shares, unknown.any(dim=1), rare, config.asked, generator)
-            maps = phrase_relevancy(self.model.visual, features.state, words[asked])
+            maps = self.tower.relevancy(
+                features.state, words[asked].transpose(0, 1), create_graph=True
+            )
             truth = covered.gather(2, asked[:, None].expand(-1, covered.shape[1], -1))
             found["relevancy"] = relevancy_loss(maps, truth.transpose(1, 2))
         if sentences:

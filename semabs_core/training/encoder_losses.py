@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semabs_core.encoder import LOGIT_SCALE, TileState, cls_tail, split_heads
+from semabs_core.towers import ClsTokenTower, TileState
 
 RELEVANCY_MIDDLE, RELEVANCY_SLOPE = 0.03, 100.0
 """Relevancy that is taken for an even chance of being covered, and how fast the odds rise."""
@@ -32,52 +31,23 @@ class ImageFeatures:
     state: TileState
 
 
-def image_features(visual: Any, images: Tensor) -> ImageFeatures:
+def image_features(tower: ClsTokenTower, images: Tensor) -> ImageFeatures:
     """Run a tower over crops, with gradients.
 
     Args:
-        visual: open_clip's image tower with a CLS token.
+        tower: an image tower with a CLS token.
         images: (B, 3, S, S) normalised.
     """
-    tokens = visual._embeds(images)
-    blocks = visual.transformer.resblocks
-    for block in blocks[:-1]:
-        tokens = block(tokens)
-    attn = blocks[-1].attn
-    query, key, value = split_heads(attn, blocks[-1].ln_1(tokens))
-    scores = (query @ key.transpose(-1, -2)).float() * query.shape[-1] ** -0.5
-    attention = scores.softmax(dim=-1).to(value.dtype)
-    attended = (attention @ value).transpose(1, 2).flatten(2)
-    features = cls_tail(visual, attended, tokens)
-    values = value[:, :, 1:]
+    last, tokens = tower.attend(images)
+    features = tower.finish(last.context, tokens)
+    values = last.values[:, :, 1:]
+    attention = last.attention[:, :, 0, 1:].to(values.dtype)
     return ImageFeatures(
         crops=features[:, 0],
         patches=features[:, 1:],
-        values=cls_tail(visual, values.transpose(1, 2).flatten(2), tokens[:, :1]),
-        state=TileState(attention[:, :, 0, 1:], values, attended[:, 0], tokens[:, 0]),
+        values=tower.finish(values.transpose(1, 2).flatten(2), tokens[:, :1]),
+        state=TileState(attention, values, last.context[:, 0], tokens[:, 0]),
     )
-
-
-def phrase_relevancy(visual: Any, state: TileState, text: Tensor) -> Tensor:
-    """Relevancy of K phrases for each of B crops, differentiable; see ``tile_relevancy``.
-
-    Args:
-        visual: the image tower.
-        state: of the crops.
-        text: (B, K, D) normalised.
-
-    Returns:
-        (B, K, patches) float32, not negative.
-    """
-    image = F.normalize(cls_tail(visual, state.context, state.residual).float(), dim=-1)
-    found = []
-    for number in range(text.shape[1]):
-        logits = LOGIT_SCALE * (image * text[:, number]).sum()
-        (gradient,) = torch.autograd.grad(logits, state.context, create_graph=True)
-        heads = gradient.float().unflatten(-1, (state.values.shape[1], -1))
-        slope = torch.einsum("bhc,bhnc->bhn", heads, state.values.float())
-        found.append((slope * state.attention.float()).clamp_min(0).mean(dim=1))
-    return torch.stack(found, dim=1)
 
 
 def draw_asked(

@@ -16,8 +16,9 @@ from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import DataLoader, Subset
 
 from semabs_core.checkpoint import save_network
-from semabs_core.config import mixed_precision, save_config
+from semabs_core.config import save_config
 from semabs_core.networks import build_network
+from semabs_core.precision import mixed_precision
 from semabs_core.training.batches import (
     EpochItems,
     StepBatches,

@@ -1,5 +1,7 @@
 """Which models load, and what is said of those that do not."""
 
+import dataclasses
+
 import open_clip
 import pytest
 import torch
@@ -7,7 +9,9 @@ from open_clip.transformer import VisionTransformer
 from support import ENCODER
 from torch import nn
 
-from semabs_core.encoder import EncoderError, check_visual, load_encoder
+from semabs_core.encoder import EncoderError, load_encoder
+from semabs_core.lru import LruCache
+from semabs_core.towers import TOWERS, ImageTower, choose_tower
 
 TOWER = dict(image_size=32, patch_size=8, width=16, layers=2, heads=2, mlp_ratio=2, output_dim=8)
 
@@ -29,18 +33,21 @@ def test_attributes_come_from_the_model(encoder):
     [
         (VisionTransformer(**TOWER, pool_type="avg"), "does not pool by a CLS token"),
         (VisionTransformer(**TOWER, attentional_pool=True), "does not pool by a CLS token"),
-        (VisionTransformer(**TOWER, block_type="custom"), "custom attention blocks"),
+        (VisionTransformer(**TOWER, block_type="custom"), "has custom attention blocks"),
         (nn.Conv2d(3, 3, 3), "has no open_clip ViT image tower"),
     ],
 )
 def test_other_towers_are_refused_with_what_is_supported(visual, match):
-    with pytest.raises(EncoderError, match=f"{match}.*supported are open_clip's ViT towers"):
-        check_visual(Model(visual), "this model")
+    with pytest.raises(
+        EncoderError, match=f"this model {match}; supported are ViT towers with a CLS"
+    ):
+        choose_tower(Model(visual), "this model")
 
 
 def test_layer_scale_and_plain_gelu_towers_are_accepted():
     visual = VisionTransformer(**TOWER, ls_init_value=0.1, no_ln_pre=True)
-    assert check_visual(Model(visual), "this model") is visual
+    tower = choose_tower(Model(visual), "this model")
+    assert (tower.image_size, tower.patch_grid, tower.layers) == (32, (4, 4), 2)
 
 
 @pytest.mark.parametrize(
@@ -70,3 +77,29 @@ def test_damaged_weights_are_named(tmp_path):
 def test_dtype_is_checked():
     with pytest.raises(EncoderError, match="dtype must be float32, bfloat16 or float16"):
         load_encoder(ENCODER, dtype=torch.float64)
+
+
+def test_text_features_are_bounded_and_right_when_they_were_dropped(encoder, monkeypatch):
+    words = [f"thing {number}" for number in range(12)]
+    expected = encoder.label_features(words, ["a {}."])
+    kept = LruCache(5 * encoder.embed_dim * 4)
+    monkeypatch.setattr(encoder, "_texts", kept)
+    for _ in range(2):
+        torch.testing.assert_close(encoder.label_features(words, ["a {}."]), expected)
+        assert len(kept) == 5
+
+
+def test_kept_tiles_hold_no_more_memory_than_they_say(encoder):
+    """A view of one token would keep all tokens of its tile."""
+    state = encoder.embed_tiles(torch.rand(3, 3, encoder.image_size, encoder.image_size))
+    for field in dataclasses.fields(state):
+        kept = getattr(state, field.name)
+        assert kept.untyped_storage().nbytes() == kept.numel() * kept.element_size(), field.name
+
+
+@pytest.mark.parametrize("kind", TOWERS)
+def test_every_kind_of_tower_answers_all_questions(kind):
+    assert issubclass(kind, ImageTower)
+    assert not kind.__abstractmethods__
+    assert kind.KIND
+    assert kind.fault(None)

@@ -21,7 +21,6 @@ from semabs_core.training.encoder_losses import (
     draw_asked,
     image_features,
     phrase_loss,
-    phrase_relevancy,
     relevancy_loss,
 )
 from semabs_core.vocabulary import Vocabulary, read_vocabulary
@@ -165,14 +164,14 @@ def test_image_features_are_those_of_the_tower(folder, tmp_path):
     data = CropDataset(folder, "unseen_instances", CropOptions(32, batch=4), 1)
     trainer = EncoderTrainer(configure(folder, tmp_path / "run", steps=1), data)
     visual, images = trainer.model.visual, torch.rand(4, 3, 32, 32)
-    found = image_features(visual, images)
+    found = image_features(trainer.tower, images)
     torch.testing.assert_close(found.crops, visual(images))
     assert found.patches.shape == found.values.shape == (4, 16, 16)
     attn = visual.transformer.resblocks[-1].attn
     with torch.no_grad():  # every value is the same: attention to one patch is attention to all
         attn.in_proj_weight[64:] = 0
         attn.in_proj_bias[64:] = 0.5
-    found = image_features(visual, images)
+    found = image_features(trainer.tower, images)
     torch.testing.assert_close(found.crops[:, None].expand_as(found.values), found.values)
 
 
@@ -185,8 +184,8 @@ def test_relevancy_in_training_is_that_of_the_encoder(folder, tmp_path):
     text = F.normalize(torch.randn(3, 16), dim=-1)
     expected = encoder.tile_relevancy(encoder.embed_tiles(images), text)
     visual = trainer.model.visual
-    state = image_features(visual, images).state
-    found = phrase_relevancy(visual, state, text.expand(4, -1, -1))
+    state = image_features(trainer.tower, images).state
+    found = trainer.tower.relevancy(state, text[:, None].expand(-1, 4, -1), create_graph=True)
     torch.testing.assert_close(found, expected.flatten(2))
     found.sum().backward()
     assert visual.conv1.weight.grad.abs().sum() > 0

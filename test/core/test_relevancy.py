@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from support import RELEVANCY_FIXTURES
 
-from semabs_core.encoder import cls_tail, load_encoder
+from semabs_core.encoder import load_encoder
 from semabs_core.relevancy import (
     DEFAULT_PROMPTS,
     PRESETS,
@@ -60,7 +60,7 @@ def test_text_features_agree_with_published(name):
 
 def autograd_relevancy(encoder, tiles, text):
     """The definition, by autograd through the whole last block, one label at a time."""
-    visual = encoder._visual
+    visual = encoder.tower._visual
     blocks = visual.transformer.resblocks
     tokens = visual._embeds(tiles)
     for block in blocks[:-1]:
@@ -107,7 +107,7 @@ def test_state_agrees_with_the_plain_forward(encoder):
     torch.manual_seed(1)
     tiles = torch.randn(2, 3, encoder.image_size, encoder.image_size)
     state = encoder.embed_tiles(tiles)
-    features = cls_tail(encoder._visual, state.context, state.residual)
+    features = encoder.tower.finish(state.context, state.residual)
     torch.testing.assert_close(features, encoder.encode_image(tiles), rtol=1e-4, atol=1e-5)
 
 
