@@ -26,12 +26,12 @@ from semabs_core.data.hdf5 import write_scene
 from semabs_core.data.labels import description_target
 from semabs_core.data.relevancy_records import write_relevancy
 from semabs_core.data.scene_data import RelevancyRecord, SceneData, SceneDescription
-from semabs_core.data.scene_dataset import RELEVANCY_GAIN
 from semabs_core.data.splits import write_splits
 from semabs_core.data.text_features import write_text_features
 from semabs_core.geometry import in_frustum, project, seen_free, transform_points
 from semabs_core.network_config import NetworkConfig
 from semabs_core.networks import NETWORKS
+from semabs_core.relevancy import RELEVANCY_GAIN
 from semabs_core.training import TrainingConfig, train
 from semabs_core.training.config import DataConfig, OptimizationConfig
 from semabs_core.types import Camera

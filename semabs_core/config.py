@@ -198,6 +198,9 @@ class SemabsConfig:
     volume_cache_mb: int = option(
         2048, "memory for a frame's volumes, one per name", unit="MiB", ge=0, le=1_000_000
     )
+    map_cache_mb: int = option(
+        512, "memory for a frame's relevancy maps, one per word", unit="MiB", ge=0, le=1_000_000
+    )
     encoder: EncoderConfig = Field(default_factory=EncoderConfig)
     relevancy: RelevancyConfig = Field(default_factory=RelevancyConfig)
     region: RegionConfig = Field(default_factory=RegionConfig)

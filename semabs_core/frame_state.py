@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,44 +13,35 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semabs_core import geometry
-from semabs_core.config import QueryConfig, RegionConfig
+from semabs_core.config import QueryConfig, RegionConfig, SemabsConfig
+from semabs_core.lru import LruCache
+from semabs_core.query_grid import QueryGrid, make_query_grid
 from semabs_core.relevancy import EmbeddedTiles, OnProgress
 from semabs_core.types import FrameError, RGBDFrame
-from semabs_core.voxels import dense_grid, tsdf_grid
+from semabs_core.voxels import tsdf_grid
 
-
-@dataclass(frozen=True)
-class QueryGrid:
-    """A dense grid over the bounds and what the camera says about it.
-
-    Attributes:
-        points: (R ** 3, 3) float32, scene frame.
-        world: (R ** 3, 3) float64, world frame, metres.
-        seen: (R ** 3,) bool, inside the frustum (all True where that mask is off).
-        open: (R ** 3,) bool, inside the frustum and not seen to be free: what the networks are
-            asked.
-    """
-
-    points: Tensor
-    world: NDArray[np.float64]
-    seen: NDArray[np.bool_]
-    open: NDArray[np.bool_]
+MIB = 2**20
 
 
 @dataclass
 class FrameState:
     """A frame and everything already worked out about it.
 
+    What grows with what is asked, maps and volumes, has a budget of memory each. Grids and distance
+    fields are as many as there are tasks: other options drop the grids.
+
     Attributes:
         frame: the RGB-D frame.
         bounds: (2, 3) lower and upper corner of the networks' grid, scene units.
         T_world_scene: (4, 4) similarity, scene frame to world.
+        T_scene_camera: (4, 4) similarity, camera metres to scene units.
+        margin: how far outside the bounds readings count, scene units.
+        turns: quarter turns (``np.rot90``) after which the picture is upright.
         input_xyz: (N, 3) float32, the input points, scene frame.
         pixels: (N,) int64, flat pixel index of each.
-        tiles: embedded tiles, once they are there and kept.
-        maps: name to (H, W) relevancy, step 5.
-        means: words to the mean of their maps.
-        volumes: key to volume, most recently used last.
+        maps: relevancy (H, W) by name, step 5, as the picture lies; the mean map by its words.
+        volumes: volumes by task, name and, where the mean is that of the request, its words.
+        tiles: embedded tiles of the upright picture, once they are there and kept.
         grids: query grids by (resolution, masks).
         tsdfs: truncated signed distances by shape.
     """
@@ -59,12 +49,14 @@ class FrameState:
     frame: RGBDFrame
     bounds: NDArray[np.float64]
     T_world_scene: NDArray[np.float64]
+    T_scene_camera: NDArray[np.float64]
+    margin: float
+    turns: int
     input_xyz: Tensor
     pixels: Tensor
+    maps: LruCache[str | tuple[str, ...], NDArray[np.float32]]
+    volumes: LruCache[tuple, Tensor]
     tiles: list[EmbeddedTiles] | None = None
-    maps: dict[str, NDArray[np.float32]] = field(default_factory=dict)
-    means: dict[tuple[str, ...], NDArray[np.float32]] = field(default_factory=dict)
-    volumes: OrderedDict[tuple, Tensor] = field(default_factory=OrderedDict)
     grids: dict[tuple, QueryGrid] = field(default_factory=dict)
     tsdfs: dict[tuple[int, int, int], NDArray[np.float32]] = field(default_factory=dict)
 
@@ -73,28 +65,14 @@ class FrameState:
         masks = (options.mask_frustum, options.mask_free_space, options.free_space_margin_m)
         key = (options.resolution, *masks)
         if key not in self.grids:
-            self.grids[key] = self._make_grid(options)
+            place = (self.bounds, self.T_world_scene, self.T_scene_camera, self.margin)
+            self.grids[key] = make_query_grid(self.frame, *place, options)
         return self.grids[key]
-
-    def _make_grid(self, options: QueryConfig) -> QueryGrid:
-        frame = self.frame
-        view = (frame.camera, frame.T_world_camera)
-        points = dense_grid(self.bounds, options.resolution)
-        world = geometry.transform_points(self.T_world_scene, points.astype(np.float64))
-        seen = np.ones(len(points), dtype=bool)
-        if options.mask_frustum:
-            seen = geometry.in_frustum(world, *view)
-        is_open = seen.copy()
-        if options.mask_free_space:
-            margin = options.free_space_margin_m
-            is_open &= ~geometry.seen_free(world, frame.depth_m, *view, margin)
-        return QueryGrid(torch.from_numpy(points), world, seen, is_open)
 
     def tsdf(self, shape: tuple[int, int, int]) -> NDArray[np.float32]:
         """The truncated signed distance (X, Y, Z) at the cells of a virtual grid, made once."""
         if shape not in self.tsdfs:
-            T_scene_camera = geometry.invert(self.T_world_scene) @ self.frame.T_world_camera
-            view = (self.frame.depth_m, self.frame.camera, T_scene_camera)
+            view = (self.frame.depth_m, self.frame.camera, self.T_scene_camera)
             self.tsdfs[shape] = tsdf_grid(self.bounds, shape, *view)
         return self.tsdfs[shape]
 
@@ -107,14 +85,6 @@ class FrameState:
         corner = self.bounds[0] - spacing / 2
         T[:3, 3] = geometry.transform_points(self.T_world_scene, corner)
         return spacing * scale, T
-
-    def remember(self, key: tuple, volume: Tensor, budget: int) -> None:
-        """Keep a volume; the least recently used ones go beyond ``budget`` bytes."""
-        self.volumes[key] = volume
-        sizes = [v.numel() * v.element_size() for v in self.volumes.values()]
-        while self.volumes and sum(sizes) > budget:
-            self.volumes.popitem(last=False)
-            sizes.pop(0)
 
 
 def world_from_scene(
@@ -129,25 +99,56 @@ def world_from_scene(
 
 
 def make_frame_state(
-    frame: RGBDFrame,
-    region: RegionConfig,
-    bounds: NDArray[np.float64],
-    limit: int,
-    seed: int,
-    device: torch.device,
+    frame: RGBDFrame, config: SemabsConfig, bounds: NDArray[np.float64], device: torch.device
 ) -> FrameState:
     """A frame with its input points.
 
     Args:
         frame: the frame.
-        region: what of it is completed.
+        config: the region, how many input points are drawn and by which seed, and the memory.
         bounds: (2, 3) of the networks, scene units.
-        limit: at most so many input points, drawn without replacement.
-        seed: of that choice.
         device: where the points go.
 
     Raises:
         FrameError: if no depth reading falls into the region.
+    """
+    T_world_scene = world_from_scene(frame, config.region, bounds)
+    T_scene_camera = geometry.invert(T_world_scene) @ frame.T_world_camera
+    scale = float(np.linalg.norm(T_scene_camera[:3, 0]))
+    margin = config.region.input_margin_m * scale
+    points, pixels = readings_in_region(frame, config.region, bounds, T_scene_camera, margin)
+    limit = config.num_input_points
+    if len(points) > limit:
+        rng = np.random.default_rng(config.seed)
+        chosen = np.sort(rng.choice(len(points), limit, replace=False))
+        points, pixels = points[chosen], pixels[chosen]
+    return FrameState(
+        frame=frame,
+        bounds=bounds,
+        T_world_scene=T_world_scene,
+        T_scene_camera=T_scene_camera,
+        margin=margin,
+        turns=geometry.turns_upright(frame.T_world_camera),
+        input_xyz=torch.from_numpy(points.astype(np.float32)).to(device),
+        pixels=torch.from_numpy(pixels),
+        maps=LruCache(config.map_cache_mb * MIB),
+        volumes=LruCache(config.volume_cache_mb * MIB),
+    )
+
+
+def readings_in_region(
+    frame: RGBDFrame,
+    region: RegionConfig,
+    bounds: NDArray[np.float64],
+    T_scene_camera: NDArray[np.float64],
+    margin: float,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Points (N, 3) of a frame, scene frame, and their flat pixel indices (N,).
+
+    Those in the region's margin are moved to its border, as the networks' own grid would have it.
+
+    Raises:
+        FrameError: if there is none.
     """
     valid = geometry.valid_depth(frame.depth_m)
     if not valid.any():
@@ -155,11 +156,8 @@ def make_frame_state(
             "the depth image has no valid reading (all NaN, 0 or infinite): check the sensor, "
             "and that the depth encoding is metres (32FC1) or millimetres (16UC1)"
         )
-    T_world_scene = world_from_scene(frame, region, bounds)
-    T_scene_world = geometry.invert(T_world_scene)
     camera_points = geometry.back_project(frame.depth_m, frame.K)[valid]
-    points = geometry.transform_points(T_scene_world @ frame.T_world_camera, camera_points)
-    margin = region.input_margin_m * float(np.linalg.norm(T_scene_world[:3, 0]))
+    points = geometry.transform_points(T_scene_camera, camera_points)
     inside = geometry.in_bounds(points, bounds, margin)
     if not inside.any():
         raise FrameError(
@@ -168,18 +166,7 @@ def make_frame_state(
             f"floor_z_m {region.floor_z_m:g}, in the viewer frame): check the camera's pose in "
             "the world frame, or move the region to where the camera looks"
         )
-    # What lies in the margin goes to the border, as the networks' own grid would have it.
-    points, pixels = points[inside].clip(*bounds), np.flatnonzero(valid)[inside]
-    if len(points) > limit:
-        chosen = np.sort(np.random.default_rng(seed).choice(len(points), limit, replace=False))
-        points, pixels = points[chosen], pixels[chosen]
-    return FrameState(
-        frame=frame,
-        bounds=bounds,
-        T_world_scene=T_world_scene,
-        input_xyz=torch.from_numpy(points.astype(np.float32)).to(device),
-        pixels=torch.from_numpy(pixels),
-    )
+    return points[inside].clip(*bounds), np.flatnonzero(valid)[inside]
 
 
 class Stopwatch:

@@ -18,6 +18,8 @@ Matrix = NDArray[np.float64]
 
 MIN_HORIZONTAL = float(np.sin(np.radians(10.0)))
 """Below this horizontal part the optical axis counts as vertical."""
+TIE = 1e-6
+"""Quarter turns: a picture that leans by 45 degrees, or this much more, is not turned."""
 
 
 def transform_points(T: Matrix, points: NDArray) -> NDArray:
@@ -83,6 +85,30 @@ def viewer_frame(T_world_camera: Matrix, floor_z_m: float = 0.0) -> Matrix:
     T[:3, :3] = np.stack([x, np.cross(z, x), z], axis=1)
     T[:3, 3] = [*T_world_camera[:2, 3], floor_z_m]
     return T
+
+
+def turns_upright(T_world_camera: Matrix) -> int:
+    """How a picture has to be turned so that the world's up is up in it.
+
+    The world's up direction, projected on the image plane, points to the top of the picture, or
+    more to one of its other three sides; that side becomes the top. Where it points to a corner,
+    the picture is left or turned as little as possible. Where the optical axis is within 10 degrees
+    of vertical, no side is up, and the picture stays as it is; :func:`viewer_frame` goes by its top
+    there.
+
+    Args:
+        T_world_camera: (4, 4) rigid, camera to world.
+
+    Returns:
+        Quarter turns for ``np.rot90(picture, turns)``: 0 to 3, counterclockwise as seen.
+    """
+    right, down = T_world_camera[2, 0], T_world_camera[2, 1]
+    if np.hypot(right, down) < MIN_HORIZONTAL:
+        return 0
+    # From the top of the picture clockwise to where the world's up points, in quarter turns.
+    angle = float(np.arctan2(right, -down) / (np.pi / 2))
+    nearest = np.sign(angle) * np.ceil(abs(angle) - 0.5 - TIE)
+    return int(nearest) % 4
 
 
 def region_to_bounds(region_min_m: NDArray, region_size_m: float, bounds: NDArray) -> Matrix:

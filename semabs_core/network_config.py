@@ -54,18 +54,19 @@ def point_features(
 
     Args:
         inputs: out of :data:`INPUT_WIDTHS`, in its order.
-        relevancy: (..., N) less the mean map; None for networks that read none.
+        relevancy: (..., N) of :func:`~semabs_core.relevancy.for_networks`; None for networks that
+            read none.
         rgb: (N, 3) in 0..1; None for networks that read none.
-        cutoff: above which relevancy counts, for ``patch_masks``.
+        cutoff: above which relevancy, before its gain, counts for ``patch_masks``.
 
     Returns:
         (..., N, F) float32.
     """
     parts = []
     if relevancy is not None and "patch_masks" in inputs:
-        parts.append((relevancy > cutoff).float()[..., None])
+        parts.append((relevancy > RELEVANCY_GAIN * cutoff).float()[..., None])
     if relevancy is not None and "saliency" in inputs:
-        parts.append(RELEVANCY_GAIN * relevancy[..., None])
+        parts.append(relevancy[..., None])
     if rgb is not None and "rgb" in inputs:
         leading = relevancy.shape[:-1] if relevancy is not None else ()
         parts.append(rgb.expand(*leading, -1, -1))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,36 +16,22 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semabs_core.config import (
-    UNTRAINED,
-    ConfigError,
-    SemabsConfig,
-    choose_device,
-    load_config,
-)
+from semabs_core.config import UNTRAINED, SemabsConfig, choose_device, load_config
 from semabs_core.description import Description, check_classes, make_description
 from semabs_core.encoder import ImageTextEncoder, load_encoder
-from semabs_core.frame_state import FrameState, QueryGrid, Stopwatch, make_frame_state
-from semabs_core.models import (
-    check_text_width,
-    choose_relevancy,
-    common_bounds,
-    load_task_network,
-)
-from semabs_core.network_config import point_features
+from semabs_core.frame_reader import FrameReader
+from semabs_core.frame_state import FrameState, Stopwatch, make_frame_state
+from semabs_core.models import check_text_width, choose_relevancy, common_bounds, load_task_network
 from semabs_core.networks import CompletionNetwork, LocalizationNetwork, SpatialNetwork
 from semabs_core.precision import choose_dtype
-from semabs_core.relevancy import (
-    RELEVANCY_GAIN,
-    EmbeddedTiles,
-    OnProgress,
-    RelevancyExtractor,
-)
+from semabs_core.query_grid import QueryGrid
+from semabs_core.relevancy import OnProgress, RelevancyExtractor
 from semabs_core.types import (
     FREE,
     UNKNOWN,
     Completion,
     FrameError,
+    InferenceError,
     Localization,
     RGBDFrame,
 )
@@ -94,6 +80,7 @@ class SceneUnderstanding:
             relevancy.tile_batch,
         )
         self.vocabulary = read_vocabulary(encoder.name)
+        self._reader = FrameReader(self.extractor, self.chosen, relevancy)
         self._state: FrameState | None = None
 
     @classmethod
@@ -169,7 +156,12 @@ class SceneUnderstanding:
         return float(self.completion.metadata.get("cutoff", DEFAULT_CUTOFF))
 
     def reconfigure(self, config: SemabsConfig) -> None:
-        """Take over options that may change while models are loaded (``live``)."""
+        """Take over options that may change while models are loaded (``live``).
+
+        Raises:
+            FrameError: if no depth reading of the current frame falls into another region. The
+                config is taken over all the same, and there is no current frame any more.
+        """
         region_changed = config.region != self.config.region
         self.config = config
         if self._state is not None:
@@ -185,12 +177,11 @@ class SceneUnderstanding:
         """Make a frame the current one; what is known of the last one is forgotten.
 
         Raises:
-            FrameError: if no depth reading falls into the region.
+            FrameError: if no depth reading falls into the region. Then there is no current frame:
+                the last one must not answer for this one.
         """
-        config = self.config
-        self._state = make_frame_state(
-            frame, config.region, self.bounds, config.num_input_points, config.seed, self._device
-        )
+        self._state = None
+        self._state = make_frame_state(frame, self.config, self.bounds, self._device)
 
     def relevancy(
         self, names: Sequence[str], on_progress: OnProgress | None = None
@@ -204,11 +195,7 @@ class SceneUnderstanding:
         Returns:
             (L, H, W) float32: mean map subtracted, times 50.
         """
-        watch = Stopwatch(on_progress)
-        mean = self._mean_map(names, watch)
-        maps = self._current().maps
-        wanted = np.stack([maps[name] for name in names])
-        return np.float32(RELEVANCY_GAIN) * (wanted - mean)
+        return self._reader.relevancy(self._current(), names, Stopwatch(on_progress))
 
     @torch.no_grad()
     def complete(self, classes: list[str], on_progress: OnProgress | None = None) -> Completion:
@@ -225,34 +212,28 @@ class SceneUnderstanding:
         names = check_classes(classes)
         watch = Stopwatch(on_progress)
         grid = state.grid(options)
-        if self.completion.config.reads_relevancy:
-            self._mean_map(names, watch)
-        shape = (options.resolution,) * 3
-        best = np.full(len(grid.points), -np.inf, dtype=np.float32)
-        label = np.zeros(len(grid.points), dtype=np.uint8)
-        query = grid.points[torch.from_numpy(grid.open)].to(self._device)
+        volumes = self._reader.volumes(state, self.completion, names, watch)
+        best = np.full(len(grid.open), -np.inf, dtype=np.float32)
+        label = np.zeros(len(grid.open), dtype=np.uint8)
         for i, name in enumerate(names):
             watch.report("completion", i / len(names))
-            volume = self._volume(self.completion, name, names, watch)
+            volume = next(volumes)
             text = self._text([name]) if self._aware else None
-            with watch.stage("decode"):
-                logits = self._decode(
-                    query,
-                    functools.partial(self.completion.decode, volume, label_features=text),
-                    watch,
-                )
-            better = logits > best[grid.open]
-            where = np.flatnonzero(grid.open)[better]
-            best[where], label[where] = logits[better], i + 1
-        occupied = grid.open & (best >= self.cutoff)
-        labels = np.where(occupied, label, np.uint8(FREE))
-        labels[~grid.seen] = UNKNOWN
-        scores = np.where(grid.open, 1 / (1 + np.exp(-best.astype(np.float64))), 0.0)
+            decode = functools.partial(self.completion.decode, volume, label_features=text)
+            logits = self._decode(self.completion, grid, decode, watch)
+            better = logits > best
+            best[better], label[better] = logits[better], i + 1
+        label[best < self.cutoff] = FREE
+        labels = np.where(grid.seen, np.uint8(FREE), np.uint8(UNKNOWN))
+        labels[grid.open] = label
+        scores = np.zeros(len(labels), dtype=np.float32)
+        scores[grid.open] = torch.from_numpy(best).sigmoid().numpy()
+        shape = (options.resolution,) * 3
         size, T_world_grid = state.grid_frame(options.resolution)
         return Completion(
             classes=names,
-            labels=labels.reshape(shape).astype(np.uint8),
-            scores=scores.reshape(shape).astype(np.float32),
+            labels=labels.reshape(shape),
+            scores=scores.reshape(shape),
             voxel_size_m=size,
             T_world_grid=T_world_grid,
             timings_s=watch.timings_s,
@@ -283,30 +264,25 @@ class SceneUnderstanding:
         state, options = self._current(), self.config.localization
         watch = Stopwatch(on_progress)
         grid = state.grid(options)
-        if not grid.open.any():
+        if not len(grid.open):
             raise FrameError(
                 "no voxel of the region is in view and not known to be free: check the region, the "
                 "floor's height and the camera's pose"
             )
         names = self._localization_words(description)
-        if names:
-            self._mean_map(names, watch)
-        volumes = {
-            key: self._volume(self.localization, name, names, watch)
-            for key, name in zip(self.localization.feature_keys, names or ["rgb"], strict=True)
-        }
+        found = self._reader.volumes(state, self.localization, names, watch)
+        volumes = dict(zip(self.localization.feature_keys, found, strict=True))
         texts: dict[str, Tensor] = {}
         if self.localization.config.approach == "semantic_aware":
             raw = self.encoder.encode_text([description.target, description.reference])
             texts = {"target_features": raw[None, :1], "reference_features": raw[None, 1:]}
-        query = grid.points[torch.from_numpy(grid.open)].to(self._device)
         watch.report("localization", 0.0)
-        with watch.stage("decode"):
-            logits = self._decode(
-                query,
-                lambda q: self.localization.decode(volumes, q, [[description.relation]], **texts),
-                watch,
-            )
+        logits = self._decode(
+            self.localization,
+            grid,
+            lambda q: self.localization.decode(volumes, q, [[description.relation]], **texts),
+            watch,
+        )
         return self._answer(grid, logits, state, watch)
 
     def _answer(
@@ -315,16 +291,16 @@ class SceneUnderstanding:
         """Logits of the open points to the answer region, its best point, extent and score."""
         options = self.config.localization
         size, _ = state.grid_frame(options.resolution)
-        points = grid.world[grid.open]
         region = logits >= logits.max() - options.region_margin
         scores = 1 / (1 + np.exp(-logits.astype(np.float64)))
-        extent = np.ptp(points[region], axis=0) + size
+        points = grid.world(grid.open[region])
+        extent = np.ptp(points, axis=0) + size
         best = int(logits.argmax())
         return Localization(
-            position_m=points[best],
+            position_m=grid.world(grid.open[best : best + 1])[0],
             extent_m=extent,
             score=float(scores[best]),
-            points_m=points[region],
+            points_m=points,
             scores=scores[region].astype(np.float32),
             timings_s=watch.timings_s,
             voxel_size_m=size,
@@ -345,86 +321,13 @@ class SceneUnderstanding:
         return self._state
 
     def _localization_words(self, description: Description) -> list[str]:
-        """Whose relevancy the localization network reads, in the order of its ``feature_keys``."""
+        """What the localization network makes volumes of, in the order of its ``feature_keys``."""
         approach = self.localization.config.approach
         if approach == "clip_spatial":
             return [description.sentence]
         if approach == "semantic_aware":
-            return []
+            return ["rgb"]
         return [description.target, description.reference]
-
-    def _mean_map(self, names: Sequence[str], watch: Stopwatch) -> NDArray[np.float32]:
-        """Make sure of the maps of names and return the mean map; all missing words in one go."""
-        state, options = self._current(), self.config.relevancy
-        basis = list(self.chosen.mean_vocabulary)
-        if options.mean == "request":
-            basis = list(dict.fromkeys([*names, *basis]))
-            if len(basis) < 2:
-                raise ConfigError(
-                    "mean 'request' with an empty mean_vocabulary needs at least two names: "
-                    "the map of a single one minus its own mean is zero"
-                )
-        wanted = dict.fromkeys([*names, *basis])
-        missing = [name for name in wanted if name not in state.maps]
-        if missing:
-            with watch.stage("relevancy"):
-                found = self._extract(state, missing, watch)
-            state.maps.update(zip(missing, found, strict=True))
-        key = tuple(basis)
-        if key not in state.means:
-            maps = np.stack([state.maps[name] for name in basis]) if basis else np.zeros((1, 1, 1))
-            state.means[key] = maps.mean(axis=0, dtype=np.float32)
-        return state.means[key]
-
-    def _extract(
-        self, state: FrameState, names: list[str], watch: Stopwatch
-    ) -> NDArray[np.float32]:
-        """Relevancy of new names; the image tower runs only where its tiles were not kept."""
-        shape = state.frame.rgb.shape[:2]
-        prompts = self.chosen.prompts
-        self.extractor.label_features(names, prompts)
-        tiles: Sequence[EmbeddedTiles] | Iterator[EmbeddedTiles]
-        if state.tiles is not None:
-            tiles = state.tiles
-        elif self.config.relevancy.keep_tiles:
-            tiles = state.tiles = list(self.extractor.embed(state.frame.rgb, watch.report))
-        else:
-            tiles = self.extractor.embed(state.frame.rgb, watch.report)
-        return self.extractor.maps(tiles, shape, names, prompts)
-
-    def _volume(
-        self, network: SpatialNetwork, name: str, request: list[str], watch: Stopwatch
-    ) -> Tensor:
-        """The volume (1, 1, C, X, Y, Z) of a name in the current frame, cached."""
-        state = self._current()
-        reads_relevancy = network.config.reads_relevancy
-        per_request = reads_relevancy and self.config.relevancy.mean == "request"
-        key = (
-            network.config.task,
-            name if reads_relevancy else "",
-            tuple(sorted(request)) if per_request else (),
-        )
-        if key in state.volumes:
-            state.volumes.move_to_end(key)
-            return state.volumes[key]
-        relevancy = None
-        if reads_relevancy:
-            flat = (state.maps[name] - self._mean_map(request, watch)).reshape(-1)
-            relevancy = torch.from_numpy(np.ascontiguousarray(flat))[state.pixels]
-        config, rgb = network.config, None
-        if "rgb" in config.network_inputs:
-            rgb = torch.from_numpy(state.frame.rgb).reshape(-1, 3)[state.pixels].float() / 255
-        features = point_features(
-            config.network_inputs, relevancy, rgb, config.patch_mask_cutoff
-        ).to(self._device)
-        watch.report("volumes", 0.0)
-        with watch.stage("volumes"):
-            tsdf = None
-            if config.reads_tsdf:
-                tsdf = torch.from_numpy(state.tsdf(config.voxel_shape)).to(self._device)[None]
-            volume = network.encode_volume(state.input_xyz[None], features[None, None], tsdf)
-        state.remember(key, volume, self.config.volume_cache_mb * 2**20)
-        return volume
 
     def _text(self, names: list[str]) -> Tensor:
         """Normalised label features (1, P, D), as completion networks read them."""
@@ -432,13 +335,30 @@ class SceneUnderstanding:
         return F.normalize(features, dim=-1)[None]
 
     def _decode(
-        self, query: Tensor, decode: Callable[[Tensor], Tensor], watch: Stopwatch
+        self,
+        network: SpatialNetwork,
+        grid: QueryGrid,
+        decode: Callable[[Tensor], Tensor],
+        watch: Stopwatch,
     ) -> NDArray[np.float32]:
-        """Logits (M,) at query points (M, 3), in batches of bounded size."""
-        if not len(query):
-            return np.zeros(0, dtype=np.float32)
-        parts = []
-        for batch in query.split(self.config.query_batch):
-            watch.report("decode", 0.0)
-            parts.append(decode(batch[None, None])[0, 0].float().cpu())
-        return torch.cat(parts).numpy()
+        """Logits (M,) at the open voxels of a grid, in batches of bounded size.
+
+        Raises:
+            InferenceError: if a logit is no number, which no class and no region could be read
+                from.
+        """
+        logits = np.empty(len(grid.open), dtype=np.float32)
+        with watch.stage("decode"):
+            for start in range(0, len(logits), self.config.query_batch):
+                watch.report("decode", 0.0)
+                stop = start + self.config.query_batch
+                index = torch.from_numpy(grid.open[start:stop]).to(self._device)
+                answer = decode(grid.points(index)[None, None])[0, 0]
+                logits[start:stop] = answer.float().cpu().numpy()
+        if not np.isfinite(logits).all():
+            task = network.config.task
+            raise InferenceError(
+                f"the {task} network answers with NaN or infinite logits: its weights are damaged "
+                f"or overflow; check {task}.checkpoint with `semabs weights check`"
+            )
+        return logits

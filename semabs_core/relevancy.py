@@ -26,6 +26,11 @@ OnProgress = Callable[[str, float], None]
 """Called as ``on_progress(stage, fraction)`` between batches; raise from it to stop."""
 
 
+def for_networks(maps: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Step 7: maps (..., H, W) less the mean map (H, W), times the gain, as networks read them."""
+    return np.float32(RELEVANCY_GAIN) * (maps - mean)
+
+
 @dataclass(frozen=True)
 class Preset:
     """How an image is looked at.

@@ -19,6 +19,10 @@ class FrameError(ValueError):
     """An RGB-D frame cannot be used; the message names the field and the remedy."""
 
 
+class InferenceError(RuntimeError):
+    """A model answers with something that is no number; the message says which and what to try."""
+
+
 def require(condition: bool, message: str, error: type[ValueError] = ValueError) -> None:
     """Raise ``error(message)`` unless ``condition`` holds."""
     if not condition:

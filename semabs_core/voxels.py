@@ -96,6 +96,36 @@ def sample_volume(volume: Tensor, coordinates: Tensor, sampling: str) -> Tensor:
     return samples[:, :, 0, 0].transpose(1, 2).to(volume.dtype)
 
 
+def grid_axes(bounds: NDArray, resolution: int | tuple[int, int, int]) -> list[NDArray[np.float32]]:
+    """Coordinates along x, y and z of a regular grid over the bounds, both ends included.
+
+    Args:
+        bounds: (2, 3) lower and upper corner, scene frame.
+        resolution: points per axis, for all or for each.
+
+    Returns:
+        Three arrays (n,) float32.
+    """
+    shape = (resolution,) * 3 if isinstance(resolution, int) else resolution
+    return [np.linspace(bounds[0][i], bounds[1][i], shape[i]).astype(np.float32) for i in range(3)]
+
+
+def grid_points(axes: Tensor, index: Tensor) -> Tensor:
+    """Some points of a cubic grid.
+
+    Args:
+        axes: (3, R) float32 coordinates along x, y and z.
+        index: (m,) int64 flat indices in C order of (x, y, z): z runs fastest.
+
+    Returns:
+        (m, 3) float32, the rows ``index`` of :func:`dense_grid`.
+    """
+    edge = axes.shape[1]
+    row = torch.div(index, edge, rounding_mode="floor")
+    x = torch.div(row, edge, rounding_mode="floor")
+    return torch.stack([axes[0][x], axes[1][row - edge * x], axes[2][index - edge * row]], dim=-1)
+
+
 def dense_grid(bounds: NDArray, resolution: int | tuple[int, int, int]) -> NDArray[np.float32]:
     """Points of a regular grid over the bounds, both ends included.
 
@@ -106,10 +136,8 @@ def dense_grid(bounds: NDArray, resolution: int | tuple[int, int, int]) -> NDArr
     Returns:
         (X * Y * Z, 3) float32 in C order of (x, y, z): z runs fastest.
     """
-    shape = (resolution,) * 3 if isinstance(resolution, int) else resolution
-    axes = [np.linspace(bounds[0][i], bounds[1][i], shape[i]) for i in range(3)]
-    grid = np.meshgrid(*axes, indexing="ij")
-    return np.stack(grid, axis=-1).reshape(-1, 3).astype(np.float32)
+    grid = np.meshgrid(*grid_axes(bounds, resolution), indexing="ij")
+    return np.stack(grid, axis=-1).reshape(-1, 3)
 
 
 def tsdf_grid(

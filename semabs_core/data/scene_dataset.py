@@ -52,6 +52,7 @@ from semabs_core.network_config import (
     choose_inputs,
     point_features,
 )
+from semabs_core.relevancy import for_networks
 
 ARRAYS = ("depth", "seg", "full_xyz_pts", "full_objid_pts")
 logger = logging.getLogger(__name__)
@@ -263,7 +264,8 @@ class SceneDataset(Dataset[Item], ABC):
         if self._text:
             return Lookup({}, {word: torch.from_numpy(self._text[word]) for word in words})
         record = read_relevancy(file, source, self.preset, words)
-        maps = self._point_features(maps_at(record.maps - record.mean, cloud.uv), cloud)
+        relevancy = maps_at(for_networks(record.maps, record.mean), cloud.uv)
+        maps = self._point_features(relevancy, cloud)
         features = torch.from_numpy(record.features)
         return Lookup(
             dict(zip(record.labels, maps, strict=True)),

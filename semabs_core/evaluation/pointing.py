@@ -24,6 +24,7 @@ from semabs_core.data.scene_data import SPECIAL_NAMES, SceneFileError
 from semabs_core.data.splits import read_splits, split_source
 from semabs_core.evaluation.statistics import Resampler, interval
 from semabs_core.evaluation.tables import Figure, FigureTable
+from semabs_core.relevancy import for_networks
 
 SMALLEST_SHARE = 0.01
 """Of the image: smaller objects are not asked for."""
@@ -113,7 +114,10 @@ def pointing_rows(
         rows += [
             {"split": split, "scene_id": scene_id, **vars(item)}
             for item in point(
-                record.maps - record.mean, record.labels, scene.seg[VIEW], scene.objid_to_class
+                for_networks(record.maps, record.mean),
+                record.labels,
+                scene.seg[VIEW],
+                scene.objid_to_class,
             )
         ]
         if on_progress:

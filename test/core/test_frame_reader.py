@@ -1,0 +1,115 @@
+"""Maps and volumes of a frame: upright, cached within their memory, and numbers."""
+
+import numpy as np
+import pytest
+from pipeline_toy import CLASSES, build, roll
+
+from semabs_core.config import ConfigError
+from semabs_core.types import InferenceError
+
+WORDS = ["lamp", "sofa", "chair", "table"]
+
+
+def ready(room, **changes):
+    scene = build(**changes)
+    scene.set_frame(room.frame(0))
+    return scene
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_the_picture_is_turned_upright_and_the_maps_back(room, turns):
+    scene = ready(room)
+    upright = scene.relevancy(WORDS)
+    scene.set_frame(roll(room.frame(0), turns))
+    rolled = scene.relevancy(WORDS)
+    assert rolled.shape[1:] == ((120, 160) if turns == 2 else (160, 120))
+    np.testing.assert_array_equal(rolled, np.rot90(upright, turns, axes=(1, 2)))
+
+
+def test_volumes_stay_within_their_memory(room):
+    scene = ready(room, volume_cache_mb=2)  # a volume of 8 x 32^3 float32 is 1 MiB
+    scene.complete(WORDS)
+    assert len(scene._state.volumes) == 2
+    assert scene._state.volumes.used_bytes == 2 * 2**20
+
+
+def test_maps_stay_within_their_memory_and_change_no_answer(room):
+    """A map of 160 x 120 float32 is 75 KiB: 13 fit into 1 MiB, fewer than the mean's 24 words."""
+    scene = ready(room, map_cache_mb=1, volume_cache_mb=1)
+    roomy = ready(room)
+    for start in range(0, 60, 20):
+        words = [f"thing {i}" for i in range(start, start + 20)]
+        np.testing.assert_allclose(
+            scene.relevancy(words), roomy.relevancy(words), rtol=1e-4, atol=1e-5
+        )
+        assert scene._state.maps.used_bytes <= 2**20
+        assert len(scene._state.maps) > 8
+    assert len(roomy._state.maps) == 60 + 24 + 1
+
+
+def test_a_kept_map_holds_no_others(room):
+    scene = ready(room)
+    scene.relevancy(WORDS)
+    assert all(scene._state.maps.get(word).base is None for word in WORDS)
+
+
+@pytest.mark.parametrize(("mean", "keep_tiles"), [("vocabulary", False), ("request", True)])
+def test_without_any_cache_answers_are_the_same(room, mean, keep_tiles):
+    caches = {"map_cache_mb": 0, "volume_cache_mb": 0}
+    relevancy = {"mean": mean, "keep_tiles": keep_tiles}
+    scene = ready(room, relevancy=relevancy, **caches)
+    expected = ready(room, relevancy={"mean": mean})
+    for classes in (CLASSES, CLASSES[:2]):
+        found, wanted = scene.complete(classes), expected.complete(classes)
+        np.testing.assert_array_equal(found.labels, wanted.labels)
+        np.testing.assert_allclose(found.scores, wanted.scores, atol=1e-5)
+    assert len(scene._state.maps) == len(scene._state.volumes) == 0
+
+
+def test_the_image_tower_runs_once_per_request_even_without_caches(room):
+    scene = ready(room, map_cache_mb=0, volume_cache_mb=0, relevancy={"keep_tiles": False})
+    calls = []
+    embed = scene.extractor.embed
+    scene.extractor.embed = lambda *a, **k: calls.append("embed") or embed(*a, **k)
+    scene.complete(CLASSES)
+    assert calls == ["embed"]
+
+
+def test_the_mean_of_the_request_can_be_asked_for(room):
+    scene = ready(room, relevancy={"mean": "request", "mean_vocabulary": []})
+    maps = scene.relevancy(["lamp", "table"])
+    np.testing.assert_allclose(maps[0], -maps[1], atol=1e-5)
+    with pytest.raises(ConfigError, match="needs at least two names"):
+        scene.relevancy(["lamp"])
+    first = scene.complete(["lamp", "table"])
+    other = scene.complete(["lamp", "floor"])
+    assert not np.array_equal(first.scores, other.scores)
+
+
+def test_relevancy_that_is_no_number_is_an_error_and_is_not_kept(room):
+    scene = ready(room)
+    tower = scene.extractor.maps
+    scene.extractor.maps = lambda *a: tower(*a) * np.float32(np.nan)
+    with pytest.raises(InferenceError, match=r"relevancy of .* holds NaN .* encoder.precision"):
+        scene.complete(CLASSES)
+    scene.extractor.maps = tower
+    assert np.isfinite(scene.complete(CLASSES).scores).all()
+
+
+@pytest.mark.parametrize(("task", "value"), [("completion", np.inf), ("localization", np.nan)])
+def test_logits_that_are_no_numbers_are_an_error(room, task, value):
+    scene = ready(room)
+    network = getattr(scene, task)
+    answer = network.answer
+
+    def overflow(*args, **kwargs):
+        logits = answer(*args, **kwargs)
+        logits[..., 7] = value
+        return logits
+
+    network.answer = overflow
+    with pytest.raises(InferenceError, match=f"the {task} network answers with NaN or infinite"):
+        scene.complete(CLASSES) if task == "completion" else scene.localize("mug", "on", "table")
+    network.answer = answer
+    assert np.isfinite(scene.complete(CLASSES).scores).all()
+    assert np.isfinite(scene.localize("mug", "on", "table").score)

@@ -1,0 +1,78 @@
+"""The grid that networks are asked on, by hand and against all its points at once."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from pipeline_toy import BOUNDS, CPU, configure, frame_state, move
+
+from semabs_core import geometry, query_grid
+from semabs_core.frame_state import make_frame_state
+from semabs_core.voxels import dense_grid
+
+
+def options(**changes):
+    return replace(configure().completion, **changes)
+
+
+@pytest.mark.parametrize("slab", [1000, 2**18])
+@pytest.mark.parametrize(("frustum", "free"), [(True, True), (True, False), (False, True)])
+def test_masks_are_those_of_all_points_at_once(room, monkeypatch, slab, frustum, free):
+    monkeypatch.setattr(query_grid, "SLAB", slab)
+    frame = room.frame(0)
+    state = frame_state(frame, region={"input_margin_m": 0.0})
+    grid = state.grid(options(resolution=21, mask_frustum=frustum, mask_free_space=free))
+    points = dense_grid(BOUNDS, 21)
+    world = geometry.transform_points(state.T_world_scene, points.astype(float))
+    view = (frame.camera, frame.T_world_camera)
+    seen = geometry.in_frustum(world, *view) if frustum else np.ones(len(points), bool)
+    is_open = seen & ~(geometry.seen_free(world, frame.depth_m, *view, 0.1) & free)
+    np.testing.assert_array_equal(grid.seen, seen)
+    np.testing.assert_array_equal(grid.open, np.flatnonzero(is_open))
+    assert 0 < len(grid.open) <= 21**3
+    index = torch.arange(21**3)
+    np.testing.assert_array_equal(grid.points(index), points)
+    np.testing.assert_allclose(grid.world(grid.open), world[grid.open], atol=1e-12)
+
+
+def low_camera(frame, height_m):
+    """The room from near the floor, where the floor is seen at a grazing angle."""
+    from semabs_core.data.analytic import room_mesh
+    from semabs_core.visualize.render import cast, look_at
+
+    view = look_at(np.array([0, 0, height_m]), np.array([2.3, 0, 0.2]), 160, 120, 58.0)
+    depth = cast(room_mesh(), view).depth_m.astype(np.float32)
+    return replace(frame, depth_m=depth, K=view.camera.K, T_world_camera=view.T_world_camera)
+
+
+@pytest.mark.parametrize("height_m", [1.5, 0.3])
+@pytest.mark.parametrize("error_m", [-0.02, 0.02])
+def test_the_floors_voxels_stay_open_whatever_the_cameras_height(room, height_m, error_m):
+    frame = low_camera(room.frame(0), height_m)
+    floor = []
+    for error in (0.0, error_m):
+        grid = frame_state(move(frame, shift=(0, 0, error))).grid(options(resolution=32))
+        floor.append(set(grid.open[grid.open % 32 == 0]))
+    assert len(floor[0] & floor[1]) > 0.95 * len(floor[0]) > 500
+
+
+def test_below_a_region_in_the_air_nothing_is_opened(room):
+    """Only a surface within the margin keeps the lowest voxels from being free."""
+    region = {"region_min_m": [2.5 / 3, -5 / 3, 0.3]}
+    frame = room.frame(0)
+    wide = frame_state(frame, region=region).grid(options(resolution=24))
+    strict = frame_state(frame, region=region | {"input_margin_m": 0.0})
+    more = np.setdiff1d(wide.open, strict.grid(options(resolution=24)).open)
+    below = wide.world(more) - [0, 0, 0.05]
+    view = (frame.camera, frame.T_world_camera)
+    assert not geometry.seen_free(below, frame.depth_m, *view, 0.1).any()
+    assert len(more) < 0.05 * 24**2
+
+
+def test_a_fine_grid_takes_few_bytes_per_voxel(room):
+    state = make_frame_state(room.frame(0), configure(), BOUNDS, CPU)
+    grid = state.grid(options(resolution=128))
+    held = grid.seen.nbytes + grid.open.nbytes + grid.axes.nbytes
+    assert held < 5 * 128**3
+    assert grid.world(grid.open[-1:]).shape == (1, 3)
