@@ -1,11 +1,19 @@
 # make demo, make test: everything is set up on the way, and only what has changed.
 SHELL := /bin/bash
 PYTHON ?= python3
+# DISTRO=jazzy, and VERSIONS=oldest or newest (else the tested ones), choose another environment.
 DISTRO ?=
+VERSIONS ?= tested
 # SCENE=path of a scene file or bag, ASK="the mug behind the lamp"; for bags also the topics
-# RGB, DEPTH and INFO, which are guessed otherwise.
+# RGB, DEPTH and INFO, which are guessed otherwise. They reach the shell as variables, not pasted
+# into a command line, so that they may hold quotes, spaces and dollars.
+words := SCENE ASK RGB DEPTH INFO
+$(foreach word,$(words),$(eval override $(word) := $$(value $(word))))
+export $(words)
 lower = $(shell echo $(1) | tr A-Z a-z)
-ACTIVATE = env=$$($(PYTHON) scripts/environment.py --distro "$(DISTRO)") && source "$$env"
+OPTIONS = $(foreach word,$(words),$${$(word):+--$(call lower,$(word))="$$$(word)"})
+ACTIVATE = env=$$("$(PYTHON)" scripts/environment.py --distro "$(DISTRO)" --versions "$(VERSIONS)") \
+    && source "$$env"
 
 .PHONY: demo test lint bench research-smoke results setup venv clean help
 
@@ -13,7 +21,7 @@ help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 demo:  ## run the whole system on a scene (SCENE=path) and write pictures to out/
-	@$(ACTIVATE) && python -m semabs_ros.demo $(foreach name,SCENE ASK RGB DEPTH INFO,$(if $($(name)),--$(call lower,$(name)) "$($(name))"))
+	@$(ACTIVATE) && python -m semabs_ros.demo $(OPTIONS)
 
 test:  ## all tests
 	@$(ACTIVATE) && python -m pytest $(TESTS)
@@ -31,10 +39,10 @@ results:  ## the tables of docs/results.md from the shipped weights (half an hou
 	@$(ACTIVATE) && scripts/results.sh out/results
 
 setup:  ## only the set-up
-	@$(ACTIVATE) && echo "source $$env"
+	@$(ACTIVATE) && echo "source '$$env'"
 
 venv:  ## with a sourced ROS 2: the virtual environment and the build on top of it
-	@$(PYTHON) scripts/environment.py --native-only
+	@"$(PYTHON)" scripts/environment.py --versions "$(VERSIONS)" --native-only
 
 clean:  ## forget environments and builds
 	rm -rf .semabs out

@@ -1,5 +1,10 @@
-"""Packaging is declared in pyproject.toml; this file serves tools that look for setup.py."""
+"""The packages; all else is declared in pyproject.toml, data files by MANIFEST.in."""
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
-setup()
+# config/ belongs to the launch files; a wheel carries it beside the core, which finds its files by
+# name there.
+setup(
+    packages=[*find_packages(include=["semabs_core*", "semabs_ros*"]), "semabs_core.configs"],
+    package_dir={"semabs_core.configs": "config"},
+)

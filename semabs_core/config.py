@@ -16,6 +16,7 @@ import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from semabs_core.config_files import config_names, find_config
 from semabs_core.files import write_atomic
 from semabs_core.text import shorten
 
@@ -251,16 +252,19 @@ def validate(cls: type[T], values: Any, where: str) -> T:
 
 
 def read_yaml(path: str | os.PathLike) -> Any:
-    """The content of a YAML file; an empty one is an empty mapping.
+    """The content of a YAML file, or of the package's of that name; none is an empty mapping.
 
     Raises:
         ConfigError: if it cannot be read.
     """
-    file = Path(path)
+    file = find_config(path)
     try:
         return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except OSError as error:
-        raise ConfigError(f"cannot read the config {file}: {error.strerror}") from error
+        known = ", ".join(config_names())
+        raise ConfigError(
+            f"cannot read the config {file}: {error.strerror}; by name alone there are {known}"
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is not YAML: {error}") from error
 
@@ -277,9 +281,12 @@ def parse_config(values: Any, where: str = "config") -> SemabsConfig:
 
 
 def load_config(path: str | os.PathLike) -> SemabsConfig:
-    """Read a YAML file. Checkpoints and ``local-dir:`` folders may be relative to the file."""
+    """Read a YAML file, or the package's of that name (``semabs.yaml``).
+
+    Checkpoints and ``local-dir:`` folders may be relative to the file.
+    """
     config = parse_config(read_yaml(path), str(path))
-    base = Path(path).parent
+    base = find_config(path).parent
     changes: dict[str, Any] = {}
     for section, name in (*_PATHS, ("encoder", "model")):
         part = getattr(config, section)

@@ -90,7 +90,8 @@ class SceneUnderstanding:
         """Load everything that a config names.
 
         Args:
-            config_or_path: a config, or the path of its YAML file.
+            config_or_path: a config, the path of its YAML file, or the name of one that comes with
+                the package (``semabs.yaml``).
             device: overrides the config's device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
         Raises:

@@ -6,12 +6,10 @@ It talks to the node over topics and actions alone, as any planner would.
 from __future__ import annotations
 
 import math
-import os
 import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import cv_bridge
@@ -25,14 +23,13 @@ from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 from rclpy.task import Future
 from rich.console import Console
-from rich.table import Table
 from scipy.spatial import KDTree
 from semabs.action import Complete, Localize
 from sensor_msgs.msg import Image
 from sensor_msgs_py import point_cloud2
 
-from semabs_core.types import Completion, Localization, RGBDFrame
-from semabs_core.visualize import figures, meshes
+from semabs_core.types import Localization, RGBDFrame
+from semabs_core.visualize import answers
 from semabs_ros.frames import FrameSource
 from semabs_ros.node_config import NodeConfig
 from semabs_ros.programs import ProgramOption, read_options, start
@@ -171,10 +168,8 @@ class Client(Node):
         subscription = self.create_subscription(Image, kind, self._store_relevancy, 1)
         answer = self.ask("complete", Complete.Goal(classes=self.classes))
         completion = voxels_to_completion(answer.voxels)
-        table = Table("class", "voxels", title=f"Completion: {answer.message}")
-        for name, count in zip(completion.classes, answer.voxels_per_class, strict=True):
-            table.add_row(name, f"{count:,}")
-        console.print(table)
+        counts = dict(zip(completion.classes, answer.voxels_per_class, strict=True))
+        console.print(answers.completion_table(counts, f"Completion: {answer.message}"))
         if self.out:
             self.wait("relevancy image", lambda: self.relevancy is not None)
         self.destroy_subscription(subscription)
@@ -184,43 +179,13 @@ class Client(Node):
             localization = _localization(answer)
             if answer.error_code == Localize.Result.NOT_FOUND:
                 console.print("[bold yellow]NOT FOUND: the best guess follows.[/]")
-            table = Table("question", "x [m]", "y [m]", "z [m]", "score", title=answer.message)
-            position = [f"{v:.2f}" for v in localization.position_m]
-            table.add_row(self.question, *position, f"{localization.score:.2f}")
-            console.print(table)
+            console.print(answers.localization_table(localization, self.question, answer.message))
         if self.out:
-            written = self.draw(frame, completion, localization)
-            console.print("written: " + ", ".join(written))
-
-    def draw(
-        self, frame: RGBDFrame, completion: Completion, localization: Localization | None
-    ) -> list[str]:
-        """Write pictures and meshes into ``out``; returns their paths."""
-        folder = Path(self.out)
-        folder.mkdir(parents=True, exist_ok=True)
-        assert self.relevancy is not None
-        pictures = {
-            "relevancy.png": self.relevancy,
-            "completion.png": figures.completion_figure(frame, completion),
-        }
-        if localization is not None:
-            pictures["localization.png"] = figures.localization_figure(
-                frame, completion, localization, self.question
+            assert self.relevancy is not None
+            written = answers.write_answers(
+                self.out, frame, self.relevancy, completion, localization, self.question
             )
-        for name, picture in pictures.items():
-            figures.write_png(np.ascontiguousarray(picture), folder / name)
-        surface = figures.frame_mesh(frame)
-        solid = meshes.completion_mesh(completion)
-        files = {"measured.ply": surface, "completion.ply": solid, "completion.obj": solid}
-        files = {name: mesh for name, mesh in files.items() if len(mesh.triangles)}
-        for name, mesh in files.items():
-            meshes.write_mesh(mesh, folder / name)
-        names = [*pictures, *files]
-        if localization is not None:
-            red = np.tile([0.9, 0.1, 0.1], (len(localization.points_m), 1))
-            meshes.write_points(localization.points_m, red, folder / "localization.ply")
-            names.append("localization.ply")
-        return [os.path.join(self.out, name) for name in names]
+            console.print("written: " + ", ".join(map(str, written)))
 
 
 def _localization(answer: Localize.Result) -> Localization:

@@ -1,0 +1,81 @@
+"""``semabs demo`` and ``semabs ask``: the whole method on one frame, without ROS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from semabs_core.commands.common import console
+
+if TYPE_CHECKING:
+    from semabs_core.data.scene_file import Scene
+
+Out = Annotated[Path, typer.Option(help="folder for pictures and meshes")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")]
+
+
+def demo(out: Out = Path("out"), device: Device = "auto") -> None:
+    """The built-in room with the weights in this package; no file, no network, no ROS."""
+    from semabs_core.data.scene_file import built_in_scene
+
+    scene = built_in_scene()
+    console.print("a synthetic room that nothing was trained on; half a minute on two cores ...")
+    answer(scene, scene.classes, " ".join(scene.descriptions[0]), None, out, device)
+
+
+def ask(
+    scene: Annotated[Path, typer.Argument(help="a .npz or .hdf5 scene")],
+    sentence: Annotated[str, typer.Argument(help="'the mug behind the lamp'; empty: only complete")]
+    = "",
+    classes: Annotated[str, typer.Option(help="names, separated by commas")] = "",
+    config: Annotated[Path | None, typer.Option(help="YAML file, or the name of one that ships")]
+    = None,
+    out: Out = Path("out"),
+    device: Device = "auto",
+) -> None:  # fmt: skip
+    """Complete a scene file and localize what a sentence describes; without ROS."""
+    from semabs_core.data.scene_file import load_scene
+
+    loaded = load_scene(scene)
+    names = [name.strip() for name in classes.split(",") if name.strip()] or loaded.classes
+    answer(loaded, names, sentence, config, out, device)
+
+
+def answer(
+    scene: Scene, names: list[str], sentence: str, config: Path | None, out: Path, device: str
+) -> None:
+    """Ask about a scene's first frame; print the answers and write pictures and meshes.
+
+    Args:
+        scene: what the camera measured.
+        names: classes to complete.
+        sentence: what to localize; empty for nothing.
+        config: YAML file, or the name of one that ships; None for the defaults.
+        out: folder for pictures and meshes.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    """
+    from semabs_core.config import SemabsConfig
+    from semabs_core.description import parse_description
+    from semabs_core.pipeline import SceneUnderstanding
+    from semabs_core.visualize import answers, figures
+
+    pipeline = SceneUnderstanding.from_config(config or SemabsConfig(), device=device)
+    if pipeline.untrained:
+        console.print(f"NOTE: {', '.join(pipeline.untrained)} untrained: answers mean nothing")
+    if pipeline.foreign:
+        console.print(f"NOTE: the encoder is not that of {', '.join(pipeline.foreign)}")
+    frame = scene.frame(0)
+    pipeline.set_frame(frame)
+    completion = pipeline.complete(names)
+    maps = pipeline.relevancy(completion.classes)
+    mosaic = figures.relevancy_mosaic(frame.rgb, maps, completion.classes)
+    console.print(answers.completion_table(completion.voxels_per_class(), "Completion"))
+    localization = None
+    if sentence:
+        wanted = parse_description(sentence)
+        localization = pipeline.localize(wanted.target, wanted.relation, wanted.reference)
+        console.print(answers.localization_table(localization, sentence, "Localization"))
+    files = answers.write_answers(out, frame, mosaic, completion, localization, sentence)
+    console.print("written: " + ", ".join(map(str, files)))
