@@ -10,7 +10,7 @@ anything is installed.
 from __future__ import annotations
 
 import argparse
-import ctypes
+import fcntl
 import glob
 import hashlib
 import os
@@ -18,38 +18,12 @@ import shlex
 import shutil
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import versions
+from machine import PYTHON, fail, install_system_packages, native_distro, run, say, system_packages
 
 ROOT = Path(__file__).resolve().parent.parent
-LIBRARIES = {
-    "libusb-1.0.so.0": "libusb-1.0-0",
-    "libEGL.so.1": "libegl1",
-    "libGL.so.1": "libgl1",
-    "libX11.so.6": "libx11-6",
-    "libgomp.so.1": "libgomp1",
-}
-"""Shared libraries that Open3D and torch load, and the Debian packages that hold them."""
-
-
-def say(message: str) -> None:
-    """Progress for people; standard output is for the caller."""
-    print(f"[semabs setup] {message}", file=sys.stderr, flush=True)
-
-
-def fail(message: str) -> None:
-    """End with one clear line."""
-    say(f"ERROR: {message}")
-    sys.exit(1)
-
-
-def run(command: list[str], **kwargs) -> None:
-    """Run a step; its output goes to standard error, a failure ends the set-up."""
-    done = subprocess.run(command, stdout=sys.stderr, **kwargs)
-    if done.returncode:
-        fail(f"this step failed with exit code {done.returncode}: {shlex.join(command)}")
 
 
 def digest(*parts: str | Path) -> str:
@@ -63,74 +37,6 @@ def digest(*parts: str | Path) -> str:
 def fresh(stamp: Path, key: str) -> bool:
     """Whether the step behind a stamp was done for this key."""
     return stamp.exists() and stamp.read_text() == key
-
-
-def missing_system_packages() -> list[str]:
-    """Debian packages that are needed and not there."""
-    missing = []
-    for library, package in LIBRARIES.items():
-        try:
-            ctypes.CDLL(library)
-        except OSError:
-            missing.append(package)
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if subprocess.run([sys.executable, "-c", "import ensurepip"], capture_output=True).returncode:
-        missing.append(f"python{version}-venv")
-    if not shutil.which("g++"):
-        missing.append("g++")
-    if not Path(sysconfig.get_path("include"), "Python.h").exists():
-        missing.append(f"python{version}-dev")
-    return missing
-
-
-def install_system_packages() -> None:
-    """Install what is missing when that is possible without asking, else name all of it."""
-    missing = missing_system_packages()
-    if not missing:
-        return
-    sudo: list[str] | None = [] if os.geteuid() == 0 else None
-    if sudo is None and shutil.which("sudo"):
-        allowed = subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode == 0
-        sudo = ["sudo", "-n"] if allowed else None
-    if sudo is None or not shutil.which("apt-get"):
-        fail("system packages are missing; run: sudo apt-get install " + " ".join(missing))
-    say("installing system packages: " + " ".join(missing))
-    run([*sudo, "apt-get", "update", "-qq"])
-    env = ["env", "DEBIAN_FRONTEND=noninteractive"]
-    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
-    run([*sudo, *env, *install])
-    still = missing_system_packages()
-    if still:
-        fail("system packages are still missing: " + " ".join(still))
-
-
-def native_distro() -> str | None:
-    """The distro of a sourced ROS whose rclpy Python imports; None where there is none.
-
-    A prefix below a folder ``.semabs`` is an environment that this script made, here or in another
-    checkout.
-    """
-    command = [sys.executable, "-c", "import rclpy; print(rclpy.__file__)"]
-    found = subprocess.run(command, capture_output=True, text=True, cwd="/")
-    if found.returncode:
-        return None
-    module = Path(found.stdout.strip()).resolve()
-    prefixes = [Path(p).resolve() for p in os.environ.get("AMENT_PREFIX_PATH", "").split(":") if p]
-    sourced = any(
-        module.is_relative_to(prefix) for prefix in prefixes if ".semabs" not in prefix.parts
-    )
-    return os.environ.get("ROS_DISTRO", "unknown") if sourced else None
-
-
-def system_packages() -> dict[str, str]:
-    """Name to version of the packages that the machine's own Python has, a sourced ROS's too."""
-    code = (
-        "import importlib.metadata as m;"
-        "print(*(f'{d.name}=={d.version}' for d in m.distributions() if d.name), sep='\\n')"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/")
-    pairs = (line.partition("==") for line in found.stdout.splitlines())
-    return {versions.canonical(name): version for name, _, version in pairs}
 
 
 class Environment:
@@ -150,6 +56,15 @@ class Environment:
         """Do what is not done yet; returns the script to source."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (ROOT / ".semabs" / "COLCON_IGNORE").touch()
+        with (self.folder / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say("another set-up of this environment is running; waiting for it")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            return self._make()
+
+    def _make(self) -> Path:
         self._install_packages()
         if not self.native:
             self._mend_exports()
@@ -172,7 +87,7 @@ class Environment:
         install_system_packages()
         say(f"virtual environment {self.venv}")
         options = ["--system-site-packages"] if self.native else []
-        run([sys.executable, "-m", "venv", *options, str(self.venv)])
+        run([PYTHON, "-m", "venv", *options, str(self.venv)])
         packages = ["--editable", f"{ROOT}[dev]"]
         if not self.native:
             packages += [part for file in files[1:] for part in ("-r", str(file))]
@@ -299,6 +214,11 @@ class Environment:
             'export PATH="$VIRTUAL_ENV/bin:$PATH"',
             f"source {shlex.quote(str(self.install / 'setup.bash'))}",
             f'export PYTHONPATH={shlex.quote(path)}"${{PYTHONPATH:+:$PYTHONPATH}}"',
+            "# rclpy does not start where it cannot write its log.",
+            '_log="${ROS_LOG_DIR:-${ROS_HOME:-$HOME/.ros}/log}"',
+            '{ mkdir -p "$_log" && [ -w "$_log" ]; } 2>/dev/null ||',
+            f"    export ROS_LOG_DIR={shlex.quote(str(self.folder / 'ros-log'))}",
+            "unset _log",
         ]
         script = self.folder / "env.sh"
         text = "\n".join(lines) + "\n"
@@ -332,6 +252,8 @@ def main() -> None:
         print(Environment(distro, native is not None, arguments.versions).make())
     except KeyboardInterrupt:
         fail("interrupted; the same command goes on")
+    except OSError as error:
+        fail(f"cannot set up in {ROOT}: {error}")
 
 
 if __name__ == "__main__":
