@@ -6,8 +6,12 @@ import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
-FOLDERS = (_PACKAGE / "configs", _PACKAGE.parent / "config")
-"""Where they are in an installed package, and in the source tree."""
+FOLDERS = (
+    _PACKAGE / "configs",
+    _PACKAGE.parent / "config",
+    *(prefix / "share/semabs/config" for prefix in _PACKAGE.parents[3:4]),
+)
+"""Where they are in what pip installs, in the source tree, and in what colcon installs."""
 
 
 def config_names() -> list[str]:
