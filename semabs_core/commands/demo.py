@@ -60,12 +60,17 @@ def answer(
     from semabs_core.description import parse_description
     from semabs_core.pipeline import SceneUnderstanding
     from semabs_core.visualize import answers, figures
+    from semabs_core.vocabulary import never_shown
 
     pipeline = SceneUnderstanding.from_config(config or SemabsConfig(), device=device)
     if pipeline.untrained:
         console.print(f"NOTE: {', '.join(pipeline.untrained)} untrained: answers mean nothing")
     if pipeline.foreign:
         console.print(f"NOTE: the encoder is not that of {', '.join(pipeline.foreign)}")
+    wanted = parse_description(sentence) if sentence else None
+    asked = [*names, wanted.target, wanted.reference] if wanted else names
+    if unknown := never_shown(pipeline.unknown_words(asked)):
+        console.print(f"NOTE: {unknown}", markup=False)
     frame = scene.frame(0)
     pipeline.set_frame(frame)
     completion = pipeline.complete(names)
@@ -73,8 +78,7 @@ def answer(
     mosaic = figures.relevancy_mosaic(frame.rgb, maps, completion.classes)
     console.print(answers.completion_table(completion.voxels_per_class(), "Completion"))
     localization = None
-    if sentence:
-        wanted = parse_description(sentence)
+    if wanted:
         localization = pipeline.localize(wanted.target, wanted.relation, wanted.reference)
         console.print(answers.localization_table(localization, sentence, "Localization"))
     files = answers.write_answers(out, frame, mosaic, completion, localization, sentence)
