@@ -141,6 +141,12 @@ class Actions:
             result_timeout=int(self._config().result_timeout_s),
         )
 
+    def destroy(self) -> None:
+        """Let go of the servers."""
+        for server in self._servers:
+            server.destroy()
+        self._servers.clear()
+
     def _admit(self, _request: Any) -> GoalResponse:
         if self._config().goal_policy != "reject" or self._goals.reserve():
             return GoalResponse.ACCEPT

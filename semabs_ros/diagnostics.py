@@ -12,6 +12,7 @@ from rclpy.node import Node
 
 from semabs_core.config import SemabsConfig
 from semabs_core.pipeline import SceneUnderstanding
+from semabs_core.vocabulary import never_shown
 from semabs_ros.frames import FrameSource
 from semabs_ros.goals import GoalQueue
 from semabs_ros.worker import Worker
@@ -72,7 +73,7 @@ def _input(health: Health) -> DiagnosticStatus:
     frames, active = health.frames, health.worker is not None
     problem = frames.problem() if active else ""
     status = DiagnosticStatus(name="semabs: input", hardware_id="semabs")
-    said = [text for text in (problem, *health.warnings) if text]
+    said = [*filter(None, [problem]), *health.warnings]
     status.level = WARN if said else OK
     healthy = f"{frames.frames} frames taken" if active else "not active"
     status.message = "; ".join(said) or healthy
@@ -93,7 +94,9 @@ def _values(**values: Any) -> list[KeyValue]:
     return [KeyValue(key=key, value=str(value)) for key, value in values.items()]
 
 
-def doubts(node: Node, worker: Worker | None) -> list[str]:
+def doubts(
+    node: Node, scene: SceneUnderstanding | None, worker: Worker | None, classes: Sequence[str]
+) -> list[str]:
     """What makes answers doubtful or will be in the way, although the node works."""
     found = []
     clock = node.get_clock()
@@ -110,9 +113,11 @@ def doubts(node: Node, worker: Worker | None) -> list[str]:
             "died counts for some seconds): goals and parameters reach any of them; start each "
             "with a name of its own (--ros-args -r __node:=NAME)"
         )
-    if worker is not None and worker.coarse:
+    if scene is not None:
+        found.append(never_shown(scene.unknown_words(classes)))
+    if worker is not None:
         found.append(worker.coarse)
-    return found
+    return [text for text in found if text]
 
 
 def faster(scene: SceneUnderstanding, core: SemabsConfig, classes: Sequence[str]) -> str:

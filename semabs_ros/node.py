@@ -57,7 +57,7 @@ class SemabsNode(LifecycleNodeMixin, Node):
         self._outputs = Outputs(self)
         self._actions = Actions(self, self._goals, self._config, self._wake)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._warnings = Reporter(self.get_logger().warning)
+        self._warnings = Reporter(lambda text: self.get_logger().warning(text))
         self._slow_warned = -np.inf
         self.create_service(SetClasses, "~/set_classes", self._set_classes)
         self.add_on_set_parameters_callback(self._check_parameters)
@@ -85,7 +85,8 @@ class SemabsNode(LifecycleNodeMixin, Node):
         assert self._autostart_timer is not None
         self._autostart_timer.cancel()
         try:
-            self.trigger_configure() == SUCCESS and self.trigger_activate()
+            if self.trigger_configure() == SUCCESS and self._starting:
+                self.trigger_activate()
         finally:
             self._starting = False
             if self.state != "active":
@@ -193,6 +194,17 @@ class SemabsNode(LifecycleNodeMixin, Node):
             worker.stop()
         self._frames.stop()
 
+    def close(self) -> None:
+        """End whatever runs; nothing starts by itself any more."""
+        self._starting = False
+        self._stop_work()
+
+    def destroy_node(self) -> None:
+        """Let go of everything; rclpy itself keeps action servers, and with them the node."""
+        self.close()
+        self._actions.destroy()
+        super().destroy_node()
+
     def _wake(self) -> None:
         worker = self._worker
         if worker is not None:
@@ -245,9 +257,12 @@ class SemabsNode(LifecycleNodeMixin, Node):
             worker.wake()
             if worker.frame_seconds > SLOW_FRAME_S:
                 self._warn_slow(worker.frame_seconds)
-        for warning in doubts(self, self._worker):
+        for warning in self._doubts():
             self._warnings.report(warning)
         self._publish_diagnostics()
+
+    def _doubts(self) -> list[str]:
+        return doubts(self, self._scene, self._worker, self._config().classes)
 
     def _warn_slow(self, seconds: float) -> None:
         if time.monotonic() - self._slow_warned < 30:
@@ -261,7 +276,7 @@ class SemabsNode(LifecycleNodeMixin, Node):
     def _publish_diagnostics(self) -> None:
         health = Health(
             self.state, self._fault, self._scene, self._worker, self._frames, self._goals,
-            doubts(self, self._worker),
+            self._doubts(),
         )  # fmt: skip
         array = diagnose(health)
         array.header.stamp = self.get_clock().now().to_msg()
@@ -280,7 +295,7 @@ def main() -> None:
         pass
     finally:
         try:
-            node._stop_work()
+            node.close()
             if node.state == "configuring":
                 # Loading cannot be interrupted, and Python would wait for its thread.
                 rclpy.try_shutdown()

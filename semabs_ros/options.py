@@ -85,7 +85,7 @@ class Option:
             what = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}[
                 self.kind
             ]
-        shown = "nothing" if value is None else f"{shorten(value)!r}"
+        shown = "nothing" if value is None else f"{shorten(plain(value))!r}"
         hint = f" (to unset it, give {self.unset})" if value is None and self.optional else ""
         return "" if fits else f"{self.name} must be {what}, got {shown}{hint}"
 
@@ -95,6 +95,12 @@ class Option:
         return {int: str(UNSET_INT), float: "NaN", list: "an empty list"}.get(
             self.kind, "an empty text"
         )
+
+
+def plain(value: Any) -> Any:
+    """A ROS value that can be compared: arrays as lists."""
+    is_list = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    return list(value) if is_list else value
 
 
 def _is_a(kind: type, value: Any) -> bool:

@@ -13,7 +13,7 @@ from semabs_core.config import ConfigError, SemabsConfig, load_config, nest, val
 from semabs_core.description import check_classes
 from semabs_core.text import shorten
 from semabs_ros.node_config import NodeConfig
-from semabs_ros.options import CORE_OPTIONS, NODE_OPTIONS, OPTIONS, Option, descriptor
+from semabs_ros.options import CORE_OPTIONS, NODE_OPTIONS, OPTIONS, Option, descriptor, plain
 from semabs_ros.programs import ProgramOption
 
 
@@ -119,7 +119,7 @@ class Parameters:
             wrong = known.wrong_type(change.value)
             if wrong:
                 return wrong
-            value = _plain(change.value)
+            value = plain(change.value)
             if configured and not known.live and value != values[change.name]:
                 return (
                     f"{change.name} takes effect when the node is configured: "
@@ -166,10 +166,4 @@ class Parameters:
             self._node.declare_parameter(name, default, described, ignore_override=True)
 
     def _value(self, name: str) -> Any:
-        return _plain(self._node.get_parameter(name).value)
-
-
-def _plain(value: Any) -> Any:
-    """A ROS value that can be compared: arrays as lists."""
-    is_list = isinstance(value, Sequence) and not isinstance(value, str | bytes)
-    return list(value) if is_list else value
+        return plain(self._node.get_parameter(name).value)

@@ -18,7 +18,8 @@ class Reporter:
     clock.
 
     Args:
-        say: writes one line, such as a logger's ``warning``.
+        say: writes one line. A function of one's own around a logger's ``warning``: rclpy raises
+            where one line of code logs with two severities, and this class has but one.
         now: returns monotonic seconds.
     """
 

@@ -45,6 +45,9 @@ def _answer(node: Node, kind: type, callback: Callable, request: Any, response: 
 
 def _set_one(node: Node, callback: Callable, parameter: Any) -> SetParametersResult:
     """Set one of several parameters: one that fails takes no other with it."""
+    if not node.has_parameter(parameter.name):
+        reason = f"there is no parameter '{shorten(parameter.name)}'"
+        return SetParametersResult(successful=False, reason=reason)
     try:
         request = SetParameters.Request(parameters=[parameter])
         return callback(request, SetParameters.Response()).results[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import threading
 import time
@@ -16,6 +17,7 @@ from semabs_core.description import DescriptionError, RelationError, check_class
 from semabs_core.pipeline import SceneUnderstanding
 from semabs_core.text import shorten
 from semabs_core.types import Completion, FrameError, Localization
+from semabs_core.vocabulary import never_shown
 from semabs_ros import results
 from semabs_ros.frames import FrameSource, Source
 from semabs_ros.goals import Goal, GoalEndedError, GoalQueue
@@ -62,8 +64,8 @@ class Worker:
         logger: Any,
     ) -> None:
         self._scene, self._frames, self._goals = scene, frames, goals
-        self._outputs, self._config, self._logger = outputs, config, logger
-        self._reporter = Reporter(logger.error)
+        self._outputs, self._config = outputs, config
+        self._reporter = Reporter(lambda text: logger.error(text))
         self._wake = threading.Condition()
         self._stopping = False
         self._new_core_config: SemabsConfig | None = None
@@ -111,7 +113,8 @@ class Worker:
                     self._idle()
             except Exception as error:
                 self.fault = _described(error)
-                self._reporter.report(f"the worker goes on after a fault: {self.fault}")
+                with contextlib.suppress(Exception):  # whatever happens, the thread lives
+                    self._reporter.report(f"the worker goes on after a fault: {self.fault}")
                 self._pause()
 
     def _idle(self) -> None:
@@ -190,16 +193,19 @@ class Worker:
         answer: Completion | Localization
         if goal.kind == "localize":
             wanted = goal.request
+            names = [wanted.target, wanted.reference]
             answer = self._scene.localize(wanted.target, wanted.relation, wanted.reference, hook)
             code, message = verdict(answer)
             self._publish(source, answer, lambda: self._outputs.localized(source, wanted, answer))
         else:
-            answer = self._scene.complete(goal.request, hook)
+            names = goal.request
+            answer = self._scene.complete(names, hook)
             code, message = "NONE", f"{sum(answer.voxels_per_class().values())} voxels"
             self._publish(source, answer, lambda: self._outputs.completed(source, answer))
         stages = ", ".join(f"{k} {v:.2f} s" for k, v in answer.timings_s.items())
-        note = f"; {self.coarse}" if self.coarse else ""
-        return code, f"{message} ({stages}){note}", (source, answer)
+        unknown = never_shown(self._scene.unknown_words(names))
+        message = "; ".join(filter(None, [f"{message} ({stages})", unknown, self.coarse]))
+        return code, message, (source, answer)
 
     def _publish(
         self, source: Source, answer: Completion | Localization, publish: Callable[[], None]

@@ -1,5 +1,7 @@
 """Asking a node: actions, services, parameters and topics with deadlines."""
 
+import time
+
 from action_msgs.msg import GoalStatus
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
@@ -85,3 +87,29 @@ def ask_when_active(asker, **goal):
         return None if result.error_code == RESULT.NOT_ACTIVE else (status, result)
 
     return wait_for(attempt, 30, "active node")
+
+
+class Slow:
+    """Makes the node's image tower wait at every batch of tiles until released."""
+
+    def __init__(self, node):
+        wait_for(lambda: node._scene is not None and node._worker, what="active node")
+        self.open, self.entered = False, 0
+        extractor = node._scene.extractor
+        embed = extractor.embed
+
+        def slow(image, on_progress=None):
+            def hook(stage, fraction):
+                self.entered += 1
+                while not self.open:
+                    time.sleep(0.01)
+                    if on_progress:
+                        on_progress(stage, fraction)
+                if on_progress:
+                    on_progress(stage, fraction)
+
+            return embed(image, hook)
+
+        extractor.embed = slow
+        if node._scene._state is not None:
+            node._scene._state.tiles = None  # a goal may come before the next frame

@@ -126,7 +126,7 @@ def make_node(spinner):
 
     yield make
     for node in made:
-        node._stop_work()
+        node.close()
 
 
 class Process:

@@ -8,6 +8,7 @@ from asking import (
     BEHIND,
     RESULT,
     STATUS,
+    Slow,
     ask_when_active,
     call,
     change_state,
@@ -180,32 +181,6 @@ def test_an_old_frame_is_not_good_enough(make_node, localize, spinner, room):
     _, result = localize.ask(**BEHIND, timeout_s=1.0)
     assert result.error_code == RESULT.NO_FRAME
     assert "max_frame_age_s" in result.message
-
-
-class Slow:
-    """Makes the node's image tower wait at every batch of tiles until released."""
-
-    def __init__(self, node):
-        wait_for(lambda: node._scene is not None and node._worker, what="active node")
-        self.open, self.entered = False, 0
-        extractor = node._scene.extractor
-        embed = extractor.embed
-
-        def slow(image, on_progress=None):
-            def hook(stage, fraction):
-                self.entered += 1
-                while not self.open:
-                    time.sleep(0.01)
-                    if on_progress:
-                        on_progress(stage, fraction)
-                if on_progress:
-                    on_progress(stage, fraction)
-
-            return embed(image, hook)
-
-        extractor.embed = slow
-        if node._scene._state is not None:
-            node._scene._state.tiles = None  # a goal may come before the next frame
 
 
 def test_cancel_of_a_running_goal(make_node, localize, camera):
