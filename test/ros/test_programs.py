@@ -1,18 +1,20 @@
 """The programs as a user starts them: player, node, client, demo; good input and bad."""
 
 import itertools
+import os
 import signal
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from asking import collect
+from asking import collect, diagnostics
 from PIL import Image as Picture
 from sensor_msgs.msg import CameraInfo, Image
 from support import ROOT, wait_for
 from tf2_ros import Buffer, TransformListener
 
+from semabs_core.checkpoint import CONFIG_FILE
 from semabs_core.data.scene_file import save_scene
 from semabs_ros.convert import depth_to_metres, image_to_rgb
 from semabs_ros.player import guess_topics
@@ -142,6 +144,19 @@ def test_programs_end_cleanly_on_signals(start, sig):
         code = process.stop(sig)
         assert code in (0, -sig), process.text
         assert "Traceback" not in process.text, process.text
+
+
+def test_the_node_ends_while_its_models_load(start, peer, tmp_path):
+    os.mkfifo(tmp_path / CONFIG_FILE)  # reading it never ends
+    last = diagnostics(peer)
+    parameters = {"autostart": "true", "completion.checkpoint": f"'{tmp_path}'"}
+    node = start("semabs_ros.node", parameters)
+    wait_for(
+        lambda: last.get("semabs: models", ("", ""))[1] == "configuring", 60, "node that loads"
+    )
+    code = node.stop()
+    assert code in (0, -signal.SIGINT), node.text
+    assert "Traceback" not in node.text, node.text
 
 
 HIDDEN_BOTTLE = (1.20, 0.71, 0.21)
