@@ -5,9 +5,8 @@ Callers see real metres in the world; the scene frame of the networks stays insi
 
 from __future__ import annotations
 
-import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from semabs_core.answering import coordinates_at, logits_at
 from semabs_core.config import UNTRAINED, SemabsConfig, choose_device, load_config
 from semabs_core.description import Description, check_classes, make_description
 from semabs_core.encoder import ImageTextEncoder, load_encoder
@@ -31,7 +31,6 @@ from semabs_core.types import (
     UNKNOWN,
     Completion,
     FrameError,
-    InferenceError,
     Localization,
     RGBDFrame,
 )
@@ -219,9 +218,8 @@ class SceneUnderstanding:
         for i, name in enumerate(names):
             watch.report("completion", i / len(names))
             volume = next(volumes)
-            text = self._text([name]) if self._aware else None
-            decode = functools.partial(self.completion.decode, volume, label_features=text)
-            logits = self._decode(self.completion, grid, decode, watch)
+            text = [self._text([name])] if self._aware else []
+            logits = self._logits(self.completion, grid, [volume], text, "", watch)
             better = logits > best
             best[better], label[better] = logits[better], i + 1
         label[best < self.cutoff] = FREE
@@ -272,18 +270,12 @@ class SceneUnderstanding:
             )
         names = self._localization_words(description)
         found = self._reader.volumes(state, self.localization, names, watch)
-        volumes = dict(zip(self.localization.feature_keys, found, strict=True))
-        texts: dict[str, Tensor] = {}
+        volumes, text = list(found), []
         if self.localization.config.approach == "semantic_aware":
             raw = self.encoder.encode_text([description.target, description.reference])
-            texts = {"target_features": raw[None, :1], "reference_features": raw[None, 1:]}
+            text = [raw[None, :1], raw[None, 1:]]
         watch.report("localization", 0.0)
-        logits = self._decode(
-            self.localization,
-            grid,
-            lambda q: self.localization.decode(volumes, q, [[description.relation]], **texts),
-            watch,
-        )
+        logits = self._logits(self.localization, grid, volumes, text, description.relation, watch)
         return self._answer(grid, logits, state, watch)
 
     def _answer(
@@ -335,31 +327,23 @@ class SceneUnderstanding:
         features = self.extractor.label_features(names, self.chosen.prompts)
         return F.normalize(features, dim=-1)[None]
 
-    def _decode(
+    def _logits(
         self,
         network: SpatialNetwork,
         grid: QueryGrid,
-        decode: Callable[[Tensor], Tensor],
+        volumes: Sequence[Tensor],
+        text: Sequence[Tensor],
+        relation: str,
         watch: Stopwatch,
     ) -> NDArray[np.float32]:
-        """Logits (M,) at the open voxels of a grid, in batches of bounded size.
-
-        Raises:
-            InferenceError: if a logit is no number, which no class and no region could be read
-                from.
-        """
-        logits = np.empty(len(grid.open), dtype=np.float32)
+        """Logits (M,) at the open voxels of a grid; see :func:`semabs_core.answering.logits_at`."""
         with watch.stage("decode"):
-            for start in range(0, len(logits), self.config.query_batch):
-                watch.report("decode", 0.0)
-                stop = start + self.config.query_batch
-                index = torch.from_numpy(grid.open[start:stop]).to(self._device)
-                answer = decode(grid.points(index)[None, None])[0, 0]
-                logits[start:stop] = answer.float().cpu().numpy()
-        if not np.isfinite(logits).all():
-            task = network.config.task
-            raise InferenceError(
-                f"the {task} network answers with NaN or infinite logits: its weights are damaged "
-                f"or overflow; check {task}.checkpoint with `semabs weights check`"
-            )
-        return logits
+            coordinates = coordinates_at(network, self._batches(grid, watch))
+            return logits_at(network, coordinates, volumes, text, relation).cpu().numpy()
+
+    def _batches(self, grid: QueryGrid, watch: Stopwatch) -> Iterator[Tensor]:
+        """Points (m, 3) of the open voxels of a grid, in batches of bounded size."""
+        for start in range(0, len(grid.open), self.config.query_batch):
+            watch.report("decode", 0.0)
+            index = torch.from_numpy(grid.open[start : start + self.config.query_batch])
+            yield grid.points(index.to(self._device))

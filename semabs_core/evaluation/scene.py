@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from semabs_core.answering import Samples, coordinates_at, logits_at, sample_at
 from semabs_core.evaluation.metrics import CUTOFFS, GRIDS, MetricCounter, metric_names
 from semabs_core.evaluation.rows import NAME_COLUMNS
+from semabs_core.lru import LruCache, num_bytes
 from semabs_core.network_config import PAD_RELATION
-from semabs_core.networks import CompletionNetwork, LocalizationNetwork, SpatialNetwork
+from semabs_core.networks import LocalizationNetwork, SpatialNetwork
 from semabs_core.precision import choose_dtype, mixed_precision
+from semabs_core.types import InferenceError
 
 
 @dataclass(frozen=True)
@@ -36,25 +38,6 @@ class EvaluationOptions:
     query_batch: int = 65_536
     cache_mb: int = 2048
     precision: str = "fp32"
-
-
-class _Cache:
-    """Tensors by name; the ones used longest ago go when the memory is spent."""
-
-    def __init__(self, limit_mb: int) -> None:
-        self.limit = limit_mb * 2**20
-        self.kept: OrderedDict[str, Tensor] = OrderedDict()
-
-    def get(self, key: str) -> Tensor | None:
-        if key in self.kept:
-            self.kept.move_to_end(key)
-        return self.kept.get(key)
-
-    def put(self, key: str, value: Tensor) -> None:
-        size = value.numel() * value.element_size()
-        while self.kept and (len(self.kept) + 1) * size > self.limit:
-            self.kept.popitem(last=False)
-        self.kept[key] = value
 
 
 class SceneLogits:
@@ -83,50 +66,50 @@ class SceneLogits:
             raise ValueError("query_xyz must be the same for all rows, as in items that are full")
         self.query_xyz = self._put(query_xyz[0])
         self.counted = (~torch.as_tensor(item["ignore"]).all(dim=0)).to(self.device)
-        coordinates = network.coordinates(self.query_xyz[self.counted][None, None])
-        self.coordinates = coordinates.split(options.query_batch, dim=2)
+        batches = self.query_xyz[self.counted].split(options.query_batch)
+        self.coordinates = list(coordinates_at(network, batches))
         self.xyz = self._put(item["input_xyz"])[None]
         self.tsdf = self._put(item["tsdf"])[None] if "tsdf" in item else None
-        self.cache = _Cache(options.cache_mb)
+        self.cache: LruCache[str, Samples] = LruCache(
+            options.cache_mb * 2**20, lambda samples: sum(map(num_bytes, samples))
+        )
 
     @torch.inference_mode()
     def of(self, row: int) -> Tensor:
-        """Logits (M,) float32 of one label or description; NaN where no row counts the point."""
+        """Logits (M,) float32 of one label or description; NaN where no row counts the point.
+
+        Raises:
+            InferenceError: if an answer is no number.
+        """
         with mixed_precision(self.device, self.dtype):
-            parts = self._completion(row) if self._completes else self._localization(row)
+            question = self._completion(row) if self._completes else self._localization(row)
+            answers = logits_at(self.network, self.coordinates, *question)
         logits = torch.full(self.counted.shape, torch.nan, device=self.device)
-        logits[self.counted] = torch.cat([part[0, 0].float() for part in parts])
+        logits[self.counted] = answers
         return logits
 
     @property
     def _completes(self) -> bool:
         return self.network.config.task == "completion"
 
-    def _completion(self, row: int) -> list[Tensor]:
-        """Logits (1, 1, m) of one label, in parts."""
-        network = self.network
-        assert isinstance(network, CompletionNetwork)
-        text = self._text("label_features", row)
+    def _completion(self, row: int) -> tuple[list[Samples], list[Tensor], str]:
+        """What to ask for one label: samples, text, no relation."""
         samples = self._samples(self.item["input_features"], row, None)
-        return [network.answer(*part, text) for part in zip(samples, self.coordinates, strict=True)]
+        return [samples], self._text(("label_features",), row), ""
 
-    def _localization(self, row: int) -> list[Tensor]:
-        """Logits (1, 1, m) of one description, in parts."""
-        network = self.network
-        assert isinstance(network, LocalizationNetwork)
+    def _localization(self, row: int) -> tuple[list[Samples], list[Tensor], str]:
+        """What to ask for one description: samples, text, relation."""
+        assert isinstance(self.network, LocalizationNetwork)
         names = dict(zip(("target", "reference"), self.item["names"][row], strict=True))
         features = self.item["features"]
-        keys = network.feature_keys
-        samples = [self._samples(features[key], row, names.get(key)) for key in keys]
-        words = [self._text(f"{key}_features", row) for key in names]
-        relations = [[self.item["relations"][row]]]
-        return [
-            network.answer(dict(zip(keys, part, strict=True)), coordinates, relations, *words)
-            for *part, coordinates in zip(*samples, self.coordinates, strict=True)
+        samples = [
+            self._samples(features[key], row, names.get(key)) for key in self.network.feature_keys
         ]
+        text = self._text([f"{key}_features" for key in names], row)
+        return samples, text, self.item["relations"][row]
 
-    def _samples(self, features: Any, row: int, name: str | None) -> tuple[Tensor, ...]:
-        """Samples (1, 1, m, C) in parts, of the volume of one row of features (P or 1, N, F).
+    def _samples(self, features: Any, row: int, name: str | None) -> Samples:
+        """Samples of the volume of one row of features (P or 1, N, F).
 
         Kept for reuse where there is a name: its volume is the same whether it is a target or a
         reference, and a coloured cloud is the same for all rows.
@@ -137,17 +120,16 @@ class SceneLogits:
         if samples is None:
             read = self._put(features[row])[None, None]
             volume = self.network.encode_volume(self.xyz, read, self.tsdf)
-            parts = [self.network.sample(volume, part) for part in self.coordinates]
-            samples = torch.cat(parts, dim=2)
+            samples = sample_at(self.network, volume, self.coordinates)
             if name:
                 self.cache.put(name, samples)
-        return samples.split(self.options.query_batch, dim=2)
+        return samples
 
-    def _text(self, key: str, row: int) -> Tensor | None:
-        """Text features (1, 1, D), for the networks that read them."""
+    def _text(self, keys: Sequence[str], row: int) -> list[Tensor]:
+        """Text features (1, 1, D) each, for the networks that read them."""
         if self.network.config.approach != "semantic_aware":
-            return None
-        return self._put(self.item[key][row])[None, None]
+            return []
+        return [self._put(self.item[key][row])[None, None] for key in keys]
 
     def _put(self, value: Any) -> Tensor:
         return torch.as_tensor(value).to(self.device, torch.float32)
@@ -193,7 +175,7 @@ def evaluate_scene(
         targets, ignore = (torch.as_tensor(item[key][row]) for key in ("targets", "ignore"))
         try:
             results[row] = counter.count(logits.of(row), targets, ignore)
-        except ValueError as error:
-            raise ValueError(f"scene {item['scene_id']}, {item['names'][row]}: {error}") from error
+        except (ValueError, InferenceError) as error:
+            raise type(error)(f"scene {item['scene_id']}, {item['names'][row]}: {error}") from error
     columns = metric_names(options.grids)
     return {name: np.stack([results[row][name] for row in kept]) for name in columns}, names
