@@ -38,9 +38,11 @@ def write_atomic(path: str | os.PathLike, content: bytes | str | Callable[[Path]
         else:
             part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
         rename_durably(part, file)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:  # a full disk names no file
+            error.filename = str(file)
         raise
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,15 +36,17 @@ def open_scene(path: str | os.PathLike) -> Iterator[h5py.File]:
 
 
 def write_archive(path: Path, fill: Callable[[h5py.File], None], keep: bool = False) -> None:
-    """Fill a file beside ``path`` (with ``keep``, a copy of it) and rename it."""
+    """Fill a file (with ``keep``, what is there and more), as a whole or not at all.
 
-    def write(part: Path) -> None:
-        if keep:
-            shutil.copyfile(path, part)
-        with h5py.File(part, "a" if keep else "w") as archive:
-            fill(archive)
+    It is filled in memory: the HDF5 library ends the process when a disk is full.
 
-    write_atomic(path, write)
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    content = io.BytesIO(path.read_bytes() if keep else b"")
+    with h5py.File(content, "r+" if keep else "w") as archive:
+        fill(archive)
+    write_atomic(path, content.getvalue())
 
 
 def append_items(archive: h5py.File, name: str, items: NDArray) -> NDArray:

@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import resource
 
 import h5py
 import numpy as np
@@ -284,3 +285,25 @@ def test_a_record_that_cannot_be_stored_is_refused(path, scene, source, preset, 
 )
 def test_class_name(entry, name):
     assert class_name(entry) == name
+
+
+@pytest.fixture
+def small_disk():
+    """No file may become larger than 20 kB; the error is that of a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_disk_leaves_what_was_there_and_names_the_file(tmp_path, request):
+    path = tmp_path / "room.hdf5"
+    write_scene(path, toy_scene())
+    before = path.read_bytes()
+    request.getfixturevalue("small_disk")
+    with pytest.raises(OSError, match=r"other\.hdf5"):
+        write_scene(tmp_path / "other.hdf5", toy_scene())
+    with pytest.raises(OSError, match=r"room\.hdf5"):
+        write_relevancy(path, "rgb", "ours", toy_record(toy_scene()))
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["room.hdf5"]
