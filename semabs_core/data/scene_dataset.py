@@ -76,7 +76,7 @@ class SceneDataset(Dataset[Item], ABC):
 
     Files that are damaged, incomplete or without the relevancy are named in a warning and left out.
     A file that turns out damaged later is replaced by the next good one, with ``full`` by an item
-    without labels; it never ends a run.
+    without labels whose ``fault`` says what is wrong; it never ends a run.
 
     Args:
         folder: the data set's folder.
@@ -186,8 +186,9 @@ class SceneDataset(Dataset[Item], ABC):
             except SceneFileError as error:
                 self._skip(path, error)
         if self.full:
-            cloud = empty_cloud(self.num_input_points)
-            return self._assemble(self.paths[index], cloud, [], Lookup({}, {}), rng)
+            path, cloud = self.paths[index], empty_cloud(self.num_input_points)
+            item = self._assemble(path, cloud, [], Lookup({}, {}), rng)
+            return item | {"fault": self.faults[path]}
         raise SceneFileError(f"no scene of split {self.split!r} in {self.folder} can be used")
 
     def _read_text(self) -> dict[str, NDArray[np.float32]]:
@@ -282,7 +283,7 @@ class SceneDataset(Dataset[Item], ABC):
     ) -> Item:
         """Points, answers and features of the chosen rows."""
         item: Item = {
-            "scene_id": str(PurePosixPath(path).with_suffix("")),
+            "scene_id": scene_id(path),
             "input_xyz": torch.from_numpy(cloud.input_xyz),
         }
         if "tsdf" in self.network_inputs:
@@ -303,6 +304,11 @@ class SceneDataset(Dataset[Item], ABC):
     @abstractmethod
     def _features(self, cloud: Cloud, rows: list[Row], lookup: Lookup) -> Item:
         """Names, and what the networks read besides points."""
+
+
+def scene_id(path: str) -> str:
+    """What a scene file goes by in tables: its path in the data set, without the suffix."""
+    return str(PurePosixPath(path).with_suffix(""))
 
 
 def _require_choice(name: str, value: str, allowed: Collection[str]) -> None:

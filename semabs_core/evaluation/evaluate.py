@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch.distributed as dist
-from torch.utils.data import DataLoader, Subset
 
 from semabs_core.checkpoint import load_network
-from semabs_core.data.datasets import DATASETS, SceneDataset, input_options
 from semabs_core.data.labels import read_synonyms
-from semabs_core.data.splits import read_splits, split_source
+from semabs_core.data.splits import read_splits
+from semabs_core.evaluation.journal import RowJournal, discard, parts_folder
 from semabs_core.evaluation.published import RowsError
-from semabs_core.evaluation.rows import join_rows, make_rows, save_rows
-from semabs_core.evaluation.scene import EvaluationOptions, evaluate_scene
+from semabs_core.evaluation.rows import check_rows_path, join_rows, save_rows
+from semabs_core.evaluation.run import EvaluationRun, OnProgress, SplitRows
+from semabs_core.evaluation.scene import EvaluationOptions
 from semabs_core.networks import SpatialNetwork
 from semabs_core.training.distributed import Process, joined
 from semabs_core.weights.shipped import resolve_weights
@@ -28,36 +29,6 @@ NOVEL_CLASSES_FILE = "novel_classes.json"
 """Optional, in a data set's folder: list of the class names that no training scene has."""
 GATHER_TIMEOUT = timedelta(days=7)
 """The first process waits for the others' scenes, however long they take."""
-
-OnProgress = Callable[[str, int, int], None]
-
-
-def evaluate_items(
-    network: SpatialNetwork,
-    items: Iterable[Mapping[str, Any]],
-    split: str,
-    options: EvaluationOptions | None = None,
-    epoch: float = -1,
-    on_item: Callable[[], None] | None = None,
-) -> list[pd.DataFrame]:
-    """Rows of each scene.
-
-    Args:
-        network: on the device where to compute.
-        items: items of the network's task, see :mod:`semabs_core.data.datasets`.
-        split: goes into the rows.
-        options: None for the defaults.
-        epoch: goes into the rows.
-        on_item: called after each scene.
-    """
-    options = options or EvaluationOptions()
-    parts = []
-    for item in items:
-        metrics, names = evaluate_scene(network, item, options)
-        parts.append(make_rows(metrics, names, options.cutoffs, item["scene_id"], split, epoch))
-        if on_item:
-            on_item()
-    return parts
 
 
 def evaluate(
@@ -77,11 +48,14 @@ def evaluate(
 ) -> pd.DataFrame | None:
     """Evaluate a checkpoint, alone or as one of torchrun's processes, which share the scenes.
 
+    With ``out``, each scene's rows are written when they are known, into a folder beside it. A run
+    that was cut off goes on with the same call, alone or in other company, to the same table.
+
     Args:
         checkpoint: folder of a network, ours or published, or ``shipped:NAME``.
         data: folder of a data set with relevancy.
         splits: their names; None for all that the data has but ``train``.
-        out: where to save the rows (Parquet); None for not at all.
+        out: where to save the rows (``.parquet``, ``.csv``, ``.pkl``); None for not at all.
         preset: relevancy preset; None for the checkpoint's own, or ``ours`` if it names none.
         num_input_points: depth readings per scene.
         limit: at most so many scenes of each split.
@@ -95,50 +69,40 @@ def evaluate(
         The rows in the first process, with ``attrs`` that say what they are of; None in the others.
 
     Raises:
-        CheckpointError, SceneFileError, RowsError: if the checkpoint, the data or all of its scenes
-            cannot be used.
+        CheckpointError, SceneFileError, RowsError: if the checkpoint, the data, ``out`` or all of
+            the scenes cannot be used.
+        InferenceError: if the network answers with NaN.
+        OSError: if the rows cannot be written.
     """
-    with joined(device) as process:
-        group = (
+    table = check_rows_path(out) if out is not None else None
+    with joined(device) as process, parts_folder(table, process.is_first) as parts:
+        group: Any = (
             dist.new_group(backend="gloo", timeout=GATHER_TIMEOUT) if process.world > 1 else None
         )
         network = load_network(resolve_weights(str(checkpoint)), process.device)
-        config, options = network.config, options or EvaluationOptions()
+        options = options or EvaluationOptions()
         attrs = _describe(network, checkpoint, data, preset)
-        parts = []
-        for split in splits or evaluated_splits(data, config.task):
-            dataset = DATASETS[config.task](
-                data, split, config.approach, attrs["preset"], num_input_points, seed=seed,
-                source=split_source(split), full=True,
-                **input_options(config),
-            )  # fmt: skip
-            own = range(min(len(dataset), limit or len(dataset)))[process.rank :: process.world]
-            counter = _Counter(on_progress, split, len(own))
-            items = _load(dataset, own, workers)
-            epoch = float(network.metadata.get("epoch", -1))
-            parts += evaluate_items(network, items, split, options, epoch, counter)
-            attrs["skipped"][split] = dataset.skipped
-        rows = _gather(parts, config.task, process, group)
-    if rows is None:
-        return None
-    if rows.empty:
-        raise RowsError(f"no scene of {data} has anything to evaluate; splits: {attrs['skipped']}")
-    rows.attrs.update(attrs)
-    if out is not None:
-        save_rows(rows, out)
+        run = EvaluationRun(
+            network, Path(data), attrs["preset"], num_input_points, limit, seed, workers, options
+        )
+        journal = RowJournal(parts, run.data, run.identity())
+        found = [
+            run.evaluate_split(split, process, journal, on_progress)
+            for split in splits or evaluated_splits(data, network.config.task)
+        ]
+        everything = _gather(found, process, group)
+        rows = None
+        if everything is not None:
+            rows = _table(everything, network.config.task, attrs, data)
+            if table is not None:
+                save_rows(rows, table)
+        if group is not None:
+            dist.monitored_barrier(
+                group, GATHER_TIMEOUT
+            )  # the table is written: nobody's parts are needed any more
+        if table is not None:
+            discard(parts)
     return rows
-
-
-class _Counter:
-    """Counts scenes and reports them."""
-
-    def __init__(self, report: OnProgress | None, split: str, total: int) -> None:
-        self.report, self.split, self.total, self.done = report, split, total, 0
-
-    def __call__(self) -> None:
-        self.done += 1
-        if self.report:
-            self.report(self.split, self.done, self.total)
 
 
 def evaluated_splits(data: str | os.PathLike, task: str) -> list[str]:
@@ -160,7 +124,6 @@ def _describe(
         "checkpoint": Path(checkpoint).name,
         "cutoff": network.metadata.get("cutoff"),
         "synonyms": sorted(set(read_synonyms(data).values())),
-        "skipped": {},
     }
     if (names := novel_classes(data)) is not None:
         description["novel_classes"] = names
@@ -185,24 +148,31 @@ def novel_classes(data: str | os.PathLike) -> list[str] | None:
     return names
 
 
-def _load(dataset: SceneDataset, indices: Sequence[int], workers: int) -> DataLoader:
-    """Items one by one, read ahead by worker processes."""
-    return DataLoader(
-        Subset(dataset, indices),
-        batch_size=None,
-        num_workers=min(workers, len(indices)),
-        # As in training: a fork would inherit the locks of threads.
-        multiprocessing_context="forkserver" if workers and len(indices) else None,
-    )
-
-
-def _gather(
-    parts: list[pd.DataFrame], task: str, process: Process, group: Any
-) -> pd.DataFrame | None:
-    """The rows of all processes in the first one; None in the others."""
-    rows = join_rows(parts, task)
+def _gather(own: list[SplitRows], process: Process, group: Any) -> list[SplitRows] | None:
+    """What all processes found, in the first one; None in the others."""
     if group is None:
-        return rows
-    tables: list[Any] | None = [None] * process.world if process.is_first else None
-    dist.gather_object(rows, tables, dst=0, group=group)
-    return join_rows(tables, task) if tables is not None else None
+        return own
+    found: list[Any] | None = [None] * process.world if process.is_first else None
+    dist.gather_object(own, found, dst=0, group=group)
+    return [part for parts in found for part in parts] if found is not None else None
+
+
+def _table(
+    found: list[SplitRows], task: str, attrs: dict[str, Any], data: str | os.PathLike
+) -> pd.DataFrame:
+    """All rows, with what they are of and how many scenes were left out.
+
+    Raises:
+        RowsError: if there are none.
+    """
+    faults = Counter({part.split: 0 for part in found})
+    for part in found:
+        faults[part.split] += len(part.faults)
+    skipped = {part.split: part.skipped + faults[part.split] for part in found}
+    rows = join_rows([rows for part in found for rows in part.rows], task)
+    if rows.empty:
+        raise RowsError(f"no scene of {data} has anything to evaluate; left out: {skipped}")
+    unlike = sorted({name for part in found for name in part.unlike})
+    rows.attrs.clear()
+    rows.attrs.update(attrs | {"skipped": skipped, "unlike_training": unlike})
+    return rows

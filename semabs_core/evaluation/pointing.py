@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from semabs_core.data.labels import is_word, rename, split_synonyms
 from semabs_core.data.relevancy_records import read_settings
 from semabs_core.data.relevancy_settings import common_settings
 from semabs_core.data.scene_data import SPECIAL_NAMES, SceneFileError
+from semabs_core.data.scene_dataset import scene_id
 from semabs_core.data.splits import read_splits, split_source
 from semabs_core.evaluation.statistics import Resampler, interval
 from semabs_core.evaluation.tables import Figure, FigureTable
@@ -110,9 +111,8 @@ def pointing_rows(
     for done, (split, path) in enumerate(wanted, 1):
         scene = rename(read_scene(Path(folder) / path, ("seg",)), split_synonyms(folder, split))
         record = read_relevancy(Path(folder) / path, split_source(split), preset)
-        scene_id = str(PurePosixPath(path).with_suffix(""))
         rows += [
-            {"split": split, "scene_id": scene_id, **vars(item)}
+            {"split": split, "scene_id": scene_id(path), **vars(item)}
             for item in point(
                 for_networks(record.maps, record.mean),
                 record.labels,

@@ -2,10 +2,13 @@
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,19 +19,25 @@ from semabs_core.data.hdf5 import (
     RelevancyRecord,
     SceneData,
     SceneDescription,
+    read_relevancy,
+    write_relevancies,
     write_relevancy,
     write_scene,
 )
+from semabs_core.data.relevancy_settings import RelevancySettings
 from semabs_core.data.splits import write_splits
 from semabs_core.data.text_features import write_text_features
-from semabs_core.evaluation.evaluate import NOVEL_CLASSES_FILE, evaluate, evaluate_items
+from semabs_core.evaluation.evaluate import NOVEL_CLASSES_FILE, evaluate
+from semabs_core.evaluation.journal import parts_folder
 from semabs_core.evaluation.metrics import CUTOFFS, MetricCounter
 from semabs_core.evaluation.published import RowsError
 from semabs_core.evaluation.rows import read_rows
+from semabs_core.evaluation.run import evaluate_items
 from semabs_core.evaluation.scene import EvaluationOptions, SceneLogits, evaluate_scene
 from semabs_core.evaluation.summary import NOVELTIES, summarize
 from semabs_core.network_config import NetworkConfig
 from semabs_core.networks import NETWORKS, build_network
+from semabs_core.types import InferenceError
 
 WIDTH = 8
 WORDS = ("book", "box", "mug")
@@ -163,11 +172,8 @@ def test_every_volume_is_encoded_once(task, approach, encodings, monkeypatch):
 @pytest.mark.parametrize(("task", "names"), [("completion", 1), ("localization", 3)])
 def test_rows_of_items(task, names):
     network, item = tiny_network(task), random_item(task, "semantic_abstraction")
-    ticks = []
-    parts = evaluate_items(
-        network, [item, item], "validation", OPTIONS, epoch=4, on_item=lambda: ticks.append(1)
-    )
-    assert len(parts) == len(ticks) == 2
+    parts = list(evaluate_items(network, [item, item], "validation", OPTIONS, epoch=4))
+    assert len(parts) == 2
     assert len(parts[0]) == len(SENTENCES) * len(CUTOFFS)
     assert len(parts[0].columns) == 1 + names + 3 * 5 + 3
     assert set(parts[0]["split"]) == {"validation"}
@@ -190,7 +196,7 @@ def test_padding_is_left_out(task):
 def test_errors_name_the_scene():
     network, item = tiny_network(), random_item("completion", "semantic_abstraction")
     item["input_features"][1] = float("nan")
-    with pytest.raises(ValueError, match=r"scene room1, box: .*NaN"):
+    with pytest.raises(InferenceError, match=r"scene room1, box: .*NaN"):
         evaluate_scene(network, item, OPTIONS)
 
 
@@ -310,6 +316,149 @@ def test_two_processes_give_the_rows_of_one(data, tmp_path):
     both = read_rows(out)
     assert both["scene_id"].tolist() == rows["scene_id"].tolist()
     np.testing.assert_allclose(both[numbers], rows[numbers])
+
+
+class Killed(BaseException):
+    """Ends a process in the middle of its work."""
+
+
+def killed_after(scenes):
+    """A report that ends the run once it has seen so many scenes."""
+    seen = []
+
+    def report(*progress):
+        seen.append(progress)
+        if len(seen) == scenes:
+            raise Killed
+
+    return report
+
+
+def cut_off(folder, data, out, scenes=3, splits=None):
+    report = killed_after(scenes)
+    with pytest.raises(Killed):
+        evaluate(folder, data, splits, out=out, workers=0, on_progress=report, **SMALL)
+
+
+def resumed(folder, data, out, splits=None):
+    """The rows, and how many scenes had to be done for them."""
+    progress = []
+
+    def report(*done):
+        progress.append(done)
+
+    rows = evaluate(folder, data, splits, out=out, workers=0, on_progress=report, **SMALL)
+    assert [path.name for path in out.parent.iterdir() if ".parts" in path.name] == []
+    return rows, len(progress)
+
+
+@pytest.mark.parametrize(
+    ("task", "approach"),
+    [("completion", "semantic_abstraction"), ("localization", "semantic_aware")],
+)
+def test_a_run_that_was_cut_off_goes_on_to_the_same_table(task, approach, data, tmp_path):
+    folder, out = checkpoint(tmp_path / "network", task, approach), tmp_path / "rows.parquet"
+    whole, done = resumed(folder, data, tmp_path / "whole.parquet")
+    assert done == 6
+    cut_off(folder, data, out)
+    assert not out.exists()
+    rows, done = resumed(folder, data, out)
+    assert done == 3
+    pd.testing.assert_frame_equal(rows, whole, check_exact=True)
+    pd.testing.assert_frame_equal(
+        read_rows(out), read_rows(tmp_path / "whole.parquet"), check_exact=True
+    )
+    assert rows.attrs == whole.attrs
+
+
+def test_a_process_that_was_killed_leaves_what_it_has_done(data, tmp_path):
+    folder, out = checkpoint(tmp_path / "network"), tmp_path / "rows.parquet"
+    code = (
+        "import os, signal, sys; from test_evaluate import SMALL; "
+        "from semabs_core.evaluation.evaluate import evaluate; "
+        "kill = lambda split, done, total: split != 'validation' and os.kill(os.getpid(), 9); "
+        "evaluate(*sys.argv[1:3], out=sys.argv[3], workers=0, on_progress=kill, **SMALL)"
+    )
+    path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
+    ended = subprocess.run(
+        [sys.executable, "-c", code, str(folder), str(data), str(out)],
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}, timeout=120,
+    )  # fmt: skip
+    assert ended.returncode == -signal.SIGKILL
+    rows, done = resumed(folder, data, out)
+    assert done == 3
+    whole = evaluate(folder, data, workers=0, **SMALL)
+    pd.testing.assert_frame_equal(rows, whole, check_exact=True)
+
+
+def test_rows_of_another_network_or_scene_are_not_taken_over(data, tmp_path):
+    own, out, splits = tmp_path / "data", tmp_path / "rows.parquet", ["validation"]
+    shutil.copytree(data, own)
+    first, other = checkpoint(tmp_path / "first"), tmp_path / "other"
+    network = tiny_network()
+    network.decoder.mlp[0].weight += 0.1
+    save_network(network, other, {"preset": "ours", "epoch": 2.5})
+    cut_off(first, own, out, 1, splits)
+    rows, done = resumed(other, own, out, splits)
+    assert done == 2, "none is of this network"
+    pd.testing.assert_frame_equal(rows, evaluate(other, own, splits, workers=0, **SMALL))
+    cut_off(first, own, out, 2, splits)
+    write_room(own / "a.hdf5", seed=7)
+    rows, done = resumed(first, own, out, splits)
+    assert done == 1, "one is of a file that has been written again"
+    pd.testing.assert_frame_equal(rows, evaluate(first, own, splits, workers=0, **SMALL))
+
+
+def test_a_table_is_written_by_one_evaluation_at_a_time(data, tmp_path):
+    folder, out = checkpoint(tmp_path / "network"), tmp_path / "rows.parquet"
+    with (
+        parts_folder(out),
+        pytest.raises(RowsError, match=r"another evaluation is writing .*rows\.parquet"),
+    ):
+        evaluate(folder, data, out=out, workers=0, **SMALL)
+    evaluate(folder, data, ["validation"], out=out, workers=0, **SMALL)
+
+
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [("rows.xlsx", r"written as \.parquet, \.csv, \.pkl, got"), ("folder.csv", "is a folder")],
+)
+def test_where_the_rows_go_is_checked_before_anything_is_loaded(name, match, tmp_path):
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(RowsError, match=match):
+        evaluate(tmp_path / "no network", tmp_path / "no data", out=tmp_path / name)
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        evaluate(tmp_path / "no network", tmp_path / "no data", out=tmp_path / "file" / "a.csv")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_scene_that_turns_out_damaged_is_counted(workers, data, tmp_path):
+    own = tmp_path / "data"
+    shutil.copytree(data, own)
+    with h5py.File(own / "b.hdf5") as archive:
+        chunk = archive["depth"].id.get_chunk_info(0)
+    with (own / "b.hdf5").open("r+b") as file:
+        file.seek(chunk.byte_offset)
+        file.write(bytes(chunk.size))
+    folder = checkpoint(tmp_path / "network")
+    rows = evaluate(folder, own, ["validation"], workers=workers, **SMALL)
+    assert rows.attrs["skipped"] == {"validation": 2}, "the truncated file, and this one"
+    assert set(rows["scene_id"]) == {"a"}
+
+
+def test_relevancy_of_another_encoder_is_told(data, tmp_path, caplog):
+    own = tmp_path / "data"
+    shutil.copytree(data, own)
+    settings = RelevancySettings("e", ["a {}"], ["wall"], None, WIDTH, "f2")
+    for name in "ab":
+        record = read_relevancy(own / f"{name}.hdf5", "rgb", "ours")
+        write_relevancies(own / f"{name}.hdf5", {("rgb", "ours"): record}, settings)
+    metadata = {"encoder": "e", "fingerprint": "f1", "prompts": ["a {}"]}
+    save_network(tiny_network(), tmp_path / "network", metadata)
+    rows = evaluate(tmp_path / "network", own, ["validation"], workers=0, **SMALL)
+    assert rows.attrs["unlike_training"] == ["encoder"]
+    assert "split validation was made with other encoder than that" in caplog.text
 
 
 def test_a_data_set_with_nothing_to_ask(data, tmp_path):

@@ -54,6 +54,40 @@ def test_parquet_round_trip(tmp_path):
     assert not list(tmp_path.rglob("*.part"))
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".pkl"])
+def test_the_suffix_says_how_rows_are_written(suffix, tmp_path):
+    file = tmp_path / f"rows{suffix}"
+    save_rows(some_rows(), file)
+    pd.testing.assert_frame_equal(read_rows(file), some_rows(), check_dtype=False)
+    other = tmp_path / "rows.xlsx"
+    with pytest.raises(RowsError, match=r"written as \.parquet, \.csv, \.pkl, got .*rows\.xlsx"):
+        save_rows(some_rows(), other)
+    with pytest.raises(RowsError, match=r"read from \.parquet, \.csv, \.pkl, got .*rows\.xlsx"):
+        read_rows(other)
+    assert not other.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda rows: rows.iloc[:0], "has no rows"),
+        (
+            lambda rows: pd.concat([rows, rows.iloc[1:2]]),
+            r"1 rows twice, such as that of room1, mug",
+        ),
+        (lambda rows: rows.assign(point_iou="good"), r"numbers in the column\(s\) point_iou"),
+        (lambda rows: rows.assign(cutoff=np.nan), r"numbers in the column\(s\) cutoff"),
+        (lambda rows: rows.drop(columns="split"), r"lacks the column\(s\) split"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_tables_that_would_give_wrong_means_are_refused(change, match, suffix, tmp_path):
+    file = tmp_path / f"rows{suffix}"
+    save_rows(change(some_rows()), file)
+    with pytest.raises(RowsError, match=match):
+        read_rows(file)
+
+
 def test_joined_rows_are_sorted_and_may_be_empty():
     rows = some_rows()
     shuffled = rows.sample(frac=1, random_state=0)
@@ -155,7 +189,7 @@ def test_missing_files(name, tmp_path):
 
 def test_damaged_parquet(tmp_path):
     (tmp_path / "rows.parquet").write_bytes(b"PAR1 and no more")
-    with pytest.raises(RowsError, match="not a Parquet file"):
+    with pytest.raises(RowsError, match="rows.parquet cannot be read"):
         read_rows(tmp_path / "rows.parquet")
 
 
