@@ -138,6 +138,17 @@ class EmbeddedTiles:
     slots: Tensor
 
 
+def check_prompts(prompts: Sequence[str]) -> None:
+    """Raise ``ValueError`` unless there are prompts, each with one ``{}`` and no other brace."""
+    if not prompts:
+        raise ValueError("prompts must not be empty")
+    for prompt in prompts:
+        if prompt.count("{}") != 1 or prompt.count("{") + prompt.count("}") != 2:
+            raise ValueError(
+                f"a prompt must hold one {{}} for the label and no other brace, got {prompt!r}"
+            )
+
+
 class RelevancyExtractor:
     """Where an image supports a text, for any labels.
 
@@ -290,11 +301,7 @@ class RelevancyExtractor:
             if not isinstance(name, str) or not name.strip():
                 raise ValueError(f"labels must be words, got {name!r}")
         templates = list(DEFAULT_PROMPTS if prompts is None else prompts)
-        if not templates:
-            raise ValueError("prompts must not be empty")
-        for template in templates:
-            if template.count("{}") != 1:
-                raise ValueError(f"a prompt must hold one {{}} for the label, got {template!r}")
+        check_prompts(templates)
         return self.encoder.label_features(names, templates)
 
     def _views(self, picture: Tensor) -> Iterator[Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +19,25 @@ console = Console(width=None if sys.stdout.isatty() else 140)
 Folder = Annotated[Path, typer.Argument(help="the data set's folder")]
 
 
+def say(text: object) -> None:
+    """Print a text or a table; words in brackets are names here, not styles."""
+    console.print(text, markup=False, highlight=False)
+
+
+def check_folder(folder: Path) -> None:
+    """Make a folder, and make sure that files can be written there.
+
+    Raises:
+        typer.BadParameter: if they cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise typer.BadParameter(f"nothing can be written to {folder}: {error.strerror}") from None
+
+
 def is_first() -> bool:
     """Whether this is torchrun's first process, or the only one."""
     return os.environ.get("RANK", "0") == "0"
@@ -26,7 +46,7 @@ def is_first() -> bool:
 @contextmanager
 def progress_bar(what: str) -> Any:
     """A bar; yields a function that takes (done, total)."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), disable=not is_first()) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)

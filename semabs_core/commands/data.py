@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from semabs_core.commands.common import Folder, console, parse_counts, parse_options, progress_bar
+from semabs_core.commands.common import Folder, parse_counts, parse_options, progress_bar, say
 
 app = typer.Typer(no_args_is_help=True, help="Data sets: synthetic rooms, stored relevancy.")
 
@@ -37,7 +37,7 @@ def rooms(
             f"unknown option {', '.join(unknown)}; known are {', '.join(sorted(known))}"
         )
     counts = generate_rooms(out, parse_counts(split), seed, workers, RoomOptions(**values))
-    console.print(f"{out}: {counts['made']} rooms made, {counts['kept']} kept")
+    say(f"{out}: {counts['made']} rooms made, {counts['kept']} kept")
 
 
 @app.command()
@@ -59,11 +59,13 @@ def relevancy(
 ) -> None:
     """Store the relevancy of every word a data set needs; shares the scenes under torchrun."""
     from semabs_core.config import choose_device
-    from semabs_core.data.relevancy_store import store_relevancy
+    from semabs_core.data.relevancy_store import check_request, store_relevancy
     from semabs_core.encoder import load_encoder
     from semabs_core.precision import choose_dtype
     from semabs_core.relevancy import RENDER_PROMPTS
 
+    presets, prompts = tuple(preset or ["ours"]), tuple(prompt or RENDER_PROMPTS)
+    check_request(folder, presets, prompts, source)  # before an encoder is loaded or downloaded
     chosen = choose_device(device)
     if device == "auto" and chosen.type == "cuda" and "LOCAL_RANK" in os.environ:
         chosen = choose_device(f"cuda:{os.environ['LOCAL_RANK']}")
@@ -72,8 +74,8 @@ def relevancy(
         counts = store_relevancy(
             folder,
             model,
-            presets=tuple(preset or ["ours"]),
-            prompts=tuple(prompt or RENDER_PROMPTS),
+            presets=presets,
+            prompts=prompts,
             sources=source,
             augmentations=None if augmentations < 0 else augmentations,
             tile_batch=tile_batch or None,
@@ -81,4 +83,4 @@ def relevancy(
             on_scene=advance,
         )
     texts = ", ".join(f"{number} {what}" for what, number in counts.items())
-    console.print(f"{folder}: {texts}")
+    say(f"{folder}: {texts}")

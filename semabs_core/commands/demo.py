@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from semabs_core.commands.common import console
+from semabs_core.commands.common import check_folder, console, say
 
 if TYPE_CHECKING:
     from semabs_core.data.scene_file import Scene
@@ -57,21 +57,24 @@ def answer(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     """
     from semabs_core.config import SemabsConfig
-    from semabs_core.description import parse_description
+    from semabs_core.description import check_classes, parse_description
     from semabs_core.pipeline import SceneUnderstanding
     from semabs_core.visualize import answers, figures
     from semabs_core.vocabulary import never_shown
 
+    # All that is asked for is checked before the models are loaded, which may take minutes.
+    wanted = parse_description(sentence) if sentence else None
+    names = check_classes(names)
+    check_folder(out)
+    frame = scene.frame(0)
     pipeline = SceneUnderstanding.from_config(config or SemabsConfig(), device=device)
     if pipeline.untrained:
-        console.print(f"NOTE: {', '.join(pipeline.untrained)} untrained: answers mean nothing")
+        say(f"NOTE: {', '.join(pipeline.untrained)} untrained: answers mean nothing")
     if pipeline.foreign:
-        console.print(f"NOTE: the encoder is not that of {', '.join(pipeline.foreign)}")
-    wanted = parse_description(sentence) if sentence else None
+        say(f"NOTE: the encoder is not that of {', '.join(pipeline.foreign)}")
     asked = [*names, wanted.target, wanted.reference] if wanted else names
     if unknown := never_shown(pipeline.unknown_words(asked)):
-        console.print(f"NOTE: {unknown}", markup=False)
-    frame = scene.frame(0)
+        say(f"NOTE: {unknown}")
     pipeline.set_frame(frame)
     completion = pipeline.complete(names)
     maps = pipeline.relevancy(completion.classes)
@@ -82,4 +85,4 @@ def answer(
         localization = pipeline.localize(wanted.target, wanted.relation, wanted.reference)
         console.print(answers.localization_table(localization, sentence, "Localization"))
     files = answers.write_answers(out, frame, mosaic, completion, localization, sentence)
-    console.print("written: " + ", ".join(map(str, files)))
+    say("written: " + ", ".join(map(str, files)))

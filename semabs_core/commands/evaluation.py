@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from semabs_core.commands.common import Folder, console, progress_bar
+from semabs_core.commands.common import Folder, progress_bar, say
 
 
 def evaluate(
     checkpoint: Annotated[str, typer.Argument(help="folder of a network, or shipped:NAME")],
     data: Annotated[Path, typer.Option(help="the data set's folder")],
-    out: Annotated[Path, typer.Option(help="Parquet file for the rows")],
+    out: Annotated[Path, typer.Option(help="file for the rows: .parquet, .csv or .pkl")],
     split: Annotated[list[str] | None, typer.Option(help="repeatable; all but train")] = None,
     preset: Annotated[str, typer.Option(help="relevancy preset; empty: the checkpoint's")] = "",
     limit: Annotated[int, typer.Option(help="scenes per split; 0: all")] = 0,
@@ -23,7 +23,10 @@ def evaluate(
         list[int] | None, typer.Option(help="voxels per axis, repeatable; NYU's is 60")
     ] = None,
 ) -> None:
-    """Evaluate a checkpoint at all cutoffs; shares the scenes under torchrun."""
+    """Evaluate a checkpoint at all cutoffs; shares the scenes under torchrun.
+
+    A run that was cut off goes on with the same command.
+    """
     from semabs_core.evaluation.evaluate import evaluate as run
     from semabs_core.evaluation.scene import EvaluationOptions
 
@@ -35,7 +38,10 @@ def evaluate(
             on_progress=lambda name, done, total: advance(done, total),
         )  # fmt: skip
     if rows is not None:
-        console.print(f"{len(rows):,} rows written to {out}")
+        say(f"{len(rows):,} rows written to {out}")
+        for name, skipped in rows.attrs["skipped"].items():
+            if skipped:
+                say(f"NOTE: {skipped} damaged scene(s) of {name} left out; the log names them")
 
 
 def pointing(
@@ -48,15 +54,18 @@ def pointing(
     """How often the maximum of an object's stored relevancy lies on the object."""
     from semabs_core.evaluation.evaluate import evaluated_splits, novel_classes
     from semabs_core.evaluation.pointing import pointing_rows, summarize_pointing
+    from semabs_core.evaluation.tables import check_table_path
 
+    if out is not None:
+        check_table_path(out)
     with progress_bar("pointing") as advance:
         splits = split or evaluated_splits(folder, "completion")
         rows = pointing_rows(folder, splits, preset, advance)
     result = summarize_pointing(rows, novel_classes(folder) or (), intervals)
-    console.print(result.to_rich())
+    say(result.to_rich())
     if out is not None:
         result.save(out)
-        console.print(f"written to {out}")
+        say(f"written to {out}")
 
 
 def summarize(
@@ -75,7 +84,10 @@ def summarize(
     from semabs_core.evaluation.rows import read_rows
     from semabs_core.evaluation.summary import SummaryOptions, summarize_nyu
     from semabs_core.evaluation.summary import summarize as tabulate
+    from semabs_core.evaluation.tables import check_table_path
 
+    if out is not None:
+        check_table_path(out)
     tables: dict[str, list[Any]] = {}
     for item in rows:
         name, separator, path = item.partition("=")
@@ -84,6 +96,8 @@ def summarize(
         if key in tables and not separator:
             raise typer.BadParameter(f"{path or name} is of {key} too: name each, NAME=FILE")
         tables.setdefault(key, []).append(table)
+        if left_out := sum(table.attrs.get("skipped", {}).values()):
+            say(f"NOTE: {key} was evaluated without {left_out} damaged scene(s)")
     try:
         number: str | float = float(cutoff)
     except ValueError:
@@ -93,7 +107,7 @@ def summarize(
         metric, number, published=published, replicates=intervals, against=against
     )
     result = (summarize_nyu if nyu else tabulate)(tables, options)
-    console.print(result.to_rich())
+    say(result.to_rich())
     if out is not None:
         result.save(out)
-        console.print(f"written to {out}")
+        say(f"written to {out}")

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
-from semabs_core.commands.common import console
+from semabs_core.commands.common import say
 
 app = typer.Typer(no_args_is_help=True, help="Weights: list, download, convert, verify.")
 
@@ -23,15 +24,13 @@ def list_weights() -> None:
 
     table = Table("name", "MB", "what")
     for name, entry in shipped_names().items():
-        table.add_row(PREFIX + name, f"{size_of(name) / 1e6:.1f}", str(entry["about"]))
+        table.add_row(PREFIX + name, f"{size_of(name) / 1e6:.1f}", Text(str(entry["about"])))
     there = checkpoint_folders(default_folder() / "published")
     for checkpoint in there:
-        table.add_row(str(checkpoint), "", "published")
-    console.print(table)
+        table.add_row(Text(str(checkpoint)), "", "published")
+    say(table)
     if not there:
-        console.print(
-            f"published: not here; `semabs weights download` brings them ({PUBLISHED_URL})"
-        )
+        say(f"published: not here; `semabs weights download` brings them ({PUBLISHED_URL})")
 
 
 @app.command("path")
@@ -63,7 +62,7 @@ def words_of_weights(
         ("colours, before a thing", known.colors),
     ):
         text = f"{title} ({len(words)}): {', '.join(words)}"
-        console.print(text, markup=False, highlight=False)
+        say(text)
 
 
 @app.command("download")
@@ -80,7 +79,7 @@ def download_weights(
     if not name:
         raise typer.BadParameter(f"the address must end in the name of a file, got {address}")
     archive = folder / name
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
     with Progress(*columns, TimeRemainingColumn()) as progress:
         task = progress.add_task(archive.name, total=None)
         download(
@@ -88,7 +87,7 @@ def download_weights(
             lambda done, total: progress.update(task, completed=done, total=total or None),
         )  # fmt: skip
     for checkpoint in unpack(archive, folder / "published"):
-        console.print(str(checkpoint))
+        say(str(checkpoint))
 
 
 @app.command()
@@ -102,7 +101,7 @@ def verify(
 
     results = check_weights(names or [])
     for name, fault in results.items():
-        console.print(f"{name}: {fault or 'whole'}")
+        say(f"{name}: {fault or 'whole'}")
     if any(results.values()):
         raise typer.Exit(1)
 
@@ -119,7 +118,7 @@ def convert(
     from semabs_core.weights.check import convert_weights
 
     what = convert_weights(source, target, torch.float16 if half else torch.float32)
-    console.print(f"{what} written to {target}")
+    say(f"{what} written to {target}")
 
 
 @app.command()
@@ -131,4 +130,4 @@ def pack(
     """Put weights into this package, in half precision, and note their checksums."""
     from semabs_core.weights.check import pack_weights
 
-    console.print(f"{pack_weights(source, name, about)} packed as shipped:{name}")
+    say(f"{pack_weights(source, name, about)} packed as shipped:{name}")

@@ -29,7 +29,7 @@ from semabs_core.data.scene_data import (
 from semabs_core.data.splits import SPLIT_FILES, read_splits, split_source
 from semabs_core.data.text_features import write_text_features
 from semabs_core.encoder import ImageTextEncoder
-from semabs_core.relevancy import PRESETS, RENDER_PROMPTS, RelevancyExtractor
+from semabs_core.relevancy import PRESETS, RENDER_PROMPTS, RelevancyExtractor, check_prompts
 
 STORED_SIZE = 128
 """Edge of stored maps, as published."""
@@ -76,8 +76,7 @@ def store_relevancy(
     Returns:
         How many scenes were ``written``, ``kept`` (all was there) and ``skipped`` (damaged).
     """
-    if unknown := set(sources or ()) - set(SOURCES):
-        raise ValueError(f"sources must be among {', '.join(SOURCES)}, got {sorted(unknown)}")
+    check_request(folder, presets, prompts, sources)
     rank = int(os.environ.get("RANK", 0)) if rank is None else rank
     world = int(os.environ.get("WORLD_SIZE", 1)) if world is None else world
     settings = RelevancySettings(
@@ -105,15 +104,33 @@ def store_relevancy(
     return counts
 
 
+def check_request(
+    folder: str | os.PathLike,
+    presets: Sequence[str],
+    prompts: Sequence[str],
+    sources: Sequence[str] | None = None,
+) -> None:
+    """What :func:`store_relevancy` can check without an encoder.
+
+    Raises:
+        SceneFileError: if there is no data set in the folder.
+        ValueError: if an argument is wrong.
+    """
+    if unknown := set(presets) - set(PRESETS):
+        raise ValueError(f"presets must be among {', '.join(PRESETS)}, got {sorted(unknown)}")
+    if unknown := set(sources or ()) - set(SOURCES):
+        raise ValueError(f"sources must be among {', '.join(SOURCES)}, got {sorted(unknown)}")
+    check_prompts(prompts)
+    scene_splits(folder)
+
+
 def _make_extractors(
     encoder: ImageTextEncoder,
     presets: Sequence[str],
     settings: RelevancySettings,
     tile_batch: int | None,
 ) -> dict[str, RelevancyExtractor]:
-    """An extractor per preset, once the arguments are checked."""
-    if unknown := set(presets) - set(PRESETS):
-        raise ValueError(f"presets must be among {', '.join(PRESETS)}, got {sorted(unknown)}")
+    """An extractor per preset."""
     if not settings.mean_vocabulary:
         raise ValueError(
             "mean_vocabulary must not be empty: its mean map is what networks subtract"

@@ -7,7 +7,6 @@ synonyms in ``unseen_instances_synonyms``, *novel class* of the novel classes in
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from semabs_core.data.labels import PUBLISHED_SYNONYMS
+from semabs_core.data.scene_data import class_name
 from semabs_core.evaluation.metrics import PUBLISHED_CUTOFFS
 from semabs_core.evaluation.published import RowsError, published_figures
 from semabs_core.evaluation.rows import NAME_COLUMNS, task_of
@@ -114,7 +114,7 @@ def choose_cutoff(rows: pd.DataFrame, options: SummaryOptions, name: str = "rows
 
 def _plain(name: str) -> str:
     """A name as it is compared: ``Mug[3]`` is ``mug``."""
-    return re.sub(r"\[\d+\]$", "", str(name)).strip().lower()
+    return class_name(str(name)).strip().lower()
 
 
 def _any_of(rows: pd.DataFrame, task: str, names: Iterable[str]) -> NDArray[np.bool_]:
@@ -124,11 +124,23 @@ def _any_of(rows: pd.DataFrame, task: str, names: Iterable[str]) -> NDArray[np.b
     return np.any([rows[column].map(_plain).isin(wanted) for column in columns], axis=0)
 
 
+def _check_scenes(networks: list[pd.DataFrame], name: str) -> None:
+    """Raise :class:`RowsError` unless all networks of an approach saw the same scenes."""
+    seen = [set(zip(rows["split"], rows["scene_id"], strict=True)) for rows in networks]
+    if different := next((scenes for scenes in seen if scenes != seen[0]), None):
+        split, scene = sorted(different ^ seen[0])[0]
+        raise RowsError(
+            f"the networks of {name} were not evaluated on the same scenes: not all have {scene} "
+            f"of {split}; evaluate them on the same splits, without --limit"
+        )
+
+
 class _Approach:
     """The test rows of one approach, of each of its networks at its own cutoff."""
 
     def __init__(self, networks: list[pd.DataFrame], name: str, options: SummaryOptions) -> None:
         task, tested, cutoffs = task_of(networks[0], name), [], []
+        _check_scenes(networks, name)
         for rows in networks:
             if options.metric not in rows.columns:
                 raise RowsError(f"{name} has no column {options.metric!r}; evaluate with that grid")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from semabs_core.files import write_atomic
 
@@ -54,13 +55,14 @@ class FigureTable:
 
     def to_rich(self) -> RichTable:
         """For a terminal."""
-        table = RichTable(title=self.title)
+        table = RichTable(title=Text(self.title))  # a plain string's [brackets] would be styles
         for key in self.keys:
-            table.add_column(key)
+            table.add_column(Text(key))
         for column in self.columns:
-            table.add_column(column, justify="right")
+            table.add_column(Text(column), justify="right")
         for texts, figures in self.lines:
-            table.add_row(*texts, *map(str, figures), style="dim" if "published" in texts else None)
+            cells = map(Text, (*texts, *map(str, figures)))
+            table.add_row(*cells, style="dim" if "published" in texts else None)
         return table
 
     def to_markdown(self) -> str:
@@ -93,8 +95,17 @@ class FigureTable:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write as Markdown (``.md``) or CSV (``.csv``), beside and renamed."""
-        file = Path(path)
-        writers = {".md": self.to_markdown, ".csv": self.to_csv}
-        if file.suffix not in writers:
-            raise ValueError(f"a table is saved as .md or .csv, got {file.name}")
-        write_atomic(file, writers[file.suffix]())
+        file = check_table_path(path)
+        write_atomic(file, self.to_markdown() if file.suffix == ".md" else self.to_csv())
+
+
+def check_table_path(path: str | os.PathLike) -> Path:
+    """The file for a table, if one can be written there.
+
+    Raises:
+        ValueError: if the suffix is neither ``.md`` nor ``.csv``.
+    """
+    file = Path(path)
+    if file.suffix not in (".md", ".csv"):
+        raise ValueError(f"a table is saved as .md or .csv, got {file.name}")
+    return file

@@ -72,6 +72,8 @@ def pack_weights(source: str | os.PathLike, name: str, about: str, folder: Path 
     Returns:
         What it is, for people.
     """
+    if Path(name).name != name:
+        raise WeightsError(f"weights are packed under a plain name, got {name!r}")
     what = convert_weights(source, folder / name, torch.float16)
     known = shipped_names(folder) if (folder / MANIFEST).exists() else {}
     lines = {other: str(entry["about"]) for other, entry in known.items()}
@@ -92,6 +94,8 @@ def convert_weights(
     Returns:
         What it is, for people.
     """
+    if Path(source).resolve() == Path(target).resolve():
+        raise WeightsError(f"{source} is to be written over itself; name another folder")
     if (Path(source) / MODEL_CONFIG).exists():
         convert_encoder(source, target, dtype)
         return "encoder"

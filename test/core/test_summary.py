@@ -337,3 +337,10 @@ def test_differences_need_the_approach_and_the_same_scenes():
     fewer = rows[rows["scene_id"] != "room2"]
     with pytest.raises(RowsError, match="bad and good must be evaluated on the same scenes"):
         summarize({"good": rows, "bad": fewer}, SummaryOptions(against="good"))
+
+
+def test_networks_of_an_approach_must_have_seen_the_same_scenes():
+    rows = completion_rows()
+    fewer = rows[rows["scene_id"] != rows["scene_id"].iloc[0]]
+    with pytest.raises(RowsError, match="networks of a were not evaluated on the same scenes"):
+        summarize({"a": [rows, fewer]})

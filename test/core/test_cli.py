@@ -1,0 +1,77 @@
+"""The ``semabs`` command: faults are told before the work, and names are printed as they are."""
+
+import pytest
+from test_evaluation_rows import some_rows
+from typer.testing import CliRunner
+
+from semabs_core.cli import app
+from semabs_core.data.splits import write_splits
+from semabs_core.evaluation.rows import save_rows
+
+
+def semabs(*arguments: object) -> str:
+    """What a command prints, and the error that it ends with."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return f"{result.output}{result.exception}"
+
+
+@pytest.fixture
+def nothing_is_loaded(monkeypatch):
+    def refuse(*arguments, **options):
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr("semabs_core.encoder.load_encoder", refuse)
+    monkeypatch.setattr("semabs_core.pipeline.SceneUnderstanding.from_config", refuse)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none.npz"], "there is no scene file none.npz"),
+        (["{room}", "the mug under the lamp"], "under"),
+        (["{room}", "--classes", "mug, mug"], "repeated: mug"),
+        (["{room}", "--out", "{room}"], "nothing can be written to"),
+    ],
+)
+@pytest.mark.usefixtures("nothing_is_loaded")
+def test_a_question_is_checked_before_models_are_loaded(arguments, message):
+    from semabs_core.data.scene_file import BUILT_IN
+
+    output = semabs("ask", *(text.format(room=BUILT_IN) for text in arguments))
+    assert message in " ".join(output.split())
+    assert "a model was loaded" not in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{folder}/none"], "is {folder}/none the data set's folder?"),
+        (["{folder}", "--preset", "best"], "presets must be among"),
+        (["{folder}", "--source", "depth"], "sources must be among"),
+        (["{folder}", "--prompt", "a photo"], "a prompt must hold one {{}}"),
+        (["{folder}", "--prompt", "a {{}} in {{place}}"], "and no other brace"),
+    ],
+)
+@pytest.mark.usefixtures("nothing_is_loaded")
+def test_relevancy_is_checked_before_an_encoder_is_loaded(arguments, message, tmp_path):
+    write_splits(tmp_path, {"train": ["a.hdf5"]})
+    words = (text.format(folder=tmp_path) for text in arguments)
+    output = semabs("data", "relevancy", "--encoder", "ViT-B-32", *words)
+    assert message.format(folder=tmp_path) in output
+
+
+@pytest.mark.parametrize("command", ["pointing", "summarize"])
+def test_where_a_table_goes_is_checked_first(command, tmp_path):
+    output = semabs(command, tmp_path / "none", "--out", tmp_path / "table.xlsx")
+    assert "a table is saved as .md or .csv, got table.xlsx" in output
+
+
+def test_names_in_brackets_are_printed_as_they_are(tmp_path):
+    file = tmp_path / "rows [red].parquet"
+    rows = some_rows().assign(voxel32x32x32_iou=0.5)
+    rows.attrs["skipped"] = {"validation": 2}
+    save_rows(rows, file)
+    output = semabs("summarize", f"ours [bold]={file}", "--cutoff", "-0.5")
+    assert output.count("ours [bold]") == 2, "in the table and in the note"
+    assert "without 2 damaged scene(s)" in output
+    assert f"{tmp_path}/[red]: " in semabs("weights", "verify", f"{tmp_path}/[red]")
