@@ -11,8 +11,14 @@ import sys
 import time
 from pathlib import Path
 
-from semabs_core.data.scene_file import Scene, SceneError, built_in_scene, load_scene
-from semabs_ros.player import ROLES, SCENE_SUFFIXES
+from semabs_core.data.scene_file import (
+    SCENE_SUFFIXES,
+    Scene,
+    SceneError,
+    built_in_scene,
+    load_scene,
+)
+from semabs_ros.camera_topics import ROLES
 
 ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT_S = 170.0

@@ -19,6 +19,7 @@ from rclpy.node import Node
 from semabs.action import Complete, Localize
 from support import ENCODER, ROOT
 
+from semabs_core.data.scene_file import save_scene
 from semabs_ros.spinning import spin
 
 
@@ -156,6 +157,14 @@ class Process:
             self.popen.kill()
             self.popen.wait()
             raise
+
+
+@pytest.fixture
+def scene_file(room, tmp_path):
+    """The analytic room as a file."""
+    path = tmp_path / "room.npz"
+    save_scene(room, path)
+    return path
 
 
 @pytest.fixture
