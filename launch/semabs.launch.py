@@ -11,12 +11,16 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
 
 from launch import LaunchDescription
+from semabs_ros import launch_arguments
 
 SHARE = Path(__file__).resolve().parent.parent
 
 ARGUMENTS = {
-    "config": (str(SHARE / "config" / "semabs.yaml"), "model config (YAML of semabs_core)"),
-    "params": ("", "ROS parameter file; it overrides the config"),
+    "config": (
+        str(SHARE / "config" / "semabs.yaml"),
+        "model config (YAML of semabs_core), a path or the name of one that ships",
+    ),
+    "params": ("", "ROS parameter file; it overrides the other arguments"),
     "namespace": ("", "namespace of the node and its topics"),
     "name": ("semabs", "name of the node"),
     "autostart": ("true", "configure and activate without a lifecycle manager"),
@@ -32,39 +36,36 @@ ARGUMENTS = {
     "use_sim_time": ("false", "take time from /clock"),
     "log_level": ("info", "debug, info, warn or error"),
 }
+REMAPPED = {"rgb/image": "rgb", "depth/image": "depth", "rgb/camera_info": "camera_info"}
 
 
 def make_node(context):
     """The node, once the arguments' values are known."""
     value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     parameters = {
-        "config_file": value["config"],
-        "autostart": value["autostart"].lower() in ("true", "1", "yes"),
-        "use_sim_time": value["use_sim_time"].lower() in ("true", "1", "yes"),
+        "config_file": launch_arguments.config_file(value["config"], SHARE / "config"),
+        "autostart": launch_arguments.truth("autostart", value["autostart"]),
+        "use_sim_time": launch_arguments.truth("use_sim_time", value["use_sim_time"]),
     }
-    classes = [name.strip() for name in value["classes"].split(",") if name.strip()]
+    classes = launch_arguments.names(value["classes"])
     if classes:
         parameters["classes"] = classes
     for name in ("world_frame", "device"):
         if value[name]:
             parameters[name] = value[name]
-    logger = ".".join([*value["namespace"].strip("/").split("/"), value["name"]]).lstrip(".")
-    files = [value["params"]] if value["params"] else []
+    files = []
+    if value["params"]:
+        files = [launch_arguments.existing_file("params", value["params"])]
+    logger = launch_arguments.logger_name(value["namespace"], value["name"])
     remappings = [
-        (topic, value[argument])
-        for topic, argument in (
-            ("rgb/image", "rgb"),
-            ("depth/image", "depth"),
-            ("rgb/camera_info", "camera_info"),
-        )
-        if value[argument] != topic
+        (topic, value[argument]) for topic, argument in REMAPPED.items() if value[argument] != topic
     ]
     return [
         LifecycleNode(
             package="semabs",
             executable="semabs_node",
             name=value["name"],
-            namespace=value["namespace"],
+            namespace=launch_arguments.namespace(value["namespace"]),
             parameters=[parameters, *files],
             remappings=remappings,
             arguments=["--ros-args", "--log-level", f"{logger}:={value['log_level']}"],

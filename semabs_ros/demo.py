@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -18,17 +17,34 @@ from semabs_core.data.scene_file import (
     built_in_scene,
     load_scene,
 )
+from semabs_ros.bags import BAG_SUFFIXES, bag_files
 from semabs_ros.camera_topics import ROLES
+from semabs_ros.domains import free_domain
+from semabs_ros.programs import USAGE_ERROR, refuse
 
 ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT_S = 170.0
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends the demo."""
+
+
+class OutError(ValueError):
+    """The folder for the results cannot be written."""
 
 
 def scene_words(path: str) -> Scene | None:
-    """The scene that is played, for its words; None for a bag."""
+    """The scene that is played, for its words; None for a recording.
+
+    Raises:
+        SceneError: if there is nothing to play.
+    """
     if not path:
         return built_in_scene()
-    return load_scene(path) if Path(path).suffix in SCENE_SUFFIXES else None
+    file = Path(path)
+    if file.suffix.lower() in SCENE_SUFFIXES and not file.is_dir():
+        return load_scene(file)
+    bag_files(file)
+    return None
 
 
 def quoted(text: str) -> str:
@@ -44,13 +60,20 @@ def yaml_list(names: list[str]) -> str:
 class Demo:
     """The three processes and their logs."""
 
-    def __init__(self, scene: str, config: str, out: Path, ask: str = "", **topics: str) -> None:
+    def __init__(
+        self,
+        scene: str,
+        config: str,
+        out: Path,
+        ask: str = "",
+        played: dict[str, str] | None = None,
+    ) -> None:
         self.scene, self.config, self.out, self.ask = scene, config, out, ask
-        self.topics = {f"{role}_topic": quoted(topic) for role, topic in topics.items() if topic}
+        self.played = {name: quoted(value) for name, value in played.items() if value}
         self.processes: dict[str, subprocess.Popen] = {}
         self.environment = {
             **os.environ,
-            "ROS_DOMAIN_ID": os.environ.get("ROS_DOMAIN_ID") or str(random.randint(1, 100)),
+            "ROS_DOMAIN_ID": os.environ.get("ROS_DOMAIN_ID") or str(free_domain()),
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
             "PYTHONUNBUFFERED": "1",
         }
@@ -66,35 +89,45 @@ class Demo:
         )
 
     def run(self) -> int:
-        """Run the demo; returns its exit code."""
-        try:
-            words = scene_words(self.scene)
-        except SceneError as error:
-            print(f"demo: {error}", file=sys.stderr)
-            return 2
-        self.out.mkdir(parents=True, exist_ok=True)
+        """Run the demo; returns its exit code.
+
+        Raises:
+            SceneError: if there is nothing to play.
+            OutError: if ``out`` cannot be written.
+        """
+        words = scene_words(self.scene)
+        self.make_out()
         print(
             f"semabs demo: {self.scene or 'the built-in room'}; player, node and client start ..."
         )
         path = os.path.abspath(self.scene) if self.scene else ""
-        player = {"scene": quoted(path), **self.topics}
-        classes: dict[str, str] = {}
-        question: dict[str, str] = {}
-        if words is not None and words.classes:
-            classes = {"classes": yaml_list(words.classes)}
-        if self.ask:
-            question = {"sentence": self.ask}
-        elif words is not None and words.descriptions:
-            names = ("target", "relation", "reference")
-            question = dict(zip(names, words.descriptions[0], strict=True))
-        self.start("player", player)
+        classes, question = self.questions(words)
+        self.start("player", {"scene": quoted(path), **self.played})
         self.start(
             "node", {"autostart": "true", "config_file": quoted(str(self.config)), **classes}
         )
-        client = {"out": quoted(str(self.out)), "timeout_s": str(TIMEOUT_S), **classes}
-        client |= {key: quoted(value) for key, value in question.items()}
-        self.start("client", client, shown=True)
+        client = {"out": quoted(str(self.out)), "timeout_s": str(TIMEOUT_S)}
+        self.start("client", {**client, **classes, **question}, shown=True)
         return self.watch()
+
+    def make_out(self) -> None:
+        """The folder for logs and pictures, with empty logs."""
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            for name in ("player", "node"):
+                (self.out / f"{name}.log").write_bytes(b"")
+        except OSError as error:
+            raise OutError(f"--out {self.out} cannot be written: {error.strerror}") from error
+
+    def questions(self, words: Scene | None) -> tuple[dict[str, str], dict[str, str]]:
+        """Parameters for the classes and for the sentence; the scene's own, where it has some."""
+        classes = {"classes": yaml_list(words.classes)} if words and words.classes else {}
+        if self.ask:
+            return classes, {"sentence": quoted(self.ask)}
+        if words is None or not words.descriptions:
+            return classes, {}
+        names = ("target", "relation", "reference")
+        return classes, dict(zip(names, map(quoted, words.descriptions[0]), strict=True))
 
     def watch(self) -> int:
         """Wait for the client; a player or node that dies ends the demo with its last words."""
@@ -106,7 +139,11 @@ class Demo:
                     self.last_words("node")
                 return code
             for name in ("player", "node"):
-                if self.processes[name].poll() is not None:
+                code = self.processes[name].poll()
+                if code == USAGE_ERROR:  # it has said in one line what it was given wrongly
+                    self.last_words(name, 1)
+                    return code
+                if code is not None:
                     print(f"demo: the {name} ended by itself", file=sys.stderr)
                     self.last_words(name)
                     return 1
@@ -115,13 +152,17 @@ class Demo:
         self.last_words("node")
         return 1
 
-    def last_words(self, name: str) -> None:
-        """The end of a process's log."""
-        lines = (self.out / f"{name}.log").read_text(errors="replace").splitlines()[-8:]
-        print(f"--- last lines of {self.out / name}.log", *lines, sep="\n", file=sys.stderr)
+    def last_words(self, name: str, count: int = 8) -> None:
+        """Show the end of a process's log."""
+        lines = (self.out / f"{name}.log").read_text(errors="replace").splitlines()[-count:]
+        if count > 1:
+            print(f"--- last lines of {self.out / name}.log", file=sys.stderr)
+        print(*lines, sep="\n", file=sys.stderr)
 
     def stop(self) -> None:
-        """End what still runs."""
+        """End what still runs; a further Ctrl-C does not hinder it."""
+        for sig in ENDING:
+            signal.signal(sig, signal.SIG_IGN)
         for process in self.processes.values():
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
@@ -133,22 +174,50 @@ class Demo:
                 process.wait()
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description="Run the whole system on a scene.")
-    parser.add_argument("--scene", default="", help=".npz/.hdf5 scene, rosbag2 folder or .mcap")
+def interrupt(number: int, _: object) -> None:
+    """End as by Ctrl-C: the processes with it."""
+    raise KeyboardInterrupt(number)
+
+
+def argument_parser() -> argparse.ArgumentParser:
+    """The command line; defaults come from the environment, as ``make demo NAME=...`` sets it."""
+    parser = argparse.ArgumentParser(
+        prog="demo", description="Run the whole system on a scene.", allow_abbrev=False
+    )
+    shown = (*SCENE_SUFFIXES, *BAG_SUFFIXES)
+    given = os.environ.get
+    parser.add_argument(
+        "--scene", default=given("SCENE", ""), help=f"rosbag2 folder, or a file: {', '.join(shown)}"
+    )
     parser.add_argument("--config", default=str(ROOT / "config" / "demo.yaml"))
     parser.add_argument("--out", default=str(ROOT / "out"), type=Path)
-    parser.add_argument("--ask", default="", help="'the mug behind the lamp'")
+    parser.add_argument("--ask", default=given("ASK", ""), help="'the mug behind the lamp'")
     for role in ROLES:
-        parser.add_argument(f"--{role}", default="", help="topic of a bag; guessed where empty")
-    arguments = parser.parse_args()
-    topics = {role: getattr(arguments, role) for role in ROLES}
-    demo = Demo(arguments.scene, arguments.config, arguments.out, arguments.ask, **topics)
+        parser.add_argument(
+            f"--{role}", default=given(role.upper(), ""), help="topic of a recording, if several"
+        )
+    parser.add_argument(
+        "--camera-pose",
+        default=given("CAMERA_POSE", ""),
+        help="'x y z roll pitch yaw' (metres, degrees) for a recording without TF",
+    )
+    return parser
+
+
+def main() -> None:
+    """Run the demo; what cannot be played or written is one line and exit code 2."""
+    arguments = argument_parser().parse_args()
+    played = {f"{role}_topic": getattr(arguments, role) for role in ROLES}
+    played["camera_pose"] = arguments.camera_pose
+    demo = Demo(arguments.scene, arguments.config, arguments.out, arguments.ask, played)
+    for sig in ENDING:
+        signal.signal(sig, interrupt)
     try:
         code = demo.run()
-    except KeyboardInterrupt:
-        code = 130
+    except KeyboardInterrupt as interrupted:
+        code = 128 + int(str(interrupted) or signal.SIGINT)
+    except (SceneError, OutError) as error:
+        refuse("demo", str(error))
     finally:
         demo.stop()
     sys.exit(code)

@@ -1,7 +1,6 @@
 """Real nodes over real DDS: own domain, localhost, deadlines everywhere."""
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -9,7 +8,9 @@ import threading
 
 import pytest
 
-os.environ["ROS_DOMAIN_ID"] = str(random.randint(1, 100))
+from semabs_ros.domains import free_domain
+
+os.environ["ROS_DOMAIN_ID"] = str(free_domain())
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 import rclpy

@@ -1,7 +1,5 @@
 """The launch files, with the real launch packages of a ROS 2 installation."""
 
-import os
-import random
 import time
 from pathlib import Path
 
@@ -10,9 +8,6 @@ import pytest
 launch_pytest = pytest.importorskip(
     "launch_pytest", reason="launch files need a real ROS 2: launch_pytest is not on PyPI"
 )
-
-os.environ.setdefault("ROS_DOMAIN_ID", str(random.randint(1, 100)))
-os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
 import rclpy
 from launch import LaunchDescription

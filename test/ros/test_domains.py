@@ -1,0 +1,33 @@
+"""Domains that nobody uses."""
+
+import socket
+
+import rclpy
+
+from semabs_ros.domains import DOMAINS, FIRST_PORT, PORTS_PER_DOMAIN, free_domain, is_free
+
+
+def test_a_domain_with_a_participant_is_not_free():
+    domain = free_domain()
+    assert domain in DOMAINS
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=domain)
+    node = rclpy.create_node("participant", context=context)
+    try:
+        assert not is_free(domain)
+    finally:
+        node.destroy_node()
+        rclpy.shutdown(context=context)
+
+
+def test_used_domains_are_not_chosen(monkeypatch):
+    monkeypatch.setattr("semabs_ros.domains.DOMAINS", range(60, 63))
+    free = [domain for domain in range(60, 63) if is_free(domain)]
+    used = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in free[1:]]
+    for one, domain in zip(used, free[1:]):
+        one.bind(("", FIRST_PORT + PORTS_PER_DOMAIN * domain))
+    try:
+        assert {free_domain() for _ in range(20)} == set(free[:1])
+    finally:
+        for one in used:
+            one.close()
