@@ -217,7 +217,9 @@ def main() -> None:
     client = start("client", purpose, OPTIONS, Client)
     executor = MultiThreadedExecutor(num_threads=2)
     executor.add_node(client)
-    thread = threading.Thread(target=spin, args=(executor, client.get_logger().error), daemon=True)
+    thread = threading.Thread(
+        target=spin, args=(executor, lambda text: client.get_logger().error(text)), daemon=True
+    )
     thread.start()
     code = 0
     try:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
@@ -58,7 +57,6 @@ class SemabsNode(LifecycleNodeMixin, Node):
         self._actions = Actions(self, self._goals, self._config, self._wake)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._warnings = Reporter(lambda text: self.get_logger().warning(text))
-        self._slow_warned = -np.inf
         self.create_service(SetClasses, "~/set_classes", self._set_classes)
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._apply_parameters)
@@ -255,8 +253,7 @@ class SemabsNode(LifecycleNodeMixin, Node):
             self._frames.check_transform()
             self._warnings.report(self._frames.problem())
             worker.wake()
-            if worker.frame_seconds > SLOW_FRAME_S:
-                self._warn_slow(worker.frame_seconds)
+            self._warnings.report(self._slowness(worker.frame_seconds))
         for warning in self._doubts():
             self._warnings.report(warning)
         self._publish_diagnostics()
@@ -264,14 +261,12 @@ class SemabsNode(LifecycleNodeMixin, Node):
     def _doubts(self) -> list[str]:
         return doubts(self, self._scene, self._worker, self._config().classes)
 
-    def _warn_slow(self, seconds: float) -> None:
-        if time.monotonic() - self._slow_warned < 30:
-            return
-        self._slow_warned = time.monotonic()
+    def _slowness(self, seconds: float) -> str:
         scene, parameters = self._scene, self.parameters
-        if scene is not None:
-            advice = faster(scene, parameters.core_config, parameters.node_config.classes)
-            self.get_logger().warning(f"a frame takes {seconds:.1f} s; faster: {advice}")
+        if scene is None or seconds <= SLOW_FRAME_S:
+            return ""
+        advice = faster(scene, parameters.core_config, parameters.node_config.classes)
+        return f"a frame takes {seconds:.1f} s; faster: {advice}"
 
     def _publish_diagnostics(self) -> None:
         health = Health(
@@ -290,7 +285,7 @@ def main() -> None:
     executor = MultiThreadedExecutor(num_threads=max(4, min(8, os.cpu_count() or 4)))
     executor.add_node(node)
     try:
-        spin(executor, node.get_logger().error)
+        spin(executor, lambda text: node.get_logger().error(text))
     except KeyboardInterrupt:
         pass
     finally:

@@ -20,6 +20,8 @@ from semabs_core.text import shorten
 N = TypeVar("N", bound=Node)
 USAGE_ERROR = 2
 """Exit code of a program that was started wrongly."""
+INTERRUPTED = 130
+"""Exit code of a program that was interrupted before it worked."""
 _OF_RCLPY = ("use_sim_time", "start_type_description_service", "qos_overrides")
 """Parameters that rclpy declares for every node."""
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text",
@@ -61,6 +63,8 @@ def start(program: str, purpose: str, options: Sequence[ProgramOption], make: Ca
     try:
         rclpy.init()
         return make()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     except Exception as error:  # rclpy raises errors of many kinds for a wrong start parameter
         rclpy.try_shutdown()
         refuse(program, str(error) or type(error).__name__)

@@ -22,6 +22,7 @@ from support import wait_for
 
 from semabs_ros.node import SemabsNode
 from semabs_ros.reports import REPEAT_S, Reporter
+from semabs_ros.spinning import spin
 from semabs_ros.worker import Worker
 
 
@@ -39,6 +40,22 @@ def test_a_problem_is_said_when_it_begins_and_every_ten_seconds():
     now[0] += REPEAT_S / 2
     reporter.report("something else")
     assert said.count("something else") == 1
+
+
+def test_spinning_outlives_what_callbacks_raise_and_says_it_once():
+    class Faulty:
+        left = 5
+
+        def spin(self):
+            if self.left:
+                self.left -= 1
+                raise RuntimeError(f"number {self.left} " + "x" * 5000)
+
+    said = []
+    spin(Faulty(), said.append)
+    (text,) = said
+    assert text.startswith("a callback failed: RuntimeError: number 4 x")
+    assert len(text) <= 200
 
 
 def test_without_a_clock_the_node_works_and_names_it(make_node, peer, spinner, room):
