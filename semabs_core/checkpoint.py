@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from semabs_core.files import write_atomic
-from semabs_core.network_config import RELATION_TOKENS, NetworkConfig
+from semabs_core.network_config import NetworkConfig
 from semabs_core.networks import SpatialNetwork, build_network
 
 CONFIG_FILE = "network.json"
@@ -171,11 +171,10 @@ def _convert_weights(weights: dict[str, Tensor], config: NetworkConfig) -> dict[
         for name in [name for name in converted if name.startswith(prefix)]
     }
     if vectors:
-        if set(vectors) != set(RELATION_TOKENS):
-            raise CheckpointError(
-                f"the relations must be {sorted(RELATION_TOKENS)}, got {sorted(vectors)}"
-            )
-        converted["relations"] = torch.stack([vectors[name] for name in RELATION_TOKENS])
+        tokens = config.relation_tokens
+        if set(vectors) != set(tokens):
+            raise CheckpointError(f"the relations must be {sorted(tokens)}, got {sorted(vectors)}")
+        converted["relations"] = torch.stack([vectors[name] for name in tokens])
     return converted
 
 

@@ -37,16 +37,20 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "to the right side of", "on the right hand side of", "on the right-hand side of",
     ),
     "on": ("on", "on top of", "on the top of", "atop", "atop of", "upon", "onto", "supported by"),
+    "under": ("under", "underneath", "beneath", "below"),
+    "above": ("above", "over"),
+    "next to": (
+        "next to", "beside", "besides", "by", "at the side of", "on the side of", "to the side of",
+    ),
+    "near": ("near", "near to", "close to", "nearby"),
 }  # fmt: skip
-"""The phrases that mean each of the six relations that the networks know."""
+"""The phrases that mean a relation. A network's config says which of the relations it knows."""
 
 REFUSED = (
-    "underneath", "beneath", "below", "under", "above", "over", "next to", "beside", "besides",
-    "near", "near to", "close to", "nearby", "between", "among", "around", "against", "along",
-    "outside", "outside of", "across from", "opposite", "far from", "away from", "by",
-    "at the side of", "on the side of", "to the side of", "at the bottom of", "on the bottom of",
+    "between", "among", "around", "against", "along", "outside", "outside of", "across from",
+    "opposite", "far from", "away from", "at the bottom of", "on the bottom of",
 )  # fmt: skip
-"""Phrases that are spatial relations, but none that the networks know."""
+"""Phrases that are spatial relations, but none that a network could be asked for."""
 
 _COMPOUNDS = {
     "in": ("built", "plug", "walk", "drop", "drive", "stand", "lead", "pop"),
@@ -81,7 +85,7 @@ class DescriptionError(ValueError):
 
 
 class RelationError(DescriptionError):
-    """A spatial relation that the networks do not know."""
+    """A spatial relation that the network does not know."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ class Description:
 
     Attributes:
         target: the thing to find, words only.
-        relation: one of the six relations.
+        relation: such as one of :data:`semabs_core.network_config.RELATIONS`.
         reference: what it is found by.
     """
 
@@ -109,15 +113,19 @@ _PHRASES.update({tuple(phrase.split()): "" for phrase in REFUSED})
 _LONGEST = max(map(len, _PHRASES))
 
 
-def canonical_relation(words: str) -> str:
+def canonical_relation(words: str, relations: Sequence[str] = RELATIONS) -> str:
     """The relation that a phrase means: "to the left of" to "on the left of".
+
+    Args:
+        words: the phrase.
+        relations: those that the network knows.
 
     Raises:
         RelationError: naming the phrase and the relations that are known.
     """
     relation = _PHRASES.get(tuple(words.lower().split()), "")
-    if not relation:
-        known = ", ".join(RELATIONS)
+    if relation not in relations:
+        known = ", ".join(relations)
         raise RelationError(f"unknown relation '{shorten(words)}'; known are: {known}")
     return relation
 
@@ -154,8 +162,16 @@ def check_classes(classes: Sequence[str]) -> list[str]:
     return names
 
 
-def make_description(target: str, relation: str, reference: str) -> Description:
+def make_description(
+    target: str, relation: str, reference: str, relations: Sequence[str] = RELATIONS
+) -> Description:
     """A description from its three parts, each cleaned and checked.
+
+    Args:
+        target: what to find.
+        relation: a relation or a phrase that means one.
+        reference: what it is found by.
+        relations: those that the network knows.
 
     Raises:
         DescriptionError: if the target or reference has no words, or too many (RelationError for
@@ -163,12 +179,12 @@ def make_description(target: str, relation: str, reference: str) -> Description:
     """
     return Description(
         noun_phrase(target, "target"),
-        canonical_relation(relation),
+        canonical_relation(relation, relations),
         noun_phrase(reference, "reference"),
     )
 
 
-def parse_description(sentence: str) -> Description:
+def parse_description(sentence: str, relations: Sequence[str] = RELATIONS) -> Description:
     """Take a sentence apart at its first spatial relation.
 
     Articles, requests ("find", "where is") and fillers ("that is standing") are dropped; all other
@@ -177,11 +193,12 @@ def parse_description(sentence: str) -> Description:
 
     Args:
         sentence: such as "Where is the red mug, to the left of the lamp?".
+        relations: those that the network knows.
 
     Raises:
         DescriptionError: if there is no relation, target or reference, or if the sentence is
             longer than ``MAX_SENTENCE_LENGTH`` characters.
-        RelationError: if the relation is one that the networks do not know, such as "beneath".
+        RelationError: if the relation is one that the network does not know, such as "beneath".
     """
     _check_length(sentence, MAX_SENTENCE_LENGTH, "sentence")
     text = " ".join(sentence.split()).strip(" .!?;:\"'")
@@ -199,7 +216,7 @@ def parse_description(sentence: str) -> Description:
         raise DescriptionError(f"nothing stands before {where}: name the target")
     if not reference.strip(" ,.;:!?\"'"):
         raise DescriptionError(f"nothing follows {where}: name the reference")
-    return make_description(" ".join(target), phrase, reference)
+    return make_description(" ".join(target), phrase, reference, relations)
 
 
 def _check_length(words: str, limit: int, role: str) -> None:

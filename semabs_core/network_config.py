@@ -16,8 +16,9 @@ TASKS = ("completion", "localization")
 APPROACHES = ("semantic_abstraction", "semantic_aware", "clip_spatial")
 POINTING_METHODS = ("cosine_sim", "dot_product", "additive")
 RELATIONS = ("in", "behind", "in front of", "on the left of", "on the right of", "on")
+"""The published relations, which a network knows if its config names no others."""
 PAD_RELATION = "[pad]"
-RELATION_TOKENS = (*RELATIONS, PAD_RELATION)
+"""What stands in the relation's place of a row that is padding."""
 INPUT_WIDTHS = {"patch_masks": 1, "saliency": 1, "rgb": 3, "tsdf": 0}
 """What networks may read, and how wide each is per point: a TSDF is a volume, not of points."""
 
@@ -96,6 +97,8 @@ class NetworkConfig:
             relevancy is above ``patch_mask_cutoff``), besides perhaps ``rgb`` and ``tsdf`` (the
             truncated signed distance of the depth, a volume). None named: those of the approach.
         patch_mask_cutoff: relevancy, less the mean map, that counts as a mask.
+        relations: the spatial relations that a localization network knows, in the order of its
+            learned vectors.
     """
 
     task: str = "completion"
@@ -117,6 +120,7 @@ class NetworkConfig:
     sampling: str = "aligned"
     network_inputs: tuple[str, ...] = ()
     patch_mask_cutoff: float = 0.004
+    relations: tuple[str, ...] = RELATIONS
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "voxel_shape", tuple(int(n) for n in self.voxel_shape))
@@ -135,6 +139,15 @@ class NetworkConfig:
         object.__setattr__(
             self, "network_inputs", choose_inputs(self.approach, tuple(self.network_inputs))
         )
+        object.__setattr__(self, "relations", tuple(self.relations))
+        if (
+            not self.relations
+            or len(set(self.relation_tokens)) <= len(self.relations)
+            or not all(isinstance(name, str) and name.strip() for name in self.relations)
+        ):
+            raise ValueError(
+                f"relations must be different names other than {PAD_RELATION}, got {self.relations}"
+            )
         for name in ("f_maps", "channels"):
             width = getattr(self, name)
             if width < 1 or (width > self.groups and width % self.groups):
@@ -157,6 +170,11 @@ class NetworkConfig:
     def reads_relevancy(self) -> bool:
         """Whether the network reads relevancy: a volume per label, not one per scene."""
         return self.approach != "semantic_aware"
+
+    @property
+    def relation_tokens(self) -> tuple[str, ...]:
+        """The relations in the order of the learned vectors; that of padding is the last."""
+        return (*self.relations, PAD_RELATION)
 
     @property
     def reads_tsdf(self) -> bool:

@@ -8,102 +8,14 @@ answers from the samples; ``forward`` does all of it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semabs_core.network_config import RELATION_TOKENS, RELATIONS, NetworkConfig
-from semabs_core.unet3d import ResidualUNet3D
-from semabs_core.voxels import (
-    grid_index,
-    sample_volume,
-    sampling_coordinates,
-    scatter_mean,
-)
-
-TEMPERATURE = 0.07
-"""The published divisor of the cosine similarity."""
-
-
-class VolumeEncoder(nn.Module):
-    """Point features to a completed volume: point MLP, scatter by mean, U-Net."""
-
-    def __init__(self, config: NetworkConfig) -> None:
-        super().__init__()
-        width = 3 + config.point_width
-        self.points = nn.Sequential(
-            nn.Linear(width, config.hidden),
-            nn.LeakyReLU(),
-            nn.Linear(config.hidden, config.hidden),
-            nn.LeakyReLU(),
-            nn.Linear(config.hidden, config.channels - config.reads_tsdf),
-        )
-        self.unet = ResidualUNet3D(
-            config.channels, config.channels, config.f_maps, config.levels, config.groups
-        )
-
-    def forward(
-        self, xyz: Tensor, features: Tensor, index: Tensor, shape: tuple, tsdf: Tensor | None
-    ) -> Tensor:
-        """Xyz (B, N, 3), features (B, N, F), grid index (B, N, 3) to (B, C, X, Y, Z)."""
-        encoded = self.points(torch.cat([xyz, features], dim=-1))
-        volume = scatter_mean(encoded, index, shape)
-        if tsdf is not None:
-            volume = torch.cat([volume, tsdf[:, None].to(volume.dtype)], dim=1)
-        return self.unet(volume)
-
-
-class ImplicitDecoder(nn.Module):
-    """Maps samples of volumes through an MLP: (..., M, C) to (..., M, out)."""
-
-    def __init__(self, channels: int, out: int, concat_xyz: bool) -> None:
-        super().__init__()
-        self.concat_xyz = concat_xyz
-        self.mlp = nn.Sequential(
-            nn.Linear(channels + 3 * concat_xyz, channels),
-            nn.LeakyReLU(),
-            nn.Linear(channels, out),
-        )
-
-    def forward(self, samples: Sequence[Tensor], coordinates: Tensor) -> Tensor:
-        """Samples of one or two volumes (..., M, C each) at coordinates (..., M, 3)."""
-        dtype = samples[0].dtype
-        parts = [*samples, coordinates.to(dtype)] if self.concat_xyz else samples
-        return self.mlp(torch.cat(list(parts), dim=-1))
-
-
-class Pointer(nn.Module):
-    """How well point features (..., M, d) answer a query vector (..., d): logits (..., M)."""
-
-    def __init__(self, method: str, width: int) -> None:
-        super().__init__()
-        self.method = method
-        if method == "additive":
-            self.v = nn.Linear(width, 1, bias=False)
-
-    def forward(self, features: Tensor, query: Tensor) -> Tensor:
-        if self.method == "cosine_sim":
-            features, query = F.normalize(features, dim=-1), F.normalize(query, dim=-1)
-            return (features @ query[..., None])[..., 0] / TEMPERATURE
-        if self.method == "dot_product":
-            return (features @ query[..., None])[..., 0] / math.sqrt(features.shape[-1])
-        return self.v(torch.tanh(features + query[..., None, :]))[..., 0]
-
-
-def expect(name: str, value: Tensor | None, shape: Sequence[int | None]) -> Tensor:
-    """``value``, whose shape must agree with ``shape`` (None: any size)."""
-    if value is None:
-        raise ValueError(f"{name} is missing")
-    fits = value.ndim == len(shape) and all(
-        want is None or want == got for want, got in zip(shape, value.shape, strict=True)
-    )
-    if not fits:
-        wanted = ", ".join("any" if n is None else str(n) for n in shape)
-        raise ValueError(f"{name} must have shape ({wanted}), got {tuple(value.shape)}")
-    return value
+from semabs_core.network_blocks import ImplicitDecoder, Pointer, VolumeEncoder, expect
+from semabs_core.network_config import NetworkConfig
+from semabs_core.voxels import grid_index, sample_volume, sampling_coordinates
 
 
 class SpatialNetwork(nn.Module):
@@ -236,6 +148,11 @@ class SemanticAwareCompletion(CompletionNetwork):
         return self.pointer(self.decoder([samples], coordinates), query)
 
 
+def relation_table(config: NetworkConfig) -> nn.Parameter:
+    """A learned vector per relation of the config, and one for padding: (R + 1, d)."""
+    return nn.Parameter(torch.randn(len(config.relation_tokens), config.pointing_dim))
+
+
 class LocalizationNetwork(SpatialNetwork):
     """VOOL by semantic abstraction: volumes of target and reference, pointed at by a relation."""
 
@@ -247,7 +164,7 @@ class LocalizationNetwork(SpatialNetwork):
 
     def build(self, config: NetworkConfig) -> None:
         """Make what the approach needs beyond the volume encoder."""
-        self.relations = nn.Parameter(torch.randn(len(RELATION_TOKENS), config.pointing_dim))
+        self.relations = relation_table(config)
         self.decoder = ImplicitDecoder(2 * config.channels, config.pointing_dim, config.concat_xyz)
         self.pointer = Pointer(config.pointing_method, config.pointing_dim)
 
@@ -267,10 +184,12 @@ class LocalizationNetwork(SpatialNetwork):
 
     def relation_vectors(self, relations: Sequence[Sequence[str]]) -> Tensor:
         """Names (B x P) to learned vectors (B, P, d)."""
+        tokens = self.config.relation_tokens
         for relation in (name for row in relations for name in row):
-            if relation not in RELATION_TOKENS:
-                raise ValueError(f"unknown relation {relation!r}; known are {', '.join(RELATIONS)}")
-        rows = [[RELATION_TOKENS.index(name) for name in row] for row in relations]
+            if relation not in tokens:
+                known = ", ".join(self.config.relations)
+                raise ValueError(f"unknown relation {relation!r}; known are {known}")
+        rows = [[tokens.index(name) for name in row] for row in relations]
         return self.relations[torch.tensor(rows, device=self.relations.device)]
 
     def decode(
@@ -315,7 +234,7 @@ class LocalizationNetwork(SpatialNetwork):
             features: as the approach wants, ``{"target", "reference"}`` (B, P, N, 1) relevancy,
                 ``{"rgb"}`` (B, P or 1, N, 3) in 0..1, or ``{"description"}`` (B, P, N, 1).
             query_xyz: (B, P, M, 3) float32, scene frame.
-            relations: B rows of P names out of ``RELATION_TOKENS``.
+            relations: B rows of P names out of ``config.relation_tokens``.
             target_features: (B, P, D) text encodings of the bare names; ``semantic_aware`` only.
             reference_features: the same for the references.
             tsdf: (B, X, Y, Z) float32, for networks that read it.
@@ -333,7 +252,7 @@ class SemanticAwareLocalization(LocalizationNetwork):
     feature_keys = ("rgb",)
 
     def build(self, config: NetworkConfig) -> None:
-        self.relations = nn.Parameter(torch.randn(len(RELATION_TOKENS), config.pointing_dim))
+        self.relations = relation_table(config)
         # The published inner decoder, which this approach uses, never reads coordinates.
         self.decoder = ImplicitDecoder(config.channels, config.pointing_dim, concat_xyz=False)
         self.query = nn.Linear(2 * config.text_dim + config.pointing_dim, config.pointing_dim)

@@ -119,6 +119,11 @@ class SceneUnderstanding:
         return cls(config, encoder, completion.to(chosen), localization.to(chosen))
 
     @property
+    def relations(self) -> tuple[str, ...]:
+        """The spatial relations that the localization network knows."""
+        return self.localization.config.relations
+
+    @property
     def untrained(self) -> list[str]:
         """Which of the networks have random weights: their answers mean nothing."""
         checkpoints = {
@@ -251,7 +256,7 @@ class SceneUnderstanding:
 
         Args:
             target: what to find.
-            relation: one of the six relations or a synonym.
+            relation: one of :attr:`relations` or a phrase that means it.
             reference: what it is found by.
             on_progress: called as ``(stage, fraction)`` between batches; raise from it to stop.
 
@@ -259,7 +264,7 @@ class SceneUnderstanding:
             DescriptionError: if a part of the description cannot be understood.
             FrameError: if nothing of the region is in view.
         """
-        description = make_description(target, relation, reference)
+        description = make_description(target, relation, reference, self.relations)
         state, options = self._current(), self.config.localization
         watch = Stopwatch(on_progress)
         grid = state.grid(options)

@@ -82,7 +82,9 @@ class LocalizationDataset(SceneDataset):
     def _rows(
         self, scene: SceneData, cloud: Cloud, known: set[str], rng: np.random.Generator
     ) -> Iterator[Row]:
-        everything = [(self._words(item), item) for item in usable_descriptions(scene)]
+        everything = [
+            (self._words(item), item) for item in usable_descriptions(scene, self.relations)
+        ]
         asked = [(words, item) for words, item in everything if known.issuperset(words)]
         unseen = unseen_points(scene, cloud)
         relations = [item.spatial_relation_name for _, item in asked]
@@ -131,7 +133,7 @@ DATASETS: dict[str, type[SceneDataset]] = {
 
 def input_options(network: NetworkConfig) -> dict[str, Any]:
     """The options of a data set that follow from what a network reads."""
-    names = ("network_inputs", "patch_mask_cutoff", "voxel_shape")
+    names = ("network_inputs", "patch_mask_cutoff", "voxel_shape", "relations")
     return {name: getattr(network, name) for name in names}
 
 

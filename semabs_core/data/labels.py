@@ -19,7 +19,6 @@ from semabs_core.data.scene_data import (
     class_name,
 )
 from semabs_core.geometry import in_bounds
-from semabs_core.network_config import RELATIONS
 
 SYNONYMS_FILE = "synonyms.json"
 PUBLISHED_SYNONYMS = {
@@ -129,9 +128,9 @@ def scene_words(scene: SceneData, view: int = 0) -> list[str]:
     return sorted(words)
 
 
-def usable_descriptions(scene: SceneData) -> list[SceneDescription]:
-    """The sentences whose relation the networks know."""
-    return [item for item in scene.descriptions if item.spatial_relation_name in RELATIONS]
+def usable_descriptions(scene: SceneData, relations: Collection[str]) -> list[SceneDescription]:
+    """The sentences whose relation is one of a network's."""
+    return [item for item in scene.descriptions if item.spatial_relation_name in relations]
 
 
 def description_target(

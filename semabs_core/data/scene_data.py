@@ -41,7 +41,7 @@ class SceneDescription:
         target_obj_name: class of the target, without an id.
         target_obj_id: the target's object id.
         reference_obj_name: class of the reference.
-        spatial_relation_name: a relation of :data:`semabs_core.network_config.RELATIONS`.
+        spatial_relation_name: such as one of :data:`semabs_core.network_config.RELATIONS`.
     """
 
     target_obj_name: str

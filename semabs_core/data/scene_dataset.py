@@ -95,6 +95,7 @@ class SceneDataset(Dataset[Item], ABC):
             :class:`semabs_core.network_config.NetworkConfig`.
         patch_mask_cutoff: as there.
         voxel_shape: as there; cells of the TSDF, for networks that read one.
+        relations: as there; descriptions by others are left out.
 
     Attributes:
         paths: the usable files, relative to the folder.
@@ -122,6 +123,7 @@ class SceneDataset(Dataset[Item], ABC):
         network_inputs: Sequence[str] = (),
         patch_mask_cutoff: float = NetworkConfig.patch_mask_cutoff,
         voxel_shape: tuple[int, int, int] = NetworkConfig.voxel_shape,
+        relations: Sequence[str] = NetworkConfig.relations,
     ) -> None:
         _require_choice("approach", approach, APPROACHES[: 3 if self.task == "localization" else 2])
         _require_choice("source", source, (*SOURCES, "random"))
@@ -137,6 +139,7 @@ class SceneDataset(Dataset[Item], ABC):
         self.augment = augment and not full
         self.network_inputs = choose_inputs(approach, network_inputs)
         self.patch_mask_cutoff, self.voxel_shape = patch_mask_cutoff, voxel_shape
+        self.relations = tuple(relations)
         self.epoch = 0
         self.faults: dict[str, str] = {}
         self.synonyms = split_synonyms(folder, split)
@@ -209,7 +212,7 @@ class SceneDataset(Dataset[Item], ABC):
         for path in splits[self.split]:
             try:
                 scene = check_scene(self.folder / path)
-                if self.task == "completion" or usable_descriptions(scene):
+                if self.task == "completion" or usable_descriptions(scene, self.relations):
                     self._sources[path] = self._find_pictures(self.folder / path)
             except SceneFileError as error:
                 self._skip(path, error)

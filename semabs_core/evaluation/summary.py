@@ -181,7 +181,8 @@ class _Approach:
 
     def localization(self) -> dict[str, list[NDArray[np.float64]]]:
         relation = self.rows["spatial_relation_name"].to_numpy()
-        return _with_mean({name: self.novelties(relation == name) for name in RELATIONS})
+        names = [*RELATIONS, *sorted(set(relation) - set(RELATIONS))]
+        return _with_mean({name: self.novelties(relation == name) for name in names})
 
     def nyu(self) -> dict[str, list[NDArray[np.float64]]]:
         label = self.rows["label"].map(_plain).replace(NYU_ALIASES).to_numpy()
@@ -240,6 +241,7 @@ def _difference_lines(
         differences = {
             part: [mine - other for mine, other in zip(columns, results[name][part], strict=True)]
             for part, columns in results[against].items()
+            if part in results[name]
         }
         if differences.pop("mean", None):
             differences = _with_mean(differences)  # over the relations that both have

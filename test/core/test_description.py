@@ -52,10 +52,11 @@ def test_sentences(sentence, expected):
 
 @pytest.mark.parametrize("relation", list(SYNONYMS))
 def test_every_synonym_is_understood_in_a_sentence_and_as_a_relation(relation):
+    known = tuple(SYNONYMS)
     for phrase in SYNONYMS[relation]:
-        assert canonical_relation(phrase) == relation
-        assert canonical_relation(f"  {phrase.upper()} ") == relation
-        parsed = parse_description(f"the blue mug {phrase} the lamp")
+        assert canonical_relation(phrase, known) == relation
+        assert canonical_relation(f"  {phrase.upper()} ", known) == relation
+        parsed = parse_description(f"the blue mug {phrase} the lamp", known)
         assert parsed == Description("blue mug", relation, "lamp")
 
 
@@ -65,6 +66,15 @@ def test_every_synonym_is_understood_in_a_sentence_and_as_a_relation(relation):
 def test_relations_that_the_networks_do_not_know_are_refused_by_name(phrase):
     with pytest.raises(RelationError, match=f"unknown relation '{phrase}'; known are: in, behind"):
         parse_description(f"the mug {phrase} the lamp")
+
+
+def test_a_network_that_knows_another_relation_is_asked_for_it():
+    known = ("in", "under")
+    expected = Description("mug", "under", "table")
+    assert parse_description("the mug underneath the table", known) == expected
+    assert make_description("mug", "below", "table", known) == expected
+    with pytest.raises(RelationError, match="unknown relation 'behind'; known are: in, under"):
+        parse_description("the mug behind the lamp", known)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
 """Networks against the published implementation and against answers worked out by hand."""
 
+import json
 import math
 
 import pytest
 import torch
 
-from semabs_core.checkpoint import load_network
-from semabs_core.network_config import NetworkConfig
-from semabs_core.networks import Pointer, build_network
+from semabs_core.checkpoint import load_network, save_network
+from semabs_core.network_blocks import Pointer
+from semabs_core.network_config import RELATIONS, NetworkConfig
+from semabs_core.networks import build_network
 from semabs_core.voxels import grid_index, sample_volume, sampling_coordinates
 
 NAMES = ["ovssc_semabs", "ovssc_semaware", "vool_semabs", "vool_semaware", "vool_clipspatial"]
@@ -139,11 +141,41 @@ def test_full_size_has_the_published_number_of_parameters():
         (dict(channels=12), "channels must be positive and, above groups = 8, a multiple"),
         (dict(bounds=((0, 0, 0), (0, 1, 1))), "lower bounds must be below"),
         (dict(sampling="nearest"), "sampling must be one of aligned, published"),
+        (dict(relations=()), "relations must be different names other than"),
+        (dict(relations=("in", "in")), r"different names .*\('in', 'in'\)"),
+        (dict(relations=("in", "[pad]")), r"other than \[pad\], got"),
+        (dict(relations=("in", " ")), "relations must be different names"),
     ],
 )
 def test_config_names_what_is_wrong(changes, match):
     with pytest.raises(ValueError, match=match):
         NetworkConfig(**changes)
+
+
+@pytest.mark.parametrize("approach", ["semantic_abstraction", "semantic_aware"])
+def test_relations_are_those_of_the_config(approach, tmp_path):
+    torch.manual_seed(0)
+    options = dict(task="localization", approach=approach, **TINY)
+    six = build_network(NetworkConfig(**options))
+    seven = build_network(NetworkConfig(**options, relations=(*RELATIONS, "under")))
+    assert six.relations.shape == (7, 6)
+    assert seven.relations.shape == (8, 6)
+    found = seven.relation_vectors([["under", "in", "[pad]"]])
+    torch.testing.assert_close(found, seven.relations[[6, 0, 7]][None])
+    save_network(seven, tmp_path)
+    again = load_network(tmp_path)
+    assert again.config.relations == (*RELATIONS, "under")
+    torch.testing.assert_close(again.relation_vectors([["under"]]), seven.relations[6][None, None])
+    with pytest.raises(ValueError, match="unknown relation 'under'; known are in, behind"):
+        six.relation_vectors([["under"]])
+
+
+def test_checkpoints_that_name_no_relations_know_the_published_ones(tmp_path):
+    save_network(build_network(NetworkConfig(task="localization", **TINY)), tmp_path)
+    content = json.loads((tmp_path / "network.json").read_text())
+    assert content["network"].pop("relations") == list(RELATIONS)
+    (tmp_path / "network.json").write_text(json.dumps(content))
+    assert load_network(tmp_path).config.relations == RELATIONS
 
 
 def test_errors_name_the_argument():
