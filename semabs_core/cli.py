@@ -21,7 +21,7 @@ app = typer.Typer(
 
 app.command()(demo.demo)
 app.command()(demo.ask)
-app.command()(train.train)
+app.command(cls=train.TrainCommand)(train.train)
 app.command("eval")(evaluation.evaluate)
 app.command()(evaluation.pointing)
 app.command()(evaluation.summarize)

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from semabs_core.training.interrupts import ignore_stop_signals
+
 NETWORK_ARGUMENTS = (
     "input_xyz",
     "input_features",
@@ -112,6 +114,7 @@ def make_loader(
         persistent_workers=workers > 0,
         multiprocessing_context="forkserver" if workers else None,
         pin_memory=pin_memory,
+        worker_init_fn=ignore_stop_signals,
         generator=torch.Generator(),
         **options,
     )

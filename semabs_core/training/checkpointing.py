@@ -1,4 +1,8 @@
-"""The state of a run: all that carrying on needs, in one file, written beside and renamed."""
+"""The state of a run: all that carrying on needs, in one file that is there as a whole.
+
+A run writes its state first and then the files that others read (weights and their config). One
+that is killed between the two leaves files older than the state; resuming writes them anew.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +30,8 @@ class TrainingState:
 
     Attributes:
         step: optimizer steps done, over all epochs.
-        total_steps: steps of the whole run, which decide the schedule.
-        global_batch: scenes per step over all processes, which decides what a step has seen.
+        settings: the options that decide the weights, by name; a run goes on with the same.
+        skipped: steps that were left out, because loss or gradient was not finite.
         best: best validation score so far.
         validation: the latest validation; empty before the first.
         network: its weights. They are here besides the network's own files, so that weights and
@@ -39,8 +43,8 @@ class TrainingState:
     """
 
     step: int
-    total_steps: int
-    global_batch: int
+    settings: dict[str, Any]
+    skipped: int
     best: float
     validation: dict[str, Any]
     network: dict[str, Any]
@@ -88,5 +92,7 @@ def load_state(folder: Path) -> TrainingState:
         ) from None
     names = {field.name for field in fields(TrainingState)}
     if not isinstance(content, dict) or set(content) != names:
-        raise CheckpointError(f"{path} is no state of a training run of this version")
+        raise CheckpointError(
+            f"{path} is no state of a training run of this version; start again in another folder"
+        )
     return TrainingState(**content)

@@ -73,6 +73,34 @@ class TrainingConfig:
     validate_every_epochs: int = option(1, "epochs between validations; 0: never", ge=0)
     validation_scenes: int = option(64, "scenes of the validation split to use at most", ge=1)
     log_every_steps: int = option(10, "steps between entries in TensorBoard", ge=1)
+    max_skipped_steps: int = option(
+        20,
+        "steps in a row with a loss or gradient that is not finite, which are left out, before "
+        "the run ends",
+        ge=1,
+    )
+
+
+CHANGEABLE = frozenset(
+    {
+        "out",
+        "data.folder",
+        "device",
+        "workers",
+        "resume",
+        "save_every_steps",
+        "keep_every_epochs",
+        "validate_every_epochs",
+        "log_every_steps",
+        "max_skipped_steps",
+        "optimization.batch_size",
+        "optimization.epochs",
+        "optimization.labels_per_pass",
+        "optimization.max_steps",
+    }
+)
+"""Options that may change when a run is resumed. What the last few of them lead to may not: the
+number of steps, and of scenes per step over all processes."""
 
 
 def parse_training_config(values: Any, where: str = "training config") -> TrainingConfig:

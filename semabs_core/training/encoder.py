@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import os
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from semabs_core.training.checkpointing import (
     state_to_resume,
 )
 from semabs_core.training.config import forward_dtype, training_device
-from semabs_core.training.encoder_config import EncoderTrainingConfig
+from semabs_core.training.encoder_config import CHANGEABLE, EncoderTrainingConfig
 from semabs_core.training.encoder_losses import (
     ImageFeatures,
     draw_asked,
@@ -45,12 +46,35 @@ from semabs_core.training.encoder_losses import (
     phrase_loss,
     relevancy_loss,
 )
+from semabs_core.training.interrupts import StopRequest, interrupted
 from semabs_core.training.loop import CONFIG_FILE
-from semabs_core.training.optimizer import rate_factor
+from semabs_core.training.optimizer import advance, rate_factor
 from semabs_core.training.reporting import Reporter
+from semabs_core.training.settings import require_equal_settings, settings_of
+from semabs_core.training.skipping import SkippedSteps, check_weights
 from semabs_core.weights.shipped import resolve_weights
 
 MAX_LOGIT_SCALE = math.log(100.0)
+REMEDY = "Train in another folder with a lower learning_rate or with precision=fp32"
+
+
+@dataclass(frozen=True)
+class EncoderResult:
+    """What a run came to.
+
+    Attributes:
+        folder: of the model.
+        step: steps done.
+        steps: of the whole run.
+        skipped: those that were left out.
+        losses: means over the last entries in the log, by name.
+    """
+
+    folder: Path
+    step: int
+    steps: int
+    skipped: int
+    losses: dict[str, float]
 
 
 class EncoderTrainer:
@@ -97,6 +121,9 @@ class EncoderTrainer:
         self.weights = data.weights.to(self.device)
         self.step = 0
         self.sums: dict[str, float] = {}
+        self.summed = 0
+        self.means: dict[str, float] = {}
+        self.skips = SkippedSteps(config.max_skipped_steps)
         if state is not None:
             self._restore(state)
 
@@ -106,18 +133,26 @@ class EncoderTrainer:
         last = min(config.steps, config.max_steps or config.steps)
         left = range(self.step, last)
         loader = make_loader(self.data, keep_batch, config.workers, False, sampler=left)
-        with Reporter(self.folder, True, self.step, last) as reporter:
+        with Reporter(self.folder, True, self.step, last) as reporter, StopRequest() as stop:
             for batch in loader:
                 self.train_step(batch)
                 self.step += 1
                 reporter.advance(self.step, 0)
                 if self.step % config.log_every_steps == 0:
-                    means = {k: v / config.log_every_steps for k, v in self.sums.items()}
-                    means["learning_rate"] = float(self.schedule.get_last_lr()[0])
-                    reporter.write("train", means, self.step)
-                    self.sums = {}
-                if self.step % config.save_every_steps == 0 or self.step == last:
+                    self._log(reporter)
+                done = self.step == last
+                if self.step % config.save_every_steps == 0 or done or stop.signal_number:
                     self._save()
+                if stop.signal_number and not done:
+                    raise interrupted(stop.signal_number, self.step, last)
+
+    def _log(self, reporter: Reporter) -> None:
+        """The means of the steps that were taken since the last entry."""
+        self.means = {name: value / self.summed for name, value in self.sums.items()}
+        rate = float(self.schedule.get_last_lr()[0])
+        values = {**self.means, "learning_rate": rate, "skipped": float(self.skips.total)}
+        reporter.write("train", values, self.step)
+        self.sums, self.summed = {}, 0
 
     def train_step(self, batch: CropBatch) -> None:
         """One optimizer step on the crops of a step."""
@@ -127,19 +162,25 @@ class EncoderTrainer:
             with mixed_precision(self.device, self.dtype):
                 losses = self.losses(batch)
             loss = torch.stack(list(losses.values())).sum()
-            if not math.isfinite(loss.item()):
-                raise TrainingError(
-                    f"the loss is {loss.item()} at step {self.step}; lower learning_rate"
-                )
             loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
-        self.optimizer.step()
-        self.schedule.step()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip).item()
+        if math.isfinite(loss.item()) and math.isfinite(norm):
+            self._take_step({"loss": loss, **losses})
+        else:
+            crops = f"crops of item {self.step}"
+            self.skips.skipped(self.step + 1, loss.item(), norm, crops, REMEDY)
+        advance(self.schedule)
         self.optimizer.zero_grad(set_to_none=True)
+
+    def _take_step(self, losses: dict[str, Tensor]) -> None:
+        """The weights follow the gradient; the losses are noted."""
+        self.optimizer.step()
         with torch.no_grad():
             self.model.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
-        for name, value in {"loss": loss, **losses}.items():
+        for name, value in losses.items():
             self.sums[name] = self.sums.get(name, 0.0) + value.item()
+        self.summed += 1
+        self.skips.taken()
 
     def losses(self, batch: CropBatch) -> dict[str, Tensor]:
         """The losses of a step by name."""
@@ -221,11 +262,12 @@ class EncoderTrainer:
         return torch.where(natural, true, other), torch.where(natural, unknown, unsaid)
 
     def _save(self) -> None:
-        """The state of the run and the model as it is."""
+        """The state of the run and then the model as it is."""
+        check_weights(self.model, self.step, REMEDY)
         state = TrainingState(
             step=self.step,
-            total_steps=self.config.steps,
-            global_batch=self.config.batch,
+            settings=settings_of(self.config, CHANGEABLE),
+            skipped=self.skips.total,
             best=-1.0,
             validation={},
             network=self.model.state_dict(),
@@ -235,28 +277,28 @@ class EncoderTrainer:
             rng=torch.get_rng_state(),
         )
         save_state(state, self.folder)
+        self._save_model()
+
+    def _save_model(self) -> None:
         save_encoder(self.model, self.config.shape.model_config(), self.folder)
 
     def _restore(self, state: TrainingState) -> None:
-        """Carry on from a state, if it is of this run."""
-        found = (state.total_steps, state.global_batch)
-        wanted = (self.config.steps, self.config.batch)
-        if found != wanted:
-            raise TrainingError(
-                f"the run in {self.folder} has {found[0]} steps of {found[1]} crops, not "
-                f"{wanted[0]} of {wanted[1]}; resume with the same options"
-            )
-        try:
-            self.model.load_state_dict(state.network)
-        except RuntimeError as error:
-            raise TrainingError(f"the model of {self.folder} has another shape: {error}") from None
+        """Carry on from a state, and bring the model in the folder up to it.
+
+        Raises:
+            TrainingError: if it is of a run with other options.
+        """
+        settings = settings_of(self.config, CHANGEABLE)
+        require_equal_settings(state.settings, settings, self.folder, CHANGEABLE)
+        self.model.load_state_dict(state.network)
         self.optimizer.load_state_dict(state.optimizer)
         self.schedule.load_state_dict(state.schedule)
         torch.set_rng_state(state.rng)
-        self.step = state.step
+        self.step, self.skips.total = state.step, state.skipped
+        self._save_model()
 
 
-def train_encoder(config: EncoderTrainingConfig) -> None:
+def train_encoder(config: EncoderTrainingConfig) -> EncoderResult:
     """Train an encoder; ``config.out`` then is a folder for ``local-dir:``, with the state.
 
     Args:
@@ -264,6 +306,7 @@ def train_encoder(config: EncoderTrainingConfig) -> None:
 
     Raises:
         TrainingError: if the run cannot start or go on.
+        TrainingInterruptedError: if it was asked to stop by SIGINT or SIGTERM.
         SceneFileError: if there is nothing to learn from.
     """
     if not config.out:
@@ -283,3 +326,4 @@ def train_encoder(config: EncoderTrainingConfig) -> None:
     save_config(config, folder / CONFIG_FILE)
     data.book.vocabulary.save(folder)
     trainer.run()
+    return EncoderResult(folder, trainer.step, config.steps, trainer.skips.total, trainer.means)

@@ -89,6 +89,28 @@ class EncoderTrainingConfig:
     resume: bool = option(False, "carry on from the state in the folder, if there is one")
     save_every_steps: int = option(500, "steps between saved states", ge=1)
     log_every_steps: int = option(50, "steps between entries in TensorBoard", ge=1)
+    max_skipped_steps: int = option(
+        20,
+        "steps in a row with a loss or gradient that is not finite, which are left out, before "
+        "the run ends",
+        ge=1,
+    )
+
+
+CHANGEABLE = frozenset(
+    {
+        "out",
+        "data.folder",
+        "device",
+        "workers",
+        "resume",
+        "max_steps",
+        "save_every_steps",
+        "log_every_steps",
+        "max_skipped_steps",
+    }
+)
+"""Options that may change when a run is resumed."""
 
 
 def parse_encoder_config(values: Any, where: str = "encoder config") -> EncoderTrainingConfig:

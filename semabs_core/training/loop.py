@@ -6,14 +6,15 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader
 
 from semabs_core.checkpoint import save_network
 from semabs_core.config import save_config
@@ -34,17 +35,42 @@ from semabs_core.training.checkpointing import (
     save_state,
     state_to_resume,
 )
-from semabs_core.training.config import TrainingConfig, forward_dtype
+from semabs_core.training.config import CHANGEABLE, TrainingConfig, forward_dtype
 from semabs_core.training.distributed import Process, joined
+from semabs_core.training.interrupts import StopRequest, interrupted
 from semabs_core.training.losses import confusion, summed_loss
-from semabs_core.training.optimizer import make_optimizer, make_schedule
+from semabs_core.training.optimizer import advance, make_optimizer, make_schedule
 from semabs_core.training.reporting import Interval, Reporter
+from semabs_core.training.settings import require_equal_settings, settings_of
+from semabs_core.training.skipping import SkippedSteps, check_weights
 from semabs_core.training.sources import TrainingData, fit_text_width, open_data
-from semabs_core.training.validation import Validation, validate
+from semabs_core.training.validation import Validation, validate, validation_loader
 
 CONFIG_FILE = "training.yaml"
 BEST_FOLDER = "best"
-JUDGE_WORKERS = 2
+REMEDY = (
+    "Train in another folder with a lower optimization.learning_rate or with "
+    "optimization.precision=fp32, or look at the scenes that are named"
+)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a run came to.
+
+    Attributes:
+        folder: of the weights.
+        steps: optimizer steps of the whole run.
+        skipped: those that were left out.
+        validation: the last one; None where there was none.
+        best: the highest validation IoU, of the weights in ``best/``.
+    """
+
+    folder: Path
+    steps: int
+    skipped: int
+    validation: Validation | None
+    best: float
 
 
 class Trainer:
@@ -74,6 +100,8 @@ class Trainer:
         self.step, self.best = 0, -1.0
         self.validation: Validation | None = None
         self.interval = Interval()
+        self.skips = SkippedSteps(config.max_skipped_steps)
+        self.stop, self.stop_wanted = StopRequest(), False
         if (state := state_to_resume(self.folder, config.resume)) is not None:
             self._restore(state)
         self._check_common_step()
@@ -99,9 +127,10 @@ class Trainer:
             self.process.device.type == "cuda",
             batch_sampler=self.batches,
         )
-        judges = self._judges()
+        judges = validation_loader(self.config, self.data.validation, self.process)
         enabled = self.process.is_first
-        with Reporter(self.folder, enabled, self.step, self.total_steps) as self.reporter:
+        self.reporter = Reporter(self.folder, enabled, self.step, self.total_steps)
+        with self.reporter, self.stop:
             clock = time.perf_counter()
             for batch in loader:
                 arrived = time.perf_counter()
@@ -109,13 +138,16 @@ class Trainer:
                 self.interval.data_time_s += arrived - clock
                 self.interval.step_time_s += time.perf_counter() - arrived
                 self._end_step(judges)
+                if self.stop_wanted and self.step < self.total_steps:
+                    self._save()
+                    self.process.wait()
+                    raise interrupted(self.stop.signal_number, self.step, self.total_steps)
                 clock = time.perf_counter()
 
     def _end_step(self, judges: DataLoader | None) -> None:
         """What is due after a step: the log, and at the end of an epoch its validation; saving."""
         config = self.config
         self.step += 1
-        self.interval.steps += 1
         epoch, within = divmod(self.step, self.batches.epoch_steps)
         last = self.step == self.total_steps
         self.reporter.advance(self.step, epoch)
@@ -149,28 +181,32 @@ class Trainer:
             sums[0] += loss.detach()
             sums[1:] += confusion(logits.detach(), part["targets"], part["ignore"])
         sums = self.process.sum(sums).cpu()
-        self._check_finite(float(sums[0]), batch)
         self.scaler.unscale_(self.optimizer)
-        norm = clip_grad_norm_(self.network.parameters(), options.gradient_clip)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+        norm = float(clip_grad_norm_(self.network.parameters(), options.gradient_clip))
+        mean = float(sums[0])
         self.interval.learning_rate = float(self.schedule.get_last_lr()[0])
-        self.schedule.step()
+        if self._agree(math.isfinite(mean) and math.isfinite(norm)):
+            self.scaler.step(self.optimizer)
+            self.interval.add(mean, sums[1:], norm)
+            self.skips.taken()
+        else:
+            self.interval.skipped += 1
+            scenes = f"scenes {', '.join(map(str, batch.get('scene_id', ())))}"
+            self.skips.skipped(self.step + 1, mean, norm, scenes, REMEDY)
+        self.scaler.update()
+        advance(self.schedule)
         self.optimizer.zero_grad(set_to_none=True)
-        self.interval.loss += float(sums[0])
-        self.interval.counts += sums[1:]
-        self.interval.gradient_norm += float(norm)
+
+    def _agree(self, finite: bool) -> bool:
+        """Whether the step is finite in all processes; notes whether any of them is to stop."""
+        flags = [float(not finite), float(self.stop.signal_number)]
+        faults, signals = self.process.sum(torch.tensor(flags, dtype=torch.float64)).tolist()
+        self.stop_wanted = signals > 0
+        return faults == 0
 
     def _forward(self, part: dict) -> Tensor:
         with mixed_precision(self.process.device, self.dtype):
             return self.model(**network_arguments(part))
-
-    def _check_finite(self, loss: float, batch: dict) -> None:
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"the loss is {loss} at step {self.step} (scenes {batch.get('scene_id')}); lower "
-                "optimization.learning_rate, or set optimization.precision to fp32"
-            )
 
     def _parallel(self) -> Callable[..., Tensor]:
         """The network, wrapped where several processes share the gradients."""
@@ -189,28 +225,18 @@ class Trainer:
             return nullcontext()
         return self.model.no_sync()
 
-    def _judges(self) -> DataLoader | None:
-        """This process's share of the validation scenes, one at a time, the same every time."""
-        items, process = self.data.validation, self.process
-        if items is None or not len(items) or not self.config.validate_every_epochs:
-            return None
-        scenes = range(min(len(items), self.config.validation_scenes))
-        own = Subset(items, scenes[process.rank :: process.world])
-        workers = min(self.config.workers, JUDGE_WORKERS)
-        # The rows of a full item share memory, which cannot be pinned.
-        return make_loader(own, None, workers, pin_memory=False, batch_size=None)
-
     def _validate(self, judges: DataLoader) -> None:
         found = validate(self.network, judges, self.process)
         self.validation = found
-        self.reporter.write("validation", asdict(found), self.step)
         if found.iou > self.best:
             self.best = found.iou
             if self.process.is_first:
                 self._save_network(self.folder / BEST_FOLDER)
+        self.reporter.write("validation", {**asdict(found), "best": self.best}, self.step)
 
     def _save_network(self, folder: Path) -> None:
         """The weights with what their users need to know."""
+        check_weights(self.network, self.step, REMEDY)
         metadata = {
             **self.data.metadata,
             "step": self.step,
@@ -222,14 +248,15 @@ class Trainer:
         save_network(self.network, folder, metadata)
 
     def _save(self) -> None:
-        """The state of the run and the weights, by the first process."""
+        """The state of the run and then the weights, by the first process."""
         if not self.process.is_first:
             return
         self.reporter.flush()
+        check_weights(self.network, self.step, REMEDY)
         state = TrainingState(
             step=self.step,
-            total_steps=self.total_steps,
-            global_batch=self.batches.global_batch,
+            settings=self._settings(),
+            skipped=self.skips.total,
             best=self.best,
             validation=asdict(self.validation) if self.validation else {},
             network=self.network.state_dict(),
@@ -241,35 +268,35 @@ class Trainer:
         save_state(state, self.folder)
         self._save_network(self.folder)
 
+    def _settings(self) -> dict[str, Any]:
+        """What decides the weights: options, and what follows from options, data and processes."""
+        return {
+            **settings_of(self.config, CHANGEABLE),
+            "scenes": len(self.data.items),
+            "scenes per step": self.batches.global_batch,
+            "steps": self.total_steps,
+        }
+
     def _restore(self, state: TrainingState) -> None:
-        """Carry on from a state.
+        """Carry on from a state, and bring the weights in the folder up to it.
 
         Raises:
-            TrainingError: if it is of another run.
+            TrainingError: if it is of a run with other options.
         """
-        found = (state.total_steps, state.global_batch)
-        wanted = (self.total_steps, self.batches.global_batch)
-        if found != wanted:
-            raise TrainingError(
-                f"the run in {self.folder} has {found[0]} steps of {found[1]} scenes, but the "
-                f"options and the data now give {wanted[0]} steps of {wanted[1]}; resume with the "
-                "same epochs, data and batch_size x processes"
-            )
-        try:
-            self.network.load_state_dict(state.network)
-        except RuntimeError as error:
-            raise TrainingError(
-                f"the network of {self.folder} has other options: {error}"
-            ) from None
+        require_equal_settings(state.settings, self._settings(), self.folder, CHANGEABLE)
+        self.network.load_state_dict(state.network)
         self.optimizer.load_state_dict(state.optimizer)
         self.schedule.load_state_dict(state.schedule)
         self.scaler.load_state_dict(state.scaler)
         torch.set_rng_state(state.rng)
         self.step, self.best = state.step, state.best
         self.validation = Validation(**state.validation) if state.validation else None
+        self.skips.total = state.skipped
+        if self.process.is_first:
+            self._save_network(self.folder)
 
 
-def train(config: TrainingConfig, data: TrainingData | None = None) -> None:
+def train(config: TrainingConfig, data: TrainingData | None = None) -> TrainingResult:
     """Train a network, alone or as one of torchrun's processes.
 
     The folder ``config.out`` then holds the network in our checkpoint format, the state to resume
@@ -281,6 +308,7 @@ def train(config: TrainingConfig, data: TrainingData | None = None) -> None:
 
     Raises:
         TrainingError: if the run cannot start or go on.
+        TrainingInterruptedError: if it was asked to stop by SIGINT or SIGTERM.
         ConfigError: if the options do not fit the machine.
     """
     if not config.out:
@@ -296,3 +324,10 @@ def train(config: TrainingConfig, data: TrainingData | None = None) -> None:
             save_config(config, Path(config.out) / CONFIG_FILE)
         trainer.run()
         process.wait()
+    return TrainingResult(
+        trainer.folder,
+        trainer.total_steps,
+        trainer.skips.total,
+        trainer.validation,
+        trainer.best,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable
 
 from timm.optim import Lamb
@@ -45,5 +46,12 @@ def rate_factor(step: int, warmup_steps: int, total_steps: int) -> float:
 
 
 def make_schedule(optimizer: Lamb, config: OptimizationConfig, total_steps: int) -> LambdaLR:
-    """The schedule over the real number of steps; call ``step()`` once per optimizer step."""
+    """The schedule over the real number of steps; :func:`advance` it once per step."""
     return LambdaLR(optimizer, lambda step: rate_factor(step, config.warmup_steps, total_steps))
+
+
+def advance(schedule: LambdaLR) -> None:
+    """The learning rate of the next step; also after a first step that was left out."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
+        schedule.step()

@@ -22,13 +22,16 @@ from semabs_core.training.losses import point_iou
 
 EVENTS_FOLDER = "tensorboard"
 SHOWN = {
-    "loss": "loss",
-    "IoU": "point_iou",
-    "lr": "learning_rate",
-    "data s": "data_time_s",
-    "step s": "step_time_s",
+    "train": {
+        "loss": "loss",
+        "IoU": "point_iou",
+        "lr": "learning_rate",
+        "data s": "data_time_s",
+        "step s": "step_time_s",
+    },
+    "validation": {"validation IoU": "iou", "best": "best"},
 }
-"""What stands behind the progress bar: short names and metrics."""
+"""What stands behind the progress bar: by group, short names and metrics."""
 
 
 @dataclass
@@ -36,13 +39,14 @@ class Interval:
     """Sums over the steps since the last entry in the log.
 
     Attributes:
-        loss: mean loss of each step.
+        loss: mean loss of each step that was taken.
         counts: (3,) true positives, false positives, false negatives at logit 0.
         learning_rate: of the latest step.
         gradient_norm: before clipping.
         data_time_s: waiting for a batch.
         step_time_s: everything else.
-        steps: how many.
+        steps: how many were taken.
+        skipped: how many were left out.
     """
 
     loss: float = 0.0
@@ -52,17 +56,34 @@ class Interval:
     data_time_s: float = 0.0
     step_time_s: float = 0.0
     steps: int = 0
+    skipped: int = 0
+
+    def add(self, loss: float, counts: Tensor, gradient_norm: float) -> None:
+        """Note a step that was taken."""
+        self.loss += loss
+        self.counts += counts
+        self.gradient_norm += gradient_norm
+        self.steps += 1
 
     def metrics(self) -> dict[str, float]:
-        """Means; ``waiting`` is the share of the time in which the network starved for data."""
-        return {
+        """Means; ``waiting`` is the share of the time in which the network starved for data.
+
+        Those of the loss and the gradient are missing where no step was taken.
+        """
+        steps = self.steps + self.skipped
+        means = {
+            "learning_rate": self.learning_rate,
+            "skipped": float(self.skipped),
+            "data_time_s": self.data_time_s / steps,
+            "step_time_s": self.step_time_s / steps,
+            "waiting": self.data_time_s / (self.data_time_s + self.step_time_s),
+        }
+        if not self.steps:
+            return means
+        return means | {
             "loss": self.loss / self.steps,
             "point_iou": point_iou(self.counts),
-            "learning_rate": self.learning_rate,
             "gradient_norm": self.gradient_norm / self.steps,
-            "data_time_s": self.data_time_s / self.steps,
-            "step_time_s": self.step_time_s / self.steps,
-            "waiting": self.data_time_s / (self.data_time_s + self.step_time_s),
         }
 
 
@@ -78,6 +99,7 @@ class Reporter:
 
     def __init__(self, folder: Path, enabled: bool, step: int, total_steps: int) -> None:
         self._writer: SummaryWriter | None = None
+        self._texts = dict.fromkeys(SHOWN, "")
         if enabled:
             purge = {"purge_step": step + 1} if step else {}
             self._writer = SummaryWriter(str(folder / EVENTS_FOLDER), flush_secs=10, **purge)
@@ -117,12 +139,13 @@ class Reporter:
         self._progress.update(self._task, completed=step, epoch=epoch)
 
     def write(self, group: str, metrics: Mapping[str, float], step: int) -> None:
-        """Scalars of a step to TensorBoard, and behind the bar if they are of the training."""
+        """Scalars of a step to TensorBoard, and the most important behind the bar."""
         if self._writer:
             for name, value in metrics.items():
                 self._writer.add_scalar(f"{group}/{name}", value, step)
-        if group == "train":
-            text = "  ".join(
-                f"{short} {metrics[name]:.3g}" for short, name in SHOWN.items() if name in metrics
-            )
-            self._progress.update(self._task, metrics=text)
+        self._texts[group] = "  ".join(
+            f"{short} {metrics[name]:.3g}"
+            for short, name in SHOWN[group].items()
+            if name in metrics
+        )
+        self._progress.update(self._task, metrics="  ".join(filter(None, self._texts.values())))

@@ -8,13 +8,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader, Subset
 
 from semabs_core.evaluation.metrics import CUTOFFS, grid_name
 from semabs_core.evaluation.scene import EvaluationOptions, evaluate_scene
 from semabs_core.networks import SpatialNetwork
+from semabs_core.training.batches import make_loader
+from semabs_core.training.config import TrainingConfig
 from semabs_core.training.distributed import Process
 
 GRID = 32
+LOADER_WORKERS = 2
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,26 @@ class Validation:
     iou: float
     cutoff: float
     labels: int
+
+
+def validation_loader(config: TrainingConfig, items: Any, process: Process) -> DataLoader | None:
+    """This process's share of the validation scenes, one at a time, the same every time.
+
+    Args:
+        config: of the run.
+        items: a data set that is ``full``; None for no validation.
+        process: this process.
+
+    Returns:
+        None where nothing is to be validated.
+    """
+    if items is None or not len(items) or not config.validate_every_epochs:
+        return None
+    scenes = range(min(len(items), config.validation_scenes))
+    own = Subset(items, scenes[process.rank :: process.world])
+    workers = min(config.workers, LOADER_WORKERS)
+    # The rows of a full item share memory, which cannot be pinned.
+    return make_loader(own, None, workers, pin_memory=False, batch_size=None)
 
 
 def validate(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from scene_toy import CABINET, RED_MUG, WALL, toy_scene
 
 from semabs_core.config import ConfigError
@@ -263,9 +264,34 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_weights(folder, tmp_path):
     train_encoder(dataclasses.replace(config, resume=True))
     names = "open_clip_model.safetensors"
     assert (parts / names).read_bytes() == (whole / names).read_bytes()
-    for change in ({"steps": 7}, {"batch": 4}):
-        with pytest.raises(TrainingError, match="has 6 steps of 8 crops, not"):
+    for change, text in (
+        ({"steps": 7}, "steps: 6 there, 7 now"),
+        ({"batch": 4}, "batch: 8 there, 4 now"),
+        ({"seed": 1}, "seed: 0 there, 1 now"),
+    ):
+        with pytest.raises(TrainingError, match=f"other options:\n  {text}\nresume"):
             train_encoder(dataclasses.replace(config, resume=True, **change))
+
+
+def test_an_encoder_leaves_out_steps_that_are_not_finite(folder, tmp_path, monkeypatch, caplog):
+    clip, calls = torch.nn.utils.clip_grad_norm_, []
+
+    def poison(parameters, limit):
+        parameters = list(parameters)
+        calls.append(1)
+        if len(calls) > 1:
+            parameters[0].grad[:] = float("nan")
+        return clip(parameters, limit)
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", poison)
+    out = tmp_path / "run"
+    config = configure(folder, out, steps=9, save_every_steps=1, max_skipped_steps=3)
+    with pytest.raises(TrainingError, match=r"3 steps in a row .*step 4 is left out: its loss is"):
+        train_encoder(config)
+    assert "step 2 is left out" in caplog.text
+    assert torch.load(out / "training_state.pt", weights_only=True)["step"] == 3
+    weights = load_file(out / "open_clip_model.safetensors")
+    assert all(torch.isfinite(value).all() for value in weights.values())
 
 
 def test_wrong_data_is_named(folder, tmp_path):

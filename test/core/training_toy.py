@@ -1,21 +1,20 @@
 """Scenes of balls in memory, as the data sets give them; as a program, a training run on them.
 
-``python training_toy.py CONFIG.yaml`` trains on them, also under torchrun. ``TOY_KILL=epoch,n`` in
-the environment kills the process, as ``kill -9`` does, at the n-th item it reads in that epoch.
+``python training_toy.py CONFIG.yaml`` trains on them, also under torchrun. In the environment,
+``TOY_POISON=epoch,index`` makes an item's loss NaN (``epoch,all``: of every one).
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from collections import Counter
 
 import numpy as np
 import torch
 
-from semabs_core.network_config import RELATIONS
+from semabs_core.network_config import RELATIONS, NetworkConfig
 from semabs_core.training import TrainingConfig, TrainingData, load_training_config, train
+from semabs_core.training.config import DataConfig, OptimizationConfig
 
 NAMES = ("ball", "mug", "lamp", "book", "[pad]")
 TEXT = torch.nn.functional.normalize(torch.randn(5, 6, generator=torch.Generator().manual_seed(1)))
@@ -48,7 +47,6 @@ class ToyScenes(torch.utils.data.Dataset):
         self.task, self.approach, self.scenes = task, approach, scenes
         self.inputs, self.queries, self.padding = inputs, queries, padding
         self.epoch = 0
-        self.asked: Counter[int] = Counter()
 
     def __len__(self) -> int:
         return self.scenes
@@ -57,7 +55,6 @@ class ToyScenes(torch.utils.data.Dataset):
         self.epoch = epoch
 
     def __getitem__(self, index: int) -> dict:
-        self._maybe_die()
         padded = self.padding and index % 2 == 1
         scene = np.random.default_rng([7, index])
         draw = np.random.default_rng([7, index, self.epoch])
@@ -83,7 +80,10 @@ class ToyScenes(torch.utils.data.Dataset):
             "ignore": torch.from_numpy(np.stack([r[c] for r, c in zip(ignore, chosen)])),
             "scene_id": f"toy{index}",
         }
-        return item | self._features(owner, padded)
+        item |= self._features(owner, padded)
+        if os.environ.get("TOY_POISON") in (f"{self.epoch},{index}", f"{self.epoch},all"):
+            item["targets"] = item["targets"] * float("nan")
+        return item
 
     def _draw(self, inside: np.ndarray, draw: np.random.Generator) -> np.ndarray:
         """Stored points of a label: half of them inside it, as far as there are so many."""
@@ -119,11 +119,6 @@ class ToyScenes(torch.utils.data.Dataset):
             "names": [(names[i], names[j]) for i, j in enumerate(others)],
         }
 
-    def _maybe_die(self) -> None:
-        self.asked[self.epoch] += 1
-        if os.environ.get("TOY_KILL") == f"{self.epoch},{self.asked[self.epoch]}":
-            os.kill(os.getpid(), signal.SIGKILL)
-
 
 def collate(items: list[dict]) -> dict:
     """Stack tensors, in mappings too; collect everything else in lists."""
@@ -133,6 +128,29 @@ def collate(items: list[dict]) -> dict:
     if isinstance(first, dict):
         return {key: collate([item[key] for item in items]) for key in first}
     return items
+
+
+def toy_config(out, task="completion", approach="semantic_abstraction", **options):
+    """A tiny network, two epochs; options of the run or of its optimization."""
+    network = NetworkConfig(
+        task=task,
+        approach=approach,
+        voxel_shape=(8, 8, 8),
+        channels=4,
+        f_maps=4,
+        levels=2,
+        hidden=16,
+        pointing_dim=8,
+    )
+    names = TrainingConfig.__dataclass_fields__
+    top = {name: options.pop(name) for name in list(options) if name in names}
+    return TrainingConfig(
+        out=str(out),
+        network=network,
+        data=DataConfig(num_input_points=100, num_query_points=60),
+        optimization=OptimizationConfig(**{"epochs": 2, "learning_rate": 0.02, **options}),
+        **{"workers": 0, "log_every_steps": 1, "device": "cpu", **top},
+    )
 
 
 def toy_data(config: TrainingConfig, validate: bool = False, **options) -> TrainingData:
