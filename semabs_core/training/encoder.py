@@ -46,7 +46,7 @@ from semabs_core.training.encoder_losses import (
     phrase_loss,
     relevancy_loss,
 )
-from semabs_core.training.interrupts import StopRequest, interrupted
+from semabs_core.training.interrupts import StopRequest, interrupted, until_stopped
 from semabs_core.training.loop import CONFIG_FILE
 from semabs_core.training.optimizer import advance, rate_factor
 from semabs_core.training.reporting import Reporter
@@ -134,17 +134,19 @@ class EncoderTrainer:
         left = range(self.step, last)
         loader = make_loader(self.data, keep_batch, config.workers, False, sampler=left)
         with Reporter(self.folder, True, self.step, last) as reporter, StopRequest() as stop:
-            for batch in loader:
+            for batch in until_stopped(loader, stop):
                 self.train_step(batch)
                 self.step += 1
                 reporter.advance(self.step, 0)
                 if self.step % config.log_every_steps == 0:
                     self._log(reporter)
-                done = self.step == last
-                if self.step % config.save_every_steps == 0 or done or stop.signal_number:
+                if self.step % config.save_every_steps == 0 or self.step == last:
                     self._save()
-                if stop.signal_number and not done:
-                    raise interrupted(stop.signal_number, self.step, last)
+                if stop.signal_number:
+                    break
+            if self.step < last:
+                self._save()
+                raise interrupted(stop.signal_number, self.step, last)
 
     def _log(self, reporter: Reporter) -> None:
         """The means of the steps that were taken since the last entry."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from collections.abc import Iterable, Iterator
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from semabs_core.training.checkpointing import TrainingError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
@@ -65,6 +67,20 @@ class StopRequest:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
+
+
+def until_stopped(batches: Iterable[T], stop: StopRequest) -> Iterator[T]:
+    """The batches; they end where a signal came that ended the processes which read them too.
+
+    Args:
+        batches: of a loader, whose error then is no fault of the run.
+        stop: of the run.
+    """
+    try:
+        yield from batches
+    except RuntimeError:
+        if not stop.signal_number:
+            raise
 
 
 def ignore_stop_signals(worker: int) -> None:

@@ -37,7 +37,7 @@ from semabs_core.training.checkpointing import (
 )
 from semabs_core.training.config import CHANGEABLE, TrainingConfig, forward_dtype
 from semabs_core.training.distributed import Process, joined
-from semabs_core.training.interrupts import StopRequest, interrupted
+from semabs_core.training.interrupts import StopRequest, interrupted, until_stopped
 from semabs_core.training.losses import confusion, summed_loss
 from semabs_core.training.optimizer import advance, make_optimizer, make_schedule
 from semabs_core.training.reporting import Interval, Reporter
@@ -132,17 +132,19 @@ class Trainer:
         self.reporter = Reporter(self.folder, enabled, self.step, self.total_steps)
         with self.reporter, self.stop:
             clock = time.perf_counter()
-            for batch in loader:
+            for batch in until_stopped(loader, self.stop):
                 arrived = time.perf_counter()
                 self.train_step(batch)
                 self.interval.data_time_s += arrived - clock
                 self.interval.step_time_s += time.perf_counter() - arrived
                 self._end_step(judges)
-                if self.stop_wanted and self.step < self.total_steps:
-                    self._save()
-                    self.process.wait()
-                    raise interrupted(self.stop.signal_number, self.step, self.total_steps)
+                if self.stop_wanted:
+                    break
                 clock = time.perf_counter()
+            if self.step < self.total_steps:
+                self._save()
+                self.process.wait()
+                raise interrupted(self.stop.signal_number, self.step, self.total_steps)
 
     def _end_step(self, judges: DataLoader | None) -> None:
         """What is due after a step: the log, and at the end of an epoch its validation; saving."""

@@ -15,7 +15,7 @@ from semabs_core.cli import app
 from semabs_core.data.splits import write_splits
 from semabs_core.networks import build_network
 from semabs_core.training import TrainingError, loop, train
-from semabs_core.training.interrupts import StopRequest, TrainingInterruptedError
+from semabs_core.training.interrupts import StopRequest, TrainingInterruptedError, until_stopped
 from semabs_core.training.skipping import check_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -181,6 +181,22 @@ def test_the_second_signal_acts_at_once():
         assert stop.signal_number == signal.SIGINT
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_signal_that_ends_the_readers_too_is_no_fault():
+    def broken():
+        yield 1
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise RuntimeError("DataLoader worker exited unexpectedly")
+
+    with StopRequest() as stop:
+        assert list(until_stopped(broken(), stop)) == [1]
+    with pytest.raises(RuntimeError, match="worker"):
+        list(until_stopped(map(fail, [1]), StopRequest()))
+
+
+def fail(item):
+    raise RuntimeError("a worker's own fault")
 
 
 def test_the_command_ends_with_the_code_of_the_signal_and_tells_what_comes_next(tmp_path):
