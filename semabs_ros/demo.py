@@ -85,7 +85,11 @@ class Demo:
             command += ["-p", f"{key}:={value}"]
         log = None if shown else (self.out / f"{name}.log").open("w")
         self.processes[name] = subprocess.Popen(
-            command, env=self.environment, stdout=log, stderr=subprocess.STDOUT if log else None
+            command,
+            env=self.environment,
+            stdout=log,
+            stderr=subprocess.STDOUT if log else None,
+            start_new_session=True,  # Ctrl-C comes to the demo alone, which ends them
         )
 
     def run(self) -> int:
@@ -165,7 +169,7 @@ class Demo:
             signal.signal(sig, signal.SIG_IGN)
         for process in self.processes.values():
             if process.poll() is None:
-                process.send_signal(signal.SIGINT)
+                process.terminate()
         for process in self.processes.values():
             try:
                 process.wait(timeout=8)
@@ -190,7 +194,7 @@ def argument_parser() -> argparse.ArgumentParser:
         "--scene", default=given("SCENE", ""), help=f"rosbag2 folder, or a file: {', '.join(shown)}"
     )
     parser.add_argument("--config", default=str(ROOT / "config" / "demo.yaml"))
-    parser.add_argument("--out", default=str(ROOT / "out"), type=Path)
+    parser.add_argument("--out", default=given("OUT", str(ROOT / "out")), type=Path)
     parser.add_argument("--ask", default=given("ASK", ""), help="'the mug behind the lamp'")
     for role in ROLES:
         parser.add_argument(

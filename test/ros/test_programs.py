@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,6 +100,10 @@ def test_the_demo_writes_pictures_and_meshes(tmp_path, scene_file):
     ("arguments", "match", "code"),
     [
         (["--scene", "/nowhere.npz"], "there is no scene file /nowhere.npz", 2),
+        (["--scene", "/nowhere"], "there is no scene file or bag /nowhere", 2),
+        (["--out", "/proc/nowhere"], "--out /proc/nowhere cannot be written", 2),
+        (["--scenes", "a"], "unrecognized arguments: --scenes", 2),
+        (["--camera-pose", "1 2"], "player: camera_pose must be six numbers", 2),
         (["--config", "/nowhere.yaml"], "cannot read the config /nowhere.yaml", 1),
     ],
 )
@@ -107,3 +112,20 @@ def test_the_demo_says_what_is_wrong(tmp_path, arguments, match, code):
     assert done.returncode == code
     assert match in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_demo_takes_its_arguments_from_the_environment(tmp_path, monkeypatch):
+    """As ``make demo SCENE=...`` gives them: whatever quotes they hold."""
+    monkeypatch.setenv("SCENE", '/it\'s "here".npz')
+    done = run_demo(tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == 'demo: there is no scene file /it\'s "here".npz\n'
+
+
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
+def test_the_demo_takes_its_processes_with_it(start, tmp_path, sig):
+    demo = start("semabs_ros.demo", None, OUT=str(tmp_path))
+    children = Path(f"/proc/{demo.popen.pid}/task/{demo.popen.pid}/children")
+    started = wait_for(lambda: len(children.read_text().split()) == 3 and children.read_text(), 60)
+    assert demo.stop(sig, timeout=60) == 128 + sig
+    assert not [pid for pid in started.split() if Path(f"/proc/{pid}").exists()]
