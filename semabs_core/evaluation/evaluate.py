@@ -86,9 +86,10 @@ def evaluate(
             network, Path(data), attrs["preset"], num_input_points, limit, seed, workers, options
         )
         journal = RowJournal(parts, run.data, run.identity())
+        datasets = run.open_splits(splits or evaluated_splits(data, network.config.task))
         found = [
-            run.evaluate_split(split, process, journal, on_progress)
-            for split in splits or evaluated_splits(data, network.config.task)
+            run.evaluate_split(split, dataset, process, journal, on_progress)
+            for split, dataset in datasets.items()
         ]
         everything = _gather(found, process, group)
         rows = None

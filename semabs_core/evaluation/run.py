@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Subset
 
 from semabs_core.data.datasets import DATASETS, SceneDataset, input_options
 from semabs_core.data.labels import read_synonyms
-from semabs_core.data.relevancy_settings import unlike_training
+from semabs_core.data.relevancy_settings import common_settings, unlike_training
 from semabs_core.data.splits import split_source
 from semabs_core.data.text_features import TEXT_FEATURES_FILE
 from semabs_core.evaluation.journal import RowJournal
@@ -110,16 +110,32 @@ class EvaluationRun:
     def _epoch(self) -> float:
         return float(self.network.metadata.get("epoch", -1))
 
+    def open_splits(self, splits: Sequence[str]) -> dict[str, SceneDataset]:
+        """The data set of each split; all with relevancy that was made in one way.
+
+        Raises:
+            SceneFileError: if a split cannot be used, or their relevancy is a mixture.
+        """
+        config = self.network.config
+        datasets = {
+            split: DATASETS[config.task](
+                self.data, split, config.approach, self.preset, self.num_input_points,
+                seed=self.seed, source=split_source(split), full=True, **input_options(config),
+            )
+            for split in splits
+        }  # fmt: skip
+        common_settings({split: data.settings for split, data in datasets.items()}, self.data)
+        return datasets
+
     def evaluate_split(
-        self, split: str, process: Process, journal: RowJournal, on_progress: OnProgress | None
+        self,
+        split: str,
+        dataset: SceneDataset,
+        process: Process,
+        journal: RowJournal,
+        on_progress: OnProgress | None,
     ) -> SplitRows:
         """This process's share of a split; scenes that the journal holds are not done again."""
-        config = self.network.config
-        dataset = DATASETS[config.task](
-            self.data, split, config.approach, self.preset, self.num_input_points, seed=self.seed,
-            source=split_source(split), full=True,
-            **input_options(config),
-        )  # fmt: skip
         skipped = dataset.skipped  # files; scenes that turn out damaged later come on top
         unlike = unlike_training(self.network.metadata, dataset.settings)
         if unlike and process.is_first:

@@ -19,6 +19,7 @@ from semabs_core.data.hdf5 import (
     RelevancyRecord,
     SceneData,
     SceneDescription,
+    SceneFileError,
     read_relevancy,
     write_relevancies,
     write_relevancy,
@@ -459,6 +460,8 @@ def test_relevancy_of_another_encoder_is_told(data, tmp_path, caplog):
     rows = evaluate(tmp_path / "network", own, ["validation"], workers=0, **SMALL)
     assert rows.attrs["unlike_training"] == ["encoder"]
     assert "split validation was made with other encoder than that" in caplog.text
+    with pytest.raises(SceneFileError, match="mixture: that of unseen_instances .* other settings"):
+        evaluate(tmp_path / "network", own, ["validation", "unseen_instances"], workers=0, **SMALL)
 
 
 def test_a_data_set_with_nothing_to_ask(data, tmp_path):
