@@ -72,7 +72,8 @@ def test_occupancy_agrees_with_open3d_part_by_part():
             single = Geometry.of([Item("", Body([part]), item.position, item.yaw_deg)], np.eye(4))
             inside = single.raycaster.compute_occupancy(tensor(points), nsamples=3).numpy() > 0
             expected[inside] = index
-    assert (occupant(geometry, points) == expected).mean() > 0.9995
+    # A ray through an edge counts it once, twice or never, by the last bit of the processor.
+    assert (occupant(geometry, points) == expected).mean() > 0.998
 
 
 @pytest.mark.parametrize(
