@@ -60,8 +60,3 @@ def test_without_a_sentence_the_scenes_classes_are_completed(ask):
     assert "Localization" not in output
     assert files >= PICTURES
     assert not {name for name in files if "localization" in name}
-
-
-def test_a_sentence_that_cannot_be_understood_is_an_error(ask):
-    with pytest.raises(ValueError, match="next to"):
-        ask("mug next to sink")
