@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from semabs_core.files import write_atomic
 from semabs_core.lru import LruCache
 from semabs_core.precision import DTYPES
 from semabs_core.towers import EncoderError, TileState, choose_tower
@@ -274,6 +275,4 @@ def save_encoder(
         (MODEL_WEIGHTS, safetensors.torch.save(weights)),
         (MODEL_CONFIG, content.encode()),
     ):
-        part = Path(folder) / (name + ".part")
-        part.write_bytes(data)
-        os.replace(part, Path(folder) / name)
+        write_atomic(Path(folder) / name, data)
