@@ -16,7 +16,7 @@ semabs data rooms --out "$out/encoder_rooms" --split unseen_instances=1600 --see
     --option points=2000
 encoder=(--data "$out/encoder_rooms" --option precision=bf16 --resume)
 semabs train encoder --out "$out/encoder_first" "${encoder[@]}" \
-    --option asked=0 --option max_steps=4000
+    --option relevancy_phrases=0 --option max_steps=4000
 semabs train encoder --out "$out/encoder" "${encoder[@]}" \
     --option start="$out/encoder_first" --option seed=1 --option steps=2500 \
     --option learning_rate=0.001 --option warmup_steps=100

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from semabs_core.data.hdf5 import read_scene
 from semabs_core.data.items import VIEW
 from semabs_core.data.labels import read_synonyms
-from semabs_core.data.phrases import PhraseBook
+from semabs_core.data.phrases import PhraseVocabulary
 from semabs_core.data.scene_data import SOURCES, SPECIAL_NAMES, SceneFileError, class_name
 from semabs_core.data.splits import read_splits
 
@@ -80,7 +80,7 @@ class CropDataset(Dataset[CropBatch]):
         seed: of everything random.
 
     Attributes:
-        book: what can be said of the objects.
+        phrases: what can be said of the objects.
         weights: (names,) float32, how much a patch of each name counts: rare ones more.
         skipped: scene files that could not be read, with the reason.
     """
@@ -107,7 +107,7 @@ class CropDataset(Dataset[CropBatch]):
             except SceneFileError as error:
                 self.skipped[path] = str(error)
                 logger.warning("left out scene %d: %s", len(self.skipped), error)
-        self.book = PhraseBook(list(names), read_synonyms(folder))
+        self.phrases = PhraseVocabulary(list(names), read_synonyms(folder))
         self._places = self._find_objects()
         self.weights = self._balance()
 
@@ -155,11 +155,11 @@ class CropDataset(Dataset[CropBatch]):
 
     def _find_objects(self) -> list[NDArray[np.int32]]:
         """Per class, the (scene, name) pairs (n, 2) where enough of it is seen."""
-        found: dict[str, list[tuple[int, int]]] = {kind: [] for kind in self.book.classes}
+        found: dict[str, list[tuple[int, int]]] = {kind: [] for kind in self.phrases.classes}
         for scene, ids in enumerate(self._ids):
             seen, counts = np.unique(ids[ids >= 0], return_counts=True)
             for name in seen[counts >= MIN_PIXELS]:
-                found[self.book.kinds[name]].append((scene, int(name)))
+                found[self.phrases.kinds[name]].append((scene, int(name)))
         places = [np.array(pairs, np.int32) for pairs in found.values() if pairs]
         if not places:
             reason = next(iter(self.skipped.values()), "no scene shows an object")
@@ -169,13 +169,13 @@ class CropDataset(Dataset[CropBatch]):
     def _balance(self) -> Tensor:
         """Weights of the names: the inverse root of how much of the pictures a class covers."""
         pixels = sum(
-            np.bincount(ids[ids >= 0], minlength=len(self.book.names)) for ids in self._ids
+            np.bincount(ids[ids >= 0], minlength=len(self.phrases.names)) for ids in self._ids
         )
-        share = dict.fromkeys(self.book.classes, 0.0)
-        for kind, count in zip(self.book.kinds, np.asarray(pixels), strict=True):
+        share = dict.fromkeys(self.phrases.classes, 0.0)
+        for kind, count in zip(self.phrases.kinds, np.asarray(pixels), strict=True):
             share[kind] += float(count)
         middle = np.median([value for value in share.values() if value] or [1.0])
-        weights = [(middle / max(share[kind], 1.0)) ** 0.5 for kind in self.book.kinds]
+        weights = [(middle / max(share[kind], 1.0)) ** 0.5 for kind in self.phrases.kinds]
         return torch.tensor(weights, dtype=torch.float32).clamp(0.1, 3.0)
 
     def _crop(
@@ -205,7 +205,7 @@ class CropDataset(Dataset[CropBatch]):
         edge = ids.shape[1] // SAMPLES
         grid = torch.from_numpy(ids.astype(np.int64)).unflatten(2, (edge, SAMPLES))
         grid = grid.unflatten(1, (edge, SAMPLES)).transpose(2, 3).flatten(3).flatten(1, 2)
-        shares = torch.zeros(*grid.shape[:2], len(self.book.names) + 1)
+        shares = torch.zeros(*grid.shape[:2], len(self.phrases.names) + 1)
         shares.scatter_add_(2, grid + 1, torch.full(grid.shape, 1 / SAMPLES**2))
         return shares[..., 1:]
 

@@ -44,7 +44,7 @@ class Phrase:
         return MATCH if color == self.color else DIFFERENT
 
 
-class PhraseBook:
+class PhraseVocabulary:
     """The phrases of a data set.
 
     Args:
@@ -116,9 +116,9 @@ class PhraseBook:
         return table
 
 
-def room_phrases() -> PhraseBook:
+def room_phrases() -> PhraseVocabulary:
     """All that can be said of the objects of synthetic rooms."""
-    return PhraseBook(room_labels(), PUBLISHED_SYNONYMS)
+    return PhraseVocabulary(room_labels(), PUBLISHED_SYNONYMS)
 
 
 def prompted(texts: Sequence[str], rng: np.random.Generator) -> list[str]:

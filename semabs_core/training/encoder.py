@@ -41,7 +41,7 @@ from semabs_core.training.config import forward_dtype, training_device
 from semabs_core.training.encoder_config import CHANGEABLE, EncoderTrainingConfig
 from semabs_core.training.encoder_losses import (
     ImageFeatures,
-    draw_asked,
+    draw_relevancy_phrases,
     image_features,
     phrase_loss,
     relevancy_loss,
@@ -186,16 +186,16 @@ class EncoderTrainer:
 
     def losses(self, batch: CropBatch) -> dict[str, Tensor]:
         """The losses of a step by name."""
-        config, book = self.config, self.data.book
+        config, vocabulary = self.config, self.data.phrases
         rng = np.random.default_rng([config.seed, self.step, 1])
-        phrases = book.draw(config.colored_phrases, rng)
+        phrases = vocabulary.draw(config.colored_phrases, rng)
         texts = [phrase.text for phrase in phrases]
         sentences, pairs = draw_sentences(texts, config.sentences, rng)
         tokens = self.tokenizer([*prompted(texts, rng), *prompted(sentences, rng)])
         encoded = F.normalize(self.model.encode_text(tokens.to(self.device)).float(), dim=-1)
         words, wholes = encoded[: len(texts)], encoded[len(texts) :]
         tables = [
-            torch.from_numpy(book.matches(phrases, use_colors)).to(self.device)
+            torch.from_numpy(vocabulary.matches(phrases, use_colors)).to(self.device)
             for use_colors in (True, False)
         ]
         covered, unknown = self._truth(batch, tables)
@@ -204,10 +204,12 @@ class EncoderTrainer:
         features = image_features(self.tower, images)
         weights = batch.coverage.to(self.device) @ self.weights
         found = self._phrase_losses(features, words, covered, unknown, weights, rare)
-        if config.asked:
+        if config.relevancy_phrases:
             generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
             shares = covered.mean(dim=1)
-            asked = draw_asked(shares, unknown.any(dim=1), rare, config.asked, generator)
+            asked = draw_relevancy_phrases(
+                shares, unknown.any(dim=1), rare, config.relevancy_phrases, generator
+            )
             maps = self.tower.relevancy(
                 features.state, words[asked].transpose(0, 1), create_graph=True
             )
@@ -326,6 +328,6 @@ def train_encoder(config: EncoderTrainingConfig) -> EncoderResult:
     data = CropDataset(config.data.folder, config.data.split, options, config.steps, config.seed)
     trainer = EncoderTrainer(config, data)
     save_config(config, folder / CONFIG_FILE)
-    data.book.vocabulary.save(folder)
+    data.phrases.vocabulary.save(folder)
     trainer.run()
     return EncoderResult(folder, trainer.step, config.steps, trainer.skips.total, trainer.means)

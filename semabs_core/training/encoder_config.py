@@ -75,7 +75,9 @@ class EncoderTrainingConfig:
     batch: int = option(64, "crops per step", ge=2)
     colored_phrases: int = option(48, "phrases with a colour per step", ge=0)
     sentences: int = option(32, "sentences per step", ge=0)
-    asked: int = option(8, "phrases per crop whose relevancy is judged", ge=0, multiple_of=2)
+    relevancy_phrases: int = option(
+        8, "phrases per crop whose relevancy counts in the loss", ge=0, multiple_of=2
+    )
     learning_rate: float = option(1.2e-3, "at its peak", gt=0)
     weight_decay: float = option(0.05, "pull of the weights towards zero", ge=0)
     warmup_steps: int = option(300, "steps of linear increase; a cosine follows", ge=0)

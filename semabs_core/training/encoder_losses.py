@@ -1,4 +1,4 @@
-"""What an encoder is judged by: phrases at a crop, at its patches, and by their relevancy."""
+"""The losses of an encoder: phrases at a crop, at its patches, and by their relevancy."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def image_features(tower: ClsTokenTower, images: Tensor) -> ImageFeatures:
     )
 
 
-def draw_asked(
+def draw_relevancy_phrases(
     covered: Tensor, unknown: Tensor, weights: Tensor, count: int, generator: torch.Generator
 ) -> Tensor:
     """Phrases to ask of each crop: half of them of what it shows, half of what it does not.

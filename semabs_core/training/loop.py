@@ -127,7 +127,7 @@ class Trainer:
             self.process.device.type == "cuda",
             batch_sampler=self.batches,
         )
-        judges = validation_loader(self.config, self.data.validation, self.process)
+        validation_items = validation_loader(self.config, self.data.validation, self.process)
         enabled = self.process.is_first
         self.reporter = Reporter(self.folder, enabled, self.step, self.total_steps)
         with self.reporter, self.stop:
@@ -137,7 +137,7 @@ class Trainer:
                 self.train_step(batch)
                 self.interval.data_time_s += arrived - clock
                 self.interval.step_time_s += time.perf_counter() - arrived
-                self._end_step(judges)
+                self._end_step(validation_items)
                 if self.stop_wanted:
                     break
                 clock = time.perf_counter()
@@ -146,7 +146,7 @@ class Trainer:
                 self.process.wait()
                 raise interrupted(self.stop.signal_number, self.step, self.total_steps)
 
-    def _end_step(self, judges: DataLoader | None) -> None:
+    def _end_step(self, validation_items: DataLoader | None) -> None:
         """What is due after a step: the log, and at the end of an epoch its validation; saving."""
         config = self.config
         self.step += 1
@@ -157,8 +157,10 @@ class Trainer:
             self.reporter.write("train", self.interval.metrics(), self.step)
             self.interval = Interval()
         whole = within == 0
-        if judges is not None and (last or (whole and epoch % config.validate_every_epochs == 0)):
-            self._validate(judges)
+        if validation_items is not None and (
+            last or (whole and epoch % config.validate_every_epochs == 0)
+        ):
+            self._validate(validation_items)
         keep = config.keep_every_epochs
         if keep and whole and epoch % keep == 0 and self.process.is_first:
             self._save_network(self.folder / f"epoch_{epoch:04d}")
@@ -227,8 +229,8 @@ class Trainer:
             return nullcontext()
         return self.model.no_sync()
 
-    def _validate(self, judges: DataLoader) -> None:
-        found = validate(self.network, judges, self.process)
+    def _validate(self, validation_items: DataLoader) -> None:
+        found = validate(self.network, validation_items, self.process)
         self.validation = found
         if found.iou > self.best:
             self.best = found.iou

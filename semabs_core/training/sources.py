@@ -20,7 +20,7 @@ class TrainingData:
         items: data set whose items depend on (seed, epoch, index) alone; has
             ``set_epoch`` and ``text_dim``, the width of its text features.
         collate: training items to a batch.
-        validation: items of whole scenes to judge by, whose rows share their query points; None for
+        validation: validation items of whole scenes, whose rows share their query points; None for
             no validation.
         metadata: JSON values that go into the checkpoints: how the relevancy was made.
     """

@@ -26,9 +26,9 @@ class Validation:
     """Mean over labels at the best of all cutoffs.
 
     Attributes:
-        iou: IoU over voxels at 32^3, 0..1; NaN where nothing could be judged.
+        iou: IoU over voxels at 32^3, 0..1; NaN where nothing could be measured.
         cutoff: the logit at which it is reached.
-        labels: labels or descriptions that were judged.
+        labels: labels or descriptions that were measured.
     """
 
     iou: float
@@ -59,7 +59,7 @@ def validation_loader(config: TrainingConfig, items: Any, process: Process) -> D
 def validate(
     network: SpatialNetwork, items: Iterable[Mapping[str, Any]], process: Process
 ) -> Validation:
-    """Judge a network on scenes as ``semabs eval`` does; all processes get the same answer.
+    """Measure a network on scenes as ``semabs eval`` does; all processes get the same answer.
 
     Args:
         network: in evaluation mode or not, it has no layers that care.

@@ -12,14 +12,21 @@ from scene_toy import CABINET, RED_MUG, WALL, toy_scene
 from semabs_core.config import ConfigError
 from semabs_core.data.crops import CropDataset, CropOptions, tint
 from semabs_core.data.hdf5 import SceneFileError, write_scene
-from semabs_core.data.phrases import DIFFERENT, MATCH, UNKNOWN, Phrase, PhraseBook, draw_sentences
+from semabs_core.data.phrases import (
+    DIFFERENT,
+    MATCH,
+    UNKNOWN,
+    Phrase,
+    PhraseVocabulary,
+    draw_sentences,
+)
 from semabs_core.data.splits import write_splits
 from semabs_core.encoder import EncoderError, load_encoder, save_encoder
 from semabs_core.training import TrainingError
 from semabs_core.training.encoder import EncoderTrainer, train_encoder
 from semabs_core.training.encoder_config import parse_encoder_config
 from semabs_core.training.encoder_losses import (
-    draw_asked,
+    draw_relevancy_phrases,
     image_features,
     phrase_loss,
     relevancy_loss,
@@ -68,8 +75,8 @@ def configure(folder, out, **changes):
 
 
 def test_phrases_are_true_of_what_they_name():
-    book = PhraseBook(["mug", "red mug", "blue mug", "sofa", "wall"], {"sofa": "couch"})
-    assert book.classes == ["mug", "sofa", "wall"]
+    vocabulary = PhraseVocabulary(["mug", "red mug", "blue mug", "sofa", "wall"], {"sofa": "couch"})
+    assert vocabulary.classes == ["mug", "sofa", "wall"]
     phrases = [
         Phrase("mug", frozenset(["mug"])),
         Phrase("red mug", frozenset(["mug"]), "red"),
@@ -84,15 +91,15 @@ def test_phrases_are_true_of_what_they_name():
             [DIFFERENT, DIFFERENT, DIFFERENT],
         ]
     )
-    np.testing.assert_array_equal(book.matches(phrases), expected)
+    np.testing.assert_array_equal(vocabulary.matches(phrases), expected)
     expected[1:3, 1] = UNKNOWN  # random colours belie the names
-    np.testing.assert_array_equal(book.matches(phrases, use_colors=False), expected)
+    np.testing.assert_array_equal(vocabulary.matches(phrases, use_colors=False), expected)
 
 
 def test_every_class_is_named_and_synonyms_and_colours_occur():
-    book = PhraseBook(["mug", "red mug", "sofa"], {"sofa": "couch"})
+    vocabulary = PhraseVocabulary(["mug", "red mug", "sofa"], {"sofa": "couch"})
     rng = np.random.default_rng(0)
-    drawn = [book.draw(colored=1, rng=rng) for _ in range(40)]
+    drawn = [vocabulary.draw(colored=1, rng=rng) for _ in range(40)]
     assert {len(phrases) for phrases in drawn} == {3}
     texts = {phrase.text for phrases in drawn for phrase in phrases}
     assert texts == {"mug", "red mug", "sofa", "couch"}
@@ -108,30 +115,30 @@ def test_crops_and_what_covers_them(folder):
     data = CropDataset(folder, "unseen_instances", options, steps=3)
     batch = data[1]
     assert batch.images.shape == (12, 3, 32, 32)
-    assert batch.coverage.shape == (12, 16, len(data.book.names))
+    assert batch.coverage.shape == (12, 16, len(data.phrases.names))
     assert 0 < batch.natural.sum() < 12
     assert torch.equal(batch.images, data[1].images), "an item depends on seed and index alone"
     assert not torch.equal(batch.images, data[2].images)
     total = batch.coverage.sum(dim=2)
     assert (total <= 1).all()
     assert total.mean() > 0.9, "nearly every pixel of the room shows something"
-    shown = {data.book.names[i] for i in batch.coverage.sum(dim=(0, 1)).nonzero()[:, 0]}
+    shown = {data.phrases.names[i] for i in batch.coverage.sum(dim=(0, 1)).nonzero()[:, 0]}
     assert shown == {"wall", "cabinet", "red mug"}
-    assert set(data.book.names) == {"wall", "cabinet", "red mug", "mug"}, "empty is no thing"
-    weight = dict(zip(data.book.names, data.weights.tolist(), strict=True))
+    assert set(data.phrases.names) == {"wall", "cabinet", "red mug", "mug"}, "empty is no thing"
+    weight = dict(zip(data.phrases.names, data.weights.tolist(), strict=True))
     assert weight["red mug"] > weight["wall"]
 
 
 def test_patches_know_what_covers_them(folder):
     options = CropOptions(image_size=32, batch=64, random_colors=0.0)
     data = CropDataset(folder, "unseen_instances", options, steps=1)
-    data._places = [np.array([[0, data.book.names.index("red mug")]])]
+    data._places = [np.array([[0, data.phrases.names.index("red mug")]])]
     rng = np.random.default_rng(0)
     image, ids, natural = data._crop(1.0, rng)
     assert natural
     assert image.shape == (24, 24, 3)
     red = (image == COLORS[RED_MUG]).all(axis=-1)
-    share = data._coverage(ids[None])[0, :, data.book.names.index("red mug")]
+    share = data._coverage(ids[None])[0, :, data.phrases.names.index("red mug")]
     assert float(share.mean()) == pytest.approx(red.mean(), abs=0.02)
     row, column = np.argwhere(red).mean(axis=0) * 4 / 24
     assert int(share.argmax()) in {int(row) * 4 + int(column), int(row) * 4 + int(column) + 1}
@@ -196,13 +203,13 @@ def test_relevancy_is_asked_of_what_is_there_and_of_what_is_not():
     covered = torch.tensor([[0.5, 0.2, 0.0, 0.0, 0.0]]).repeat(200, 1)
     unknown = torch.tensor([[False, False, True, False, False]]).repeat(200, 1)
     weights, generator = torch.ones(5), torch.Generator().manual_seed(0)
-    asked = draw_asked(covered, unknown, weights, 4, generator)
+    asked = draw_relevancy_phrases(covered, unknown, weights, 4, generator)
     assert asked.shape == (200, 4)
     assert set(asked[:, :2].flatten().tolist()) == {0, 1}
     assert set(asked[:, 2:].flatten().tolist()) == {3, 4}
     covered[:, :] = 0.2  # nothing is absent
     unknown[:, :] = False
-    assert draw_asked(covered, unknown, weights, 8, generator).shape == (200, 4)
+    assert draw_relevancy_phrases(covered, unknown, weights, 8, generator).shape == (200, 4)
 
 
 def test_relevancy_loss_rewards_relevancy_where_the_phrase_is():

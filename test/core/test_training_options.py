@@ -45,7 +45,7 @@ def test_flat_settings_are_nested_again():
 
 
 @pytest.mark.parametrize(
-    ("task", "option"), [("completion", "network.levels"), ("encoder", "asked")]
+    ("task", "option"), [("completion", "network.levels"), ("encoder", "relevancy_phrases")]
 )
 def test_options_are_listed_on_demand(task, option):
     done = CliRunner().invoke(app, ["train", task, "--list-options"])

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from semabs_core.cli import app, run_clearly
 from semabs_core.commands.common import console
-from semabs_core.data.phrases import PhraseBook, room_phrases
+from semabs_core.data.phrases import PhraseVocabulary, room_phrases
 from semabs_core.data.scene_file import built_in_scene
 from semabs_core.vocabulary import (
     WORDS_FILE,
@@ -99,10 +99,10 @@ def test_a_damaged_list_is_named(content, tmp_path):
 
 
 def test_the_phrases_of_a_data_set_are_what_an_encoder_learns_from_it():
-    book = PhraseBook(["mug", "red mug", "sofa"], {"sofa": "couch", "fridge": "icebox"})
-    learnt = book.vocabulary
+    vocabulary = PhraseVocabulary(["mug", "red mug", "sofa"], {"sofa": "couch", "fridge": "icebox"})
+    learnt = vocabulary.vocabulary
     assert learnt == Vocabulary(("mug", "sofa"), ("red",), {"sofa": "couch"})
-    phrases = [phrase.text for phrase in book.draw(9, np.random.default_rng(0))]
+    phrases = [phrase.text for phrase in vocabulary.draw(9, np.random.default_rng(0))]
     assert learnt.unknown_words(phrases) == []
 
 
