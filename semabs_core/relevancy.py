@@ -14,13 +14,13 @@ from torchvision.transforms import v2
 
 from semabs_core.encoder import ImageTextEncoder
 from semabs_core.towers import TileState
+from semabs_core.types import MIN_IMAGE_EDGE
 
 DEFAULT_PROMPTS = ("a photograph of a {} in a home.",)
 RENDER_PROMPTS = ("a render of a {} in a game engine.",)
 TILINGS = ("full", "published")
 RELEVANCY_GAIN = 50.0
 """Step 7, for the networks: brings mean-subtracted maps to values around +-1."""
-MIN_IMAGE_EDGE = 16
 DEFAULT_TILE_BATCH = {"cpu": 16, "cuda": 128}
 OnProgress = Callable[[str, float], None]
 """Called as ``on_progress(stage, fraction)`` between batches; raise from it to stop."""

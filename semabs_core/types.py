@@ -13,6 +13,8 @@ UNKNOWN = 255
 """Voxel label: outside the camera's frustum, nothing is said about it."""
 MAX_CLASSES = 254
 """Class ``i`` has the label ``i + 1``, and 255 is taken."""
+MIN_IMAGE_EDGE = 16
+"""Pixels; a smaller image cannot be cut into tiles."""
 
 
 class FrameError(ValueError):

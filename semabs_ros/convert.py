@@ -1,29 +1,33 @@
-"""Pure functions from a camera's messages to frames: encodings, depth units, lenses, poses."""
+"""Pure functions between messages and arrays: encodings, depth units, poses."""
 
 from __future__ import annotations
 
 import array
+import io
 import re
 import struct
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
+import PIL.Image
 from builtin_interfaces.msg import Time
 from cv_bridge import CvBridge, CvBridgeError
 from geometry_msgs.msg import Point, Pose, Transform, Vector3
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from semabs_core.types import RGBDFrame
+from semabs_core.text import shorten
 
 _BRIDGE = CvBridge()
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOR_ENCODINGS = re.compile(
     r"^((rgb|bgr|rgba|bgra)(8|16)|mono(8|16)|8UC[134]|bayer_.*|yuv.*|uyvy|yuyv|nv\d+)$"
 )
-DISTORTION_MODELS = ("plumb_bob", "rational_polynomial", "equidistant")
+MAX_PIXELS = 2**26
+"""Larger images are taken for damaged messages: a few bytes of PNG can claim gigabytes."""
 
 
 class ConvertError(ValueError):
@@ -51,30 +55,68 @@ def image_to_rgb(message: Image | CompressedImage) -> NDArray[np.uint8]:
     """
     try:
         if isinstance(message, CompressedImage):
+            check_compressed_size(bytes(message.data), "colour")
             bgr = _BRIDGE.compressed_imgmsg_to_cv2(message, "bgr8")
             return np.ascontiguousarray(bgr[..., ::-1])
         if not COLOR_ENCODINGS.match(message.encoding):
             raise ConvertError(
-                f"the colour image has the encoding {message.encoding!r}, which is no colour: "
+                f"the colour image has the encoding '{shorten(message.encoding)}', which is no "
+                "colour: "
                 "remap rgb/image to a topic with rgb8, bgr8, rgba8, bgra8, mono8, bayer or yuv422"
             )
         check_size(message, "colour")
-        return np.ascontiguousarray(_BRIDGE.imgmsg_to_cv2(message, "rgb8"))
+        rgb = np.ascontiguousarray(_BRIDGE.imgmsg_to_cv2(message, "rgb8"))
+        check_decoded(rgb, message, "colour")
+        return rgb
+    except ConvertError:
+        raise
     except (CvBridgeError, cv2.error, ValueError, TypeError, AttributeError) as error:
-        if isinstance(error, ConvertError):
-            raise
-        raise ConvertError(f"the colour image cannot be decoded: {error}") from error
+        raise ConvertError(f"the colour image cannot be decoded: {shorten(error)}") from error
+
+
+def check_pixels(width: int, height: int, what: str) -> None:
+    """An image has pixels, and not more than a camera can have."""
+    if width == 0 or height == 0:
+        raise ConvertError(f"the {what} image is empty ({width}x{height})")
+    if width * height > MAX_PIXELS:
+        raise ConvertError(
+            f"the {what} image claims {width}x{height} pixels, more than {MAX_PIXELS}: it is "
+            "damaged, or must be scaled down"
+        )
 
 
 def check_size(message: Image, what: str) -> None:
     """The data must be as long as height and step say."""
-    if message.width == 0 or message.height == 0:
-        raise ConvertError(f"the {what} image is empty ({message.width}x{message.height})")
+    check_pixels(message.width, message.height, what)
     if len(message.data) < message.height * message.step:
         raise ConvertError(
             f"the {what} image is truncated: {len(message.data)} bytes, but height x step is "
             f"{message.height * message.step}"
         )
+
+
+def check_decoded(pixels: NDArray, message: Image, what: str) -> None:
+    """Rows that are shorter than their pixels make a narrower image."""
+    height, width = pixels.shape[:2]
+    if (height, width) != (message.height, message.width):
+        raise ConvertError(
+            f"the {what} image is {message.width}x{message.height} but its rows (step "
+            f"{message.step}) hold {width} pixels"
+        )
+
+
+def check_compressed_size(data: bytes, what: str) -> None:
+    """The size that a compressed image claims, before memory is taken for it."""
+    try:
+        width, height = PIL.Image.open(io.BytesIO(data)).size
+    except PIL.Image.DecompressionBombError as error:
+        raise ConvertError(f"the {what} image claims more than {MAX_PIXELS} pixels") from error
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ConvertError(
+            f"the {what} image cannot be decoded: {len(data)} bytes that are no (usable) JPEG, PNG "
+            "or the like"
+        ) from error
+    check_pixels(width, height, what)
 
 
 def depth_to_metres(message: Image | CompressedImage) -> NDArray[np.float32]:
@@ -88,14 +130,17 @@ def depth_to_metres(message: Image | CompressedImage) -> NDArray[np.float32]:
         return _decode_depth(message)
     if message.encoding not in ("32FC1", "16UC1", "mono16"):
         raise ConvertError(
-            f"the depth image has the encoding {message.encoding!r}; it must be 32FC1 (metres) or "
-            "16UC1 (millimetres): remap depth/image to the registered depth topic"
+            f"the depth image has the encoding '{shorten(message.encoding)}'; it must be 32FC1 "
+            "(metres) or 16UC1 (millimetres): remap depth/image to the registered depth topic"
         )
     check_size(message, "depth")
     try:
         depth = np.asarray(_BRIDGE.imgmsg_to_cv2(message, "passthrough"))
+        check_decoded(depth, message, "depth")
+    except ConvertError:
+        raise
     except (CvBridgeError, ValueError, TypeError, AttributeError) as error:
-        raise ConvertError(f"the depth image cannot be decoded: {error}") from error
+        raise ConvertError(f"the depth image cannot be decoded: {shorten(error)}") from error
     return _metres(depth)
 
 
@@ -128,15 +173,18 @@ def _decode_depth(message: CompressedImage) -> NDArray[np.float32]:
         data = data[12:]
     if not data:
         raise ConvertError("the compressed depth image is empty")
-    depth = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    depth = None
+    if data.startswith(PNG_SIGNATURE):
+        check_compressed_size(data, "depth")
+        depth = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     if depth is None or depth.ndim != 2 or depth.dtype != np.uint16:
         raise ConvertError(
-            f"the compressed depth image (format {message.format!r}) holds no 16-bit PNG; JPEG "
-            "cannot carry depth: use compressedDepth"
+            f"the compressed depth image (format '{shorten(message.format)}') holds no 16-bit PNG; "
+            "JPEG cannot carry depth: use compressedDepth"
         )
     if "32fc1" not in layout:
         return _metres(depth)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         metres = (a / (depth.astype(np.float32) - b)).astype(np.float32)
     metres[depth == 0] = np.nan
     return _metres(metres)
@@ -168,94 +216,7 @@ def depth_to_image(depth_m: NDArray[np.float32], header: Header, encoding: str) 
     )  # fmt: skip
 
 
-# --- camera and transforms ------------------------------------------------------------------------
-
-
-def intrinsics(info: CameraInfo, width: int, height: int, rectified: bool) -> NDArray[np.float64]:
-    """(3, 3) intrinsics for an image of width x height; scaled where camera_info has another size.
-
-    Raises:
-        ConvertError: if the camera is not calibrated, or the sizes have different shapes.
-    """
-    roi = info.roi
-    if max(info.binning_x, info.binning_y) > 1 or roi.x_offset or roi.y_offset:
-        raise ConvertError(
-            "camera_info has binning or a region of interest, which is not supported: publish the "
-            "whole image, or camera_info of the cropped one"
-        )
-    K = np.array(info.p, dtype=float).reshape(3, 4)[:, :3] if rectified else np.array(info.k)
-    K = K.reshape(3, 3).astype(float)
-    if not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0:
-        name = "P" if rectified else "K"
-        raise ConvertError(
-            f"camera_info has no usable {name} (focal lengths {K[0, 0]:g}, {K[1, 1]:g}): "
-            "calibrate the camera or give its driver a calibration file"
-        )
-    if (info.width, info.height) in ((0, 0), (width, height)):
-        return K
-    if not (info.width and info.height):
-        raise ConvertError(f"camera_info has the size {info.width}x{info.height}: set both or none")
-    x, y = width / info.width, height / info.height
-    if abs(x / y - 1) > 0.01:
-        raise ConvertError(
-            f"camera_info is for {info.width}x{info.height} but the image is {width}x{height}, "
-            "which is no scaled version of it: remap rgb/camera_info to the camera of rgb/image"
-        )
-    K[0, :2] *= x
-    K[1, 1] *= y
-    K[0, 2] = (K[0, 2] + 0.5) * x - 0.5
-    K[1, 2] = (K[1, 2] + 0.5) * y - 0.5
-    return K
-
-
-class Rectifier:
-    """Takes lens distortion out of registered colour and depth; the maps are kept per camera."""
-
-    def __init__(self) -> None:
-        self._key: tuple | None = None
-        self._maps: tuple[NDArray, NDArray] | None = None
-
-    def __call__(
-        self, rgb: NDArray, depth_m: NDArray, info: CameraInfo, K: NDArray
-    ) -> tuple[NDArray, NDArray]:
-        """Undistorted images with the intrinsics ``K``.
-
-        Raises:
-            ConvertError: if the distortion model is unknown.
-        """
-        coefficients = np.array(info.d, dtype=float)
-        if not coefficients.any():
-            return rgb, depth_m
-        if not np.isfinite(coefficients).all():
-            raise ConvertError(f"camera_info has distortion that is not finite: {coefficients}")
-        if len(coefficients) not in (4, 5, 8, 12, 14):
-            raise ConvertError(
-                f"camera_info has {len(coefficients)} distortion coefficients; "
-                "known are 4, 5, 8, 12 and 14"
-            )
-        if info.distortion_model not in DISTORTION_MODELS:
-            raise ConvertError(
-                f"camera_info has distortion of the model {info.distortion_model!r}; known are "
-                f"{', '.join(DISTORTION_MODELS)}: rectify the images (image_proc) and set the "
-                "parameter rectified_images"
-            )
-        size = (rgb.shape[1], rgb.shape[0])
-        key = (info.distortion_model, tuple(coefficients), K.tobytes(), size)
-        if key != self._key:
-            if info.distortion_model == "equidistant":
-                undistort = cv2.fisheye.initUndistortRectifyMap
-                coefficients = coefficients[:4]
-            else:
-                undistort = cv2.initUndistortRectifyMap
-            self._maps = undistort(K, coefficients, np.eye(3), K, size, cv2.CV_32FC1)
-            self._key = key
-        assert self._maps is not None
-        rgb = cv2.remap(rgb, *self._maps, cv2.INTER_LINEAR)
-        depth_m = cv2.remap(
-            depth_m, *self._maps, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT,
-            borderValue=float("nan"),
-        )  # fmt: skip
-        return rgb, depth_m
+# --- transforms -----------------------------------------------------------------------------------
 
 
 def transform_to_matrix(transform: Transform) -> NDArray[np.float64]:
@@ -284,30 +245,3 @@ def matrix_to_pose(T: NDArray) -> Pose:
 def xyz(values: Sequence[float]) -> dict[str, float]:
     """Three numbers as a message's fields."""
     return dict(zip("xyz", map(float, values), strict=True))
-
-
-def messages_to_frame(
-    rgb: Image | CompressedImage,
-    depth: Image | CompressedImage,
-    info: CameraInfo,
-    T_world_camera: NDArray,
-    rectified: bool,
-    rectifier: Rectifier,
-) -> RGBDFrame:
-    """A synced trio of messages and the camera's pose to a frame.
-
-    Raises:
-        ConvertError, FrameError: naming what is wrong with which message.
-    """
-    image, metres = image_to_rgb(rgb), depth_to_metres(depth)
-    height, width = image.shape[:2]
-    if metres.shape != (height, width):
-        raise ConvertError(
-            f"the depth image is {metres.shape[1]}x{metres.shape[0]} but the colour image is "
-            f"{width}x{height}: remap depth/image to depth that is registered to the colour camera "
-            "(depth_image_proc/register, or the driver's aligned depth)"
-        )
-    K = intrinsics(info, width, height, rectified)
-    if not rectified:
-        image, metres = rectifier(image, metres, info, K)
-    return RGBDFrame(image, metres, K, T_world_camera, stamp_to_seconds(rgb.header.stamp))

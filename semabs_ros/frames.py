@@ -6,74 +6,62 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import message_filters
 import numpy as np
-import yaml
-from message_filters import SimpleFilter
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from numpy.typing import NDArray
+from rclpy.clock import JumpHandle, JumpThreshold, TimeJump
 from rclpy.duration import Duration
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.time import Time
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
-from tf2_ros import Buffer, TransformException, TransformListener
+from tf2_ros import TransformException
 
+from semabs_core.text import shorten
 from semabs_core.types import FrameError, RGBDFrame
-from semabs_ros.convert import ConvertError, Rectifier, messages_to_frame, transform_to_matrix
+from semabs_ros.calibration import Rectifier
+from semabs_ros.convert import ConvertError
 from semabs_ros.node_config import NodeConfig
+from semabs_ros.pairing import ImageMessage, Pair, Pairing
+from semabs_ros.pose_checks import doubt
+from semabs_ros.poses import CameraPoses
+from semabs_ros.problem import NONE, Problem
+from semabs_ros.rgbd import messages_to_frame
+from semabs_ros.silence import explain_silence
+from semabs_ros.subscriptions import DEPTH, INFO, RGB, SILENCE_S, Subscriptions, Topic
 
 WAITING_FRAMES = 16
-"""Synced frames that may wait for their transform; the oldest goes first."""
-ROOT_CHECK_S = 1.0
-NO_TRANSFORM = "no transform"
-SILENCE_S = 5.0
-"""After so long without a synced frame the node says what is missing."""
+"""Synced frames that may wait for their transform."""
+JUMP_BACK_NS = 10**9
+"""Stamps or ROS time that go back so far have jumped: a bag starts again, a simulator is reset."""
+LASTING_S = 1.0
+"""A fault that is over within so long, as of a loaded machine, is none."""
+IDLE_S = 1.0
+"""When nobody took a frame for so long, the newest is looked at for faults all the same."""
 
 
 @dataclass
-class Topic:
-    """One input topic and what came of it.
+class Waiting:
+    """A pair of images that may still wait for its transform.
 
     Attributes:
-        role: its relative name before remapping.
-        name: its resolved name.
-        kind: message type.
-        reliable: reliability of the subscription; None while there is none.
-        publishers: how many there are.
-        received: how many messages came.
-        times: when the last ones came, monotonic seconds.
-        incompatible: whether a publisher's QoS does not fit the subscription.
+        pair: the images.
+        arrived: when it was complete, monotonic seconds.
+        wanted: the ``world_frame`` that the pose was looked up for; None while there is no pose.
+        world: its TF frame.
+        T_world_camera: (4, 4), once it is there.
     """
 
-    role: str
-    name: str
-    kind: type
-    reliable: bool | None = None
-    publishers: int = 0
-    received: int = 0
-    times: deque[float] = field(default_factory=lambda: deque(maxlen=30))
-    incompatible: bool = False
-
-    def rate_hz(self) -> float:
-        """Messages per second over the last ones; 0 when the last came more than 2 s ago."""
-        now = time.monotonic()
-        if len(self.times) < 2 or now - self.times[-1] > 2:
-            return 0.0
-        return (len(self.times) - 1) / max(self.times[-1] - self.times[0], 1e-6)
-
-
-@dataclass(frozen=True)
-class Synced:
-    """A synced trio that may still wait for its transform."""
-
-    rgb: Image | CompressedImage
-    depth: Image | CompressedImage
-    info: CameraInfo
+    pair: Pair
     arrived: float
+    wanted: str | None = None
+    world: str = ""
+    T_world_camera: NDArray[np.float64] | None = None
+
+    @property
+    def header(self) -> Header:
+        """The colour image's."""
+        return self.pair.rgb.header
 
 
 @dataclass(frozen=True)
@@ -96,164 +84,195 @@ class Source:
 class FrameSource:
     """Subscribes to a camera, follows its QoS, and hands out the newest frame that has a transform.
 
+    Several can exist in one node, one for each camera.
+
     Args:
         node: owns the subscriptions.
         config: returns the current node config.
         on_frame: called (in an executor's thread) when a new frame may be there.
+        prefix: goes before the topics' names, as in ``left/rgb/image``.
+        floor_z_m: returns the floor's height in the world frame, metres.
     """
 
     def __init__(
-        self, node: Node, config: Callable[[], NodeConfig], on_frame: Callable[[], None]
+        self,
+        node: Node,
+        config: Callable[[], NodeConfig],
+        on_frame: Callable[[], None],
+        prefix: str = "",
+        floor_z_m: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._node, self._config, self._on_frame = node, config, on_frame
-        self._group = MutuallyExclusiveCallbackGroup()
-        self._lock = threading.Lock()
+        self._prefix, self._floor_z_m = prefix, floor_z_m
+        self._lock = threading.RLock()
         self._graph_lock = threading.RLock()
-        self._active = False
-        self._waiting: deque[Synced] = deque()
+        self._convert_lock = threading.Lock()
         self._rectifier = Rectifier()
-        self._buffer: Buffer | None = None
-        self._listener: TransformListener | None = None
-        self._subscribers: list[message_filters.Subscriber] = []
-        self._sync: message_filters.ApproximateTimeSynchronizer | None = None
-        self._root, self._root_checked = "", -np.inf
-        self._last_synced = 0.0
-        self.topics: list[Topic] = []
+        self._waiting: deque[Waiting] = deque()
+        self._subscriptions: Subscriptions | None = None
+        self._poses: CameraPoses | None = None
+        self._pairing = Pairing(1, 0.0)
+        self._jump_handle: JumpHandle | None = None
         self.synced = 0
         self.frames = 0
         self.dropped = 0
-        self.reason = ""
-        """Why the last frame was dropped or waits; empty when the last one was fine."""
+        self._reset_health()
 
-    # --- subscriptions ----------------------------------------------------------------------------
+    def _reset_health(self) -> None:
+        self._started = time.monotonic()
+        self._last_synced = self._last_taken = self._last_placed = -np.inf
+        self._newest_ns: int | None = None
+        self._jumped = self._restless = -np.inf
+        self._inspected: Waiting | None = None
+        self._tf_error = self._tf_fault = self._frame_fault = self._pose_doubt = NONE
+
+    # --- start and stop ---------------------------------------------------------------------------
 
     def start(self) -> None:
         """Listen to TF and to the camera."""
         with self._graph_lock:
-            self._start()
-            self._active = True
+            config = self._config()
+            self._reset_health()
+            self._pairing = Pairing(config.sync_queue_size, config.sync_slop_s)
+            self._poses = CameraPoses(self._node, config.tf_cache_s)
+            receivers = {
+                RGB: lambda image: self._store(self._pairing.add_rgb, image),
+                DEPTH: lambda image: self._store(self._pairing.add_depth, image),
+                INFO: self._store_info,
+            }
+            self._subscriptions = Subscriptions(self._node, self._config, receivers, self._prefix)
+            self._jump_handle = self._node.get_clock().create_jump_callback(
+                JumpThreshold(
+                    min_forward=None,
+                    min_backward=Duration(nanoseconds=-JUMP_BACK_NS),
+                    on_clock_change=True,
+                ),
+                post_callback=self._on_jump,
+            )
             self.follow()
-
-    def _start(self) -> None:
-        config = self._config()
-        self._buffer = Buffer(cache_time=Duration(nanoseconds=int(config.tf_cache_s * 1e9)))
-        self._listener = TransformListener(self._buffer, self._node, spin_thread=False)
-        self.topics = [
-            self._topic("rgb/image", config.rgb_transport),
-            self._topic("depth/image", config.depth_transport),
-            Topic("rgb/camera_info", self._resolve("rgb/camera_info"), CameraInfo),
-        ]
-        self._last_synced = time.monotonic()
-        self._root, self._root_checked, self.reason = "", -np.inf, ""
 
     def stop(self) -> None:
         """Release all subscriptions and forget waiting frames."""
         with self._graph_lock:
-            self._active = False
-            self._unsubscribe()
-            if self._listener is not None:
-                self._listener.unregister()
-            self._listener = self._buffer = None
+            if self._jump_handle is not None:
+                self._jump_handle.unregister()
+            if self._subscriptions is not None:
+                self._subscriptions.stop()
+            if self._poses is not None:
+                self._poses.stop()
+            self._jump_handle = self._subscriptions = self._poses = None
         with self._lock:
             self._waiting.clear()
 
     def follow(self) -> None:
-        """Subscribe, or again with another reliability, when the graph has changed."""
+        """Subscribe, or again with another QoS, when the graph has changed."""
         with self._graph_lock:
-            if self._active:
-                self._follow()
+            if self._subscriptions is not None:
+                self._subscriptions.follow()
 
-    def _follow(self) -> None:
-        wanted = self._config().reliability
-        changed = False
-        for topic in self.topics:
-            offers = self._node.get_publishers_info_by_topic(topic.name)
-            topic.publishers = len(offers)
-            if not offers:
-                continue
-            reliable = wanted == "reliable" or (
-                wanted == "auto"
-                and all(o.qos_profile.reliability == ReliabilityPolicy.RELIABLE for o in offers)
-            )
-            topic.incompatible = reliable and any(
-                o.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT for o in offers
-            )
-            if topic.reliable != reliable:
-                topic.reliable, changed = reliable, True
-        if changed and all(topic.reliable is not None for topic in self.topics):
-            self._subscribe()
+    @property
+    def topics(self) -> list[Topic]:
+        """The inputs; empty while nothing is listened to."""
+        subscriptions = self._subscriptions
+        return subscriptions.topics if subscriptions is not None else []
 
-    def _topic(self, role: str, transport: str) -> Topic:
-        """An image topic; compressed transports have their own sub-topic and type."""
-        name = self._resolve(role)
-        if transport == "raw":
-            return Topic(role, name, Image)
-        return Topic(role, f"{name}/{transport}", CompressedImage)
+    # --- messages come in -------------------------------------------------------------------------
 
-    def _resolve(self, name: str) -> str:
-        return self._node.resolve_topic_name(name)
-
-    def _subscribe(self) -> None:
-        self._unsubscribe()
-        config = self._config()
-        gates = []
-        for topic in self.topics:
-            policy = ReliabilityPolicy.RELIABLE if topic.reliable else ReliabilityPolicy.BEST_EFFORT
-            subscriber = message_filters.Subscriber(
-                self._node,
-                topic.kind,
-                topic.name,
-                qos_profile=QoSProfile(depth=config.sync_queue_size, reliability=policy),
-                callback_group=self._group,
-                # rclpy's default event handlers break the executor when they are destroyed.
-                event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
-            )
-            gate = message_filters.SimpleFilter()
-            subscriber.registerCallback(self._admit, topic, gate)
-            self._subscribers.append(subscriber)
-            gates.append(gate)
-        self._sync = message_filters.ApproximateTimeSynchronizer(
-            gates, config.sync_queue_size, config.sync_slop_s
-        )
-        self._sync.registerCallback(self._store)
-        kinds = ", ".join(
-            f"{t.name} ({'reliable' if t.reliable else 'best effort'})" for t in self.topics
-        )
-        self._node.get_logger().info(f"subscribed to {kinds}")
-
-    def _unsubscribe(self) -> None:
-        for subscriber in self._subscribers:
-            self._node.destroy_subscription(subscriber.sub)
-        self._subscribers, self._sync = [], None
-
-    def _admit(
-        self, message: Image | CompressedImage | CameraInfo, topic: Topic, gate: SimpleFilter
-    ) -> None:
-        """Count a message and pass it on to the synchronizer, if its stamp can be one."""
-        topic.received += 1
-        topic.times.append(time.monotonic())
-        stamp = message.header.stamp
-        if stamp.sec < 0 or (stamp.sec == 0 and stamp.nanosec == 0):
-            self.reason = (
-                f"messages of {topic.name} have no usable stamp ({stamp.sec}.{stamp.nanosec:09d}): "
-                "the camera driver must stamp them with the time of the exposure"
-            )
-            return
-        gate.signalMessage(message)
-
-    def _store(self, rgb: Image, depth: Image, info: CameraInfo) -> None:
-        now = time.monotonic()
+    def _store_info(self, message: CameraInfo) -> None:
         with self._lock:
+            self._pairing.add_info(message)
+        self._on_frame()
+
+    def _store(self, add: Callable[[ImageMessage], Pair | None], image: ImageMessage) -> None:
+        with self._lock:
+            pair = add(image)
+            if pair is None or not self._follow_time(pair.stamp_ns):
+                return
             if len(self._waiting) >= WAITING_FRAMES:
                 # Not the oldest, which may be the next to get its transform, nor the newest.
                 del self._waiting[WAITING_FRAMES // 2]
                 self.dropped += 1
-            self._waiting.append(Synced(rgb, depth, info, now))
+            self._last_synced = time.monotonic()
+            self._waiting.append(Waiting(pair, self._last_synced))
             self.synced += 1
-            self._last_synced = now
+            self._settle()
         self._on_frame()
 
-    # --- frames -----------------------------------------------------------------------------------
+    def _follow_time(self, stamp_ns: int) -> bool:
+        """Start afresh where the stamps have jumped back; whether the pair can be used.
+
+        Only pairs tell: a single image from the past or the future finds no partner.
+        """
+        now, newest = time.monotonic(), self._newest_ns
+        if newest is not None and stamp_ns < newest - JUMP_BACK_NS:
+            if now - self._jumped < LASTING_S:
+                self._restless = now
+                return False
+            self._forget(f"the images' stamps went back by {(newest - stamp_ns) * 1e-9:.1f} s")
+        self._newest_ns = max(stamp_ns, self._newest_ns or 0)
+        return True
+
+    def _on_jump(self, jump: TimeJump) -> None:
+        """ROS time has jumped back, or changed between simulated and real."""
+        self._forget("ROS time jumped back")
+
+    def _forget(self, why: str) -> None:
+        """What moves belongs to another time: forget it; static transforms and calibration stay."""
+        with self._lock:
+            self._waiting.clear()
+            self._pairing.clear()
+            if self._poses is not None:
+                self._poses.clear()
+            self._newest_ns, self._jumped = None, time.monotonic()
+            self._last_placed = self._jumped
+            self._tf_error = self._tf_fault = self._frame_fault = NONE
+        self._node.get_logger().info(f"{why}: forgetting images and moving transforms")
+
+    # --- poses ------------------------------------------------------------------------------------
+
+    def _settle(self) -> Waiting | None:
+        """The newest frame that has its pose, after what can no longer be of use is gone.
+
+        Frames older than that one go, and those that have waited in vain for longer than
+        ``tf_timeout_s``. That this happened is a fault only where no frame at all got its pose for
+        so long.
+        """
+        now, timeout = time.monotonic(), self._config().tf_timeout_s
+        placed = None
+        for index in reversed(range(len(self._waiting))):
+            entry = self._waiting[index]
+            error = self._place(entry)
+            if not error:
+                placed = entry
+                for _ in range(index):
+                    self._waiting.popleft()
+                break
+            self._tf_error = error
+            if now - entry.arrived > timeout:
+                del self._waiting[index]
+                self.dropped += 1
+                since = max(self._last_placed, self._started)
+                if entry.arrived - since > max(timeout, LASTING_S):
+                    self._tf_fault = error
+        return placed
+
+    def _place(self, entry: Waiting) -> Problem:
+        """Look a frame's pose up, once; returns why it is not there."""
+        poses, wanted, header = self._poses, self._config().world_frame, entry.header
+        if entry.wanted == wanted:
+            return NONE
+        if poses is None:
+            return Problem("not listening to TF", "inactive")
+        try:
+            entry.world, entry.T_world_camera = poses.look_up(wanted, header.frame_id, header.stamp)
+        except TransformException as error:
+            return poses.explain(wanted, header.frame_id, header.stamp, error)
+        entry.wanted = wanted
+        self._last_placed = max(self._last_placed, entry.arrived)
+        self._tf_error = self._tf_fault = NONE
+        return NONE
+
+    # --- frames go out ----------------------------------------------------------------------------
 
     @property
     def waiting(self) -> bool:
@@ -268,132 +287,94 @@ class FrameSource:
             something is wrong).
         """
         with self._lock:
-            candidates = list(self._waiting)
-        timeout = self._config().tf_timeout_s
-        for synced in reversed(candidates):
-            try:
-                world, T = self._pose(synced)
-            except TransformException as error:
-                self.reason = self._explain(synced, error)
-                if time.monotonic() - synced.arrived > timeout:
-                    self._discard(synced, dropped=True)
-                    return None
-                continue
-            self._discard(synced, dropped=False)
-            return self._convert(synced, world, T)
-        return None
-
-    def _discard(self, synced: Synced, dropped: bool) -> None:
-        """Forget a frame and everything older."""
-        with self._lock:
-            while self._waiting and self._waiting[0].arrived <= synced.arrived:
-                self._waiting.popleft()
-        self.dropped += dropped
-
-    def _pose(self, synced: Synced) -> tuple[str, np.ndarray]:
-        """World frame and ``T_world_camera`` at the image's stamp."""
-        buffer, header = self._buffer, synced.rgb.header
-        if buffer is None:
-            raise TransformException("not listening to TF")
-        world = self._config().world_frame or self._find_root(buffer, header.frame_id)
-        stamp = Time.from_msg(header.stamp, clock_type=self._node.get_clock().clock_type)
-        transform = buffer.lookup_transform(world, header.frame_id, stamp)
-        return world, transform_to_matrix(transform.transform)
-
-    def _find_root(self, buffer: Buffer, frame: str) -> str:
-        """The root of the TF tree that a frame is in; looked up again once a second."""
-        if not frame:
-            raise TransformException("the colour image has an empty frame_id")
-        if self._root and time.monotonic() - self._root_checked < ROOT_CHECK_S:
-            return self._root
-        try:
-            frames = yaml.safe_load(buffer.all_frames_as_yaml()) or {}
-        except yaml.YAMLError as error:
-            raise TransformException(
-                f"the TF tree cannot be read to find its root, set world_frame: {error}"
-            ) from error
-        if not isinstance(frames, dict) or frame not in frames:
-            raise TransformException(
-                f"no transform to the camera's frame {frame!r} has been received"
-            )
-        root = frame
-        for _ in range(len(frames) + 1):
-            if root not in frames:
-                break
-            root = str(frames[root]["parent"])
-        self._root_checked = time.monotonic()
-        if root != self._root:
-            self._root = root
-            self._node.get_logger().info(
-                f"world_frame is not set: using {root!r}, the root of the camera's TF tree"
-            )
-        return root
-
-    def _convert(self, synced: Synced, world: str, T: np.ndarray) -> Source | None:
-        rectified = self._config().rectified_images
-        try:
-            frame = messages_to_frame(
-                synced.rgb, synced.depth, synced.info, T, rectified, self._rectifier
-            )
-        except (ConvertError, FrameError) as error:
-            self.reason = str(error)
-        except Exception as error:
-            self.reason = f"the frame cannot be converted ({type(error).__name__}): {error}"
+            self._last_taken = time.monotonic()
+            entry = self._settle()
+            info = self._pairing.info_for(entry.pair.stamp_ns) if entry is not None else None
+            if entry is None or info is None:
+                return None
+            self._waiting.popleft()
+        source = self._convert(entry, info)
+        if source is None:
+            self.dropped += 1
         else:
             self.frames += 1
-            self.reason = ""
-            return Source(frame, world, synced.rgb.header, synced.arrived)
-        self.dropped += 1
-        return None
+        return source
 
-    def _explain(self, synced: Synced, error: Exception) -> str:
-        camera = synced.rgb.header.frame_id
-        world = self._config().world_frame or self._root or "the root of its TF tree"
-        stamp = synced.rgb.header.stamp
-        return (
-            f"{NO_TRANSFORM} from {camera!r} to {world!r} at the image's stamp "
-            f"{stamp.sec}.{stamp.nanosec:09d}: {error}; check that TF is published, world_frame is "
-            "right and all clocks agree (use_sim_time)"
-        )
+    def _convert(self, entry: Waiting, info: CameraInfo) -> Source | None:
+        config, header = self._config(), entry.header
+        T_world_camera = entry.T_world_camera
+        assert T_world_camera is not None
+        try:
+            with self._convert_lock:
+                frame = messages_to_frame(
+                    entry.pair.rgb,
+                    entry.pair.depth,
+                    info,
+                    T_world_camera,
+                    config,
+                    self._rectifier,
+                )
+        except (ConvertError, FrameError) as error:
+            self._frame_fault = Problem(str(error), "bad frame")
+        except Exception as error:
+            self._frame_fault = Problem(
+                f"the frame cannot be converted ({type(error).__name__}): {shorten(error)}",
+                "bad frame",
+            )
+        else:
+            self._frame_fault = NONE
+            self._pose_doubt = doubt(frame, header.frame_id, entry.world, self._floor_z_m())
+            return Source(frame, entry.world, header, entry.arrived)
+        return None
 
     # --- health -----------------------------------------------------------------------------------
 
     def check_transform(self) -> None:
-        """Try the oldest waiting frame's transform: faults show while nobody takes frames."""
+        """Look at the newest frame: faults show, and end, while nobody takes frames."""
         with self._lock:
-            oldest = self._waiting[0] if self._waiting else None
-        if oldest is None or time.monotonic() - oldest.arrived < self._config().tf_timeout_s:
-            return
-        try:
-            self._pose(oldest)
-        except TransformException as error:
-            self.reason = self._explain(oldest, error)
-        else:
-            if self.reason.startswith(NO_TRANSFORM):
-                self.reason = ""
+            entry = self._settle()
+            if entry is None or time.monotonic() - self._last_taken < IDLE_S:
+                return
+            info = self._pairing.info_for(entry.pair.stamp_ns)
+        if info is not None and entry is not self._inspected:
+            self._inspected = entry
+            self._convert(entry, info)
 
-    def problem(self) -> str:
+    @property
+    def reason(self) -> Problem:
+        """Why there is no frame, as far as is known; empty when the last one was fine."""
+        if self._quiet_s() > self._patience_s():
+            return explain_silence(self._node, self.topics, self._pairing, self._config())
+        late = time.monotonic() - self._last_placed > LASTING_S
+        return self._frame_fault or (self._tf_error if late else NONE)
+
+    def problem(self) -> Problem:
         """What keeps frames from coming, for people; empty when they come."""
-        silent = time.monotonic() - self._last_synced
-        if silent <= SILENCE_S:
-            return self.reason
-        faults = []
-        for topic in self.topics:
-            if not topic.publishers:
-                faults.append(f"{topic.name} has no publisher (is {topic.role} remapped?)")
-            elif topic.incompatible:
-                faults.append(
-                    f"{topic.name}: its publisher's QoS does not fit (set reliability to auto)"
-                )
-            elif topic.rate_hz() == 0:
-                faults.append(
-                    f"{topic.name} has a publisher but nothing arrives (large best-effort images "
-                    "need larger socket buffers: see the README)"
-                )
-        if not faults:
-            rates = ", ".join(f"{t.name} {t.rate_hz():.1f} Hz" for t in self.topics)
-            faults = [
-                f"messages arrive ({rates}) but their stamps do not match within sync_slop_s = "
-                f"{self._config().sync_slop_s:g} s"
-            ]
-        return f"no synced frame for {silent:.0f} s: " + "; ".join(faults)
+        silent = min(self._quiet_s(), time.monotonic() - self._started)
+        if silent <= self._patience_s():
+            return self._frame_fault or self._tf_fault
+        why = explain_silence(self._node, self.topics, self._pairing, self._config())
+        return Problem(f"no synced frame for {silent:.0f} s: {why}", f"silence: {why.kind}")
+
+    @property
+    def warning(self) -> Problem:
+        """What makes the frames' answers doubtful although they can be used; empty when nothing."""
+        if time.monotonic() - self._restless < SILENCE_S:
+            return Problem(
+                f"the stamps of {self.topics[0].name if self.topics else 'the images'} jump back "
+                "and forth: do two cameras publish to one topic?",
+                "restless stamps",
+            )
+        return self._pose_doubt if self._quiet_s() <= self._patience_s() else NONE
+
+    def _quiet_s(self) -> float:
+        """How long ago the last synced frame came, with its camera_info."""
+        if not self._pairing.calibrated:
+            return float("inf")
+        return time.monotonic() - self._last_synced
+
+    def _patience_s(self) -> float:
+        """How long no frame may come: a slow camera is not silent between its images."""
+        rates = [topic.rate_hz() for topic in self.topics if topic.kind is not CameraInfo]
+        slowest = min((rate for rate in rates if rate), default=1.0)
+        return max(SILENCE_S, 3 / slowest)

@@ -36,8 +36,14 @@ class NodeConfig:
     rectified_images: bool = option(
         False, "the images are rectified already: use P of camera_info and ignore its distortion"
     )
+    ignore_frame_ids: bool = option(
+        False,
+        "take depth and camera_info as belonging to colour (registered, calibrated) although their "
+        "header.frame_id is another one",
+        live=True,
+    )
     reliability: Literal["auto", "reliable", "best_effort"] = option(
-        "auto", "of the image subscriptions; auto matches the publishers", live=True
+        "auto", "of the camera's subscriptions; auto matches the publishers", live=True
     )
     sync_queue_size: int = option(
         10, "messages per topic that wait for their partners", ge=1, le=1000

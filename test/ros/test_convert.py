@@ -2,6 +2,7 @@
 
 import array
 import struct
+import zlib
 
 import cv2
 import cv_bridge
@@ -9,12 +10,18 @@ import numpy as np
 import pytest
 from geometry_msgs.msg import Transform
 from scipy.spatial.transform import Rotation
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
-from semabs_ros import convert
-from semabs_ros.convert import ConvertError, Rectifier
+from semabs_ros import calibration, convert
+from semabs_ros.calibration import Rectifier
+from semabs_ros.convert import ConvertError
+from semabs_ros.node_config import NodeConfig
+from semabs_ros.rgbd import messages_to_frame
 
+BOMB = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", 60000, 60000, 16, 0, 0, 0, 0)
+BOMB += struct.pack(">I", zlib.crc32(BOMB[12:])) + b"\0\0\0\0IDAT"
+"""A few bytes that claim an image of 3.6 gigapixels."""
 RGB = np.random.default_rng(0).integers(0, 255, (6, 8, 3), dtype=np.uint8)
 DEPTH = np.array([[0.5, np.nan, 1.2345], [2.0, np.inf, 65.0]], np.float32)
 
@@ -107,6 +114,11 @@ def test_compressed_colour():
         (CompressedImage(format="16UC1; compressedDepth png", data=[0] * 5), "truncated: 5 bytes"),
         (Image(height=2, width=2, encoding="16UC1", step=4, data=[0] * 7), "truncated: 7 bytes"),
         (Image(encoding="16UC1"), r"empty \(0x0\)"),
+        (Image(height=2**32 - 1, width=2**32 - 1, encoding="16UC1"), "more than 67108864"),
+        (Image(height=2, width=2, encoding="16UC1", step=2**32 - 1), "height x step is 8589934590"),
+        (Image(height=2, width=2, encoding="16UC1", step=2, data=[0] * 4), "depth image"),
+        (CompressedImage(format="png", data=list(BOMB)), "claims more than 67108864 pixels"),
+        (CompressedImage(format="x" * 10_000), "is empty"),
         (Image(height=1, width=1, encoding="rgb8", step=3, data=[0] * 3), "must be 32FC1"),
     ],
 )
@@ -115,9 +127,22 @@ def test_depth_that_cannot_be_read_is_named(message, match):
         convert.depth_to_metres(message)
 
 
-def test_damaged_colour_is_named():
-    with pytest.raises(ConvertError, match="the colour image cannot be decoded"):
-        convert.image_to_rgb(CompressedImage(format="jpeg", data=[1, 2, 3]))
+@pytest.mark.parametrize(
+    ("message", "match"),
+    [
+        (CompressedImage(format="jpeg", data=[1, 2, 3]), "the colour image cannot be decoded: 3"),
+        (CompressedImage(format="jpeg"), "the colour image cannot be decoded: 0 bytes"),
+        (CompressedImage(format="png", data=list(BOMB)), "claims more than 67108864 pixels"),
+        (Image(height=2**31, width=2**31, encoding="rgb8", data=[1]), "more than 67108864"),
+        (Image(height=1, width=8, encoding="rgb8", step=0, data=[1]), "colour image"),
+        (Image(height=1, width=8, encoding="bayer_\x1b" + "x" * 9999, step=8, data=[0] * 8), "x1b"),
+    ],
+)
+def test_colour_that_cannot_be_read_is_named(message, match):
+    with pytest.raises(ConvertError, match=match) as failed:
+        convert.image_to_rgb(message)
+    assert len(str(failed.value)) < 400
+    assert str(failed.value).isprintable()
 
 
 def info(width=640, height=480, **changes):
@@ -131,11 +156,61 @@ def info(width=640, height=480, **changes):
 
 
 def test_intrinsics_are_scaled_with_the_image():
-    K = convert.intrinsics(info(), 320, 240, rectified=False)
+    K = calibration.intrinsics(info(), 320, 240, rectified=False)
     # The centre of the image stays in the centre: (319.5 + 0.5) / 2 - 0.5.
     np.testing.assert_allclose(K, [[250, 0, 159.5], [0, 250, 119.5], [0, 0, 1]])
-    K = convert.intrinsics(info(), 640, 480, rectified=True)
+    K = calibration.intrinsics(info(), 640, 480, rectified=True)
     np.testing.assert_allclose(K, [[450, 0, 310], [0, 450, 230], [0, 0, 1]])
+
+
+def region(x=0, y=0, width=0, height=0):
+    return RegionOfInterest(x_offset=x, y_offset=y, width=width, height=height)
+
+
+@pytest.mark.parametrize(
+    ("changes", "size", "centre", "focal"),
+    [
+        # A window keeps the focal length; the centre moves by its corner.
+        (dict(roi=region(100, 40, 320, 240)), (320, 240), (219.5, 199.5), 500),
+        # Of the whole's shape but no scaled version of it, though the corner is the same.
+        (dict(roi=region(0, 0, 320, 240)), (320, 240), (319.5, 239.5), 500),
+        (dict(roi=region(0, 0, 640, 480)), (320, 240), (159.5, 119.5), 250),
+        # Binned pixel i is made of 2 i and 2 i + 1: (319.5 + 0.5) / 2 - 0.5.
+        (dict(binning_x=2, binning_y=2), (320, 240), (159.5, 119.5), 250),
+        (dict(binning_x=1, binning_y=1), (640, 480), (319.5, 239.5), 500),
+        # First cut, then binned: (319.5 - 100 + 0.5) / 2 - 0.5.
+        (
+            dict(roi=region(100, 40, 321, 240), binning_x=2, binning_y=2),
+            (160, 120),
+            (109.5, 99.5),
+            250,
+        ),
+        (dict(width=0, height=0, roi=region(100, 40, 320, 240)), (320, 240), (219.5, 199.5), 500),
+        (dict(width=0, height=0), (640, 480), (319.5, 239.5), 500),
+    ],
+)
+@pytest.mark.parametrize("rectified", [False, True])
+def test_region_of_interest_and_binning(changes, size, centre, focal, rectified):
+    message = info(**changes)
+    message.p = [500.0, 0, 319.5, 0, 0, 500.0, 239.5, 0, 0, 0, 1.0, 0]
+    K = calibration.intrinsics(message, *size, rectified=rectified)
+    np.testing.assert_allclose(K, [[focal, 0, centre[0]], [0, focal, centre[1]], [0, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        (dict(roi=region(10, 0, 0, 0)), "region of interest of 0x0 at .10, 0., which is no part"),
+        (dict(roi=region(400, 0, 320, 240)), "of 320x240 at .400, 0., which is no part of its 640"),
+        (dict(roi=region(0, 0, 4294967295, 1)), "which is no part of its 640x480"),
+        (dict(roi=region(0, 0, 320, 240)), "describes an image of 320x240 .* is 640x480"),
+        (dict(binning_x=2, binning_y=2), "describes an image of 320x240 .* binning 2x2"),
+        (dict(width=0), "has the size 0x480: set both or none"),
+    ],
+)
+def test_regions_that_do_not_fit_the_image_are_named(changes, match):
+    with pytest.raises(ConvertError, match=match):
+        calibration.intrinsics(info(**changes), 640, 480, False)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +224,7 @@ def test_intrinsics_are_scaled_with_the_image():
 )
 def test_unusable_intrinsics_are_named(message, rectified, match):
     with pytest.raises(ConvertError, match=match):
-        convert.intrinsics(message, 640, 480, rectified)
+        calibration.intrinsics(message, 640, 480, rectified)
 
 
 @pytest.mark.parametrize(
@@ -174,6 +249,63 @@ def test_distortion_is_taken_out(model, d):
         x, y = ray * bent / r * 500 + K[:2, 2]
     np.testing.assert_allclose(result[400, 500, :2], [x / 4, y / 4], atol=1)
     assert depth[400, 500] == pytest.approx(x, abs=0.51)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        (dict(d=[0.1] * 10_000), "has 10000 distortion coefficients"),
+        (dict(d=[float("nan")] * 5), "distortion that is not finite"),
+        (dict(d=[0.1] * 5, distortion_model="\n" * 10_000), r"model '\\n.*10000 characters"),
+    ],
+)
+def test_lenses_that_are_none_are_named(changes, match):
+    with pytest.raises(ConvertError, match=match) as failed:
+        Rectifier()(RGB, DEPTH, info(**changes), np.eye(3))
+    assert len(str(failed.value)) < 500
+
+
+def trio(width=32, height=24, depth_frame="optical", info_frame="optical"):
+    rgb = convert.rgb_to_image(np.zeros((height, width, 3), np.uint8), Header(frame_id="optical"))
+    ones = np.ones((height, width), np.float32)
+    depth = convert.depth_to_image(ones, Header(frame_id=depth_frame), "32FC1")
+    return rgb, depth, info(width, height, header=Header(frame_id=info_frame))
+
+
+def to_frame(messages, **options):
+    return messages_to_frame(*messages, np.eye(4), NodeConfig(**options), Rectifier())
+
+
+def test_a_trio_becomes_a_frame():
+    frame = to_frame(trio(info_frame=""))
+    assert frame.rgb.shape == (24, 32, 3)
+    assert frame.depth_m[3, 4] == 1
+    # tf2 takes a leading slash off, so it makes no difference.
+    to_frame(trio(depth_frame="/optical", info_frame="/optical"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        (dict(depth_frame="depth_optical"), "depth image's frame_id is 'depth_optical' but"),
+        (dict(depth_frame=""), "depth image's frame_id is '' but the colour image's is 'optical'"),
+        (dict(info_frame="left"), "camera_info's frame_id is 'left' but the colour image's"),
+        (dict(depth_frame="\n" * 10_000), r"frame_id is '\\n"),
+    ],
+)
+def test_depth_and_camera_info_of_another_frame_are_refused_unless_allowed(changes, match):
+    with pytest.raises(ConvertError, match=match) as failed:
+        to_frame(trio(**changes))
+    assert "ignore_frame_ids" in str(failed.value)
+    assert len(str(failed.value)) < 600
+    to_frame(trio(**changes), ignore_frame_ids=True)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (15, 100), (100, 15)])
+def test_images_that_are_too_small_for_tiles_are_named(size):
+    with pytest.raises(ConvertError, match="must be at least 16 pixels"):
+        to_frame(trio(*size))
+    to_frame(trio(16, 16))
 
 
 def test_no_distortion_changes_nothing():

@@ -6,13 +6,20 @@ import numpy as np
 import pytest
 import rclpy
 from asking import BEHIND, RESULT, STATUS, ask_when_active, collect, diagnostics
-from camera import Camera
+from builtin_interfaces.msg import Time
+from camera import Camera, transform
 from rclpy.executors import MultiThreadedExecutor
+from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
 from semabs.msg import SemanticVoxels
+from sensor_msgs.msg import CameraInfo
 from support import wait_for
+from tf2_ros import StaticTransformBroadcaster
 
 from semabs_ros.convert import depth_to_image
+from semabs_ros.frames import FrameSource
+from semabs_ros.node_config import NodeConfig
 from semabs_ros.spinning import spin
 
 
@@ -201,7 +208,7 @@ def far_away(rgb, depth, info):
         (before_time, "have no usable stamp (-5."),
         (half_a_size, "camera_info has the size 0x120"),
         (short_lens, "camera_info has 3 distortion coefficients"),
-        (cropped, "camera_info has binning or a region of interest"),
+        (cropped, "camera_info has a region of interest of 0x0 at (10, 0)"),
         (far_away, "no depth reading falls into the region"),
     ],
 )
@@ -218,6 +225,247 @@ def test_bad_frames_are_named_and_the_node_goes_on(
     camera.change = good
     wait_for(lambda: localize.ask(**BEHIND)[0] == STATUS.STATUS_SUCCEEDED, what="recovery")
     assert node._worker.fault == ""
+
+
+class Watch:
+    """A frame source in a node of its own, without models; `look` is what the node does."""
+
+    def __init__(self, spinner, name="watch", prefix="", use_sim_time=False, **config):
+        overrides = [Parameter("use_sim_time", value=use_sim_time)]
+        self.node = rclpy.create_node(name, context=spinner.context, parameter_overrides=overrides)
+        self.source = FrameSource(
+            self.node, lambda: NodeConfig(**config), lambda: None, prefix=prefix
+        )
+        spinner.add(self.node)
+        self.source.start()
+
+    def look(self):
+        self.source.follow()
+        self.source.check_transform()
+        return self.source.problem()
+
+    def take(self):
+        self.look()
+        return self.source.take()
+
+    def frame(self):
+        return wait_for(self.take, what="frame")
+
+    def reason(self, *parts):
+        """Wait until the reason has all the parts."""
+
+        def says():
+            self.look()
+            return all(part in self.source.reason for part in parts) and self.source.reason
+
+        return wait_for(says, what=f"reason with {parts}")
+
+
+@pytest.fixture
+def watch(spinner):
+    made = []
+
+    def make(**options):
+        made.append(Watch(spinner, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.source.stop()
+
+
+def count_up(camera, start=100, step=1.0, images=30):
+    """Stamps as of a bag that is played in a loop; returns the lap that each stamp belongs to."""
+    laps = []
+
+    def now():
+        index = len(laps) % images
+        laps.append(len(laps) // images)
+        seconds = start + index * step
+        return Time(sec=int(seconds), nanosec=int(seconds % 1 * 1e9))
+
+    camera.now = now
+    return laps
+
+
+def test_while_nobody_takes_frames_all_is_well(watch, spinner, room):
+    """TF forgets fast here: a frame that was kept would lose its transform."""
+    camera = spinner.add(Camera(room, spinner.context, rate=30))
+    idle = watch(tf_cache_s=0.5, tf_timeout_s=0.2)
+    idle.frame()
+    before = idle.source.synced
+
+    def watched():
+        assert idle.look() == ""
+        return idle.source.synced > before + 60
+
+    wait_for(watched, what="60 frames")
+    stamp = idle.frame().header.stamp
+    assert (stamp.sec, stamp.nanosec) in camera.stamps[before + 40 :]
+    assert idle.source.reason == ""
+
+
+def test_stamps_that_jump_back_start_afresh(watch, spinner, room):
+    """A bag of 30 s in a loop, TF in it: each lap from its first second, the static part stays."""
+    camera = Camera(room, spinner.context, rate=20)
+    laps = count_up(camera)
+    fixed = StaticTransformBroadcaster(camera)
+    fixed.sendTransform(transform("world", "map", np.eye(4), Time()))
+    spinner.add(camera)
+    player = watch()
+    early = set()
+    while len(early) < 3:
+        frame = player.frame()
+        assert frame.world_frame == "world"
+        assert laps[-1] < 20, f"frames of the first seconds came in laps {early} alone"
+        if laps[-1] and frame.frame.stamp_s < 105:
+            early.add(laps[-1])
+    assert player.source.problem() == ""
+
+
+def test_ros_time_that_jumps_back_forgets_what_moves(watch, spinner, room):
+    camera = Camera(room, spinner.context)
+    clock = camera.create_publisher(Clock, "/clock", 10)
+    spinner.add(camera)
+    simulated = watch(use_sim_time=True)
+    times = iter([200.0 + 0.1 * i for i in range(20)] + [5.0] * 1000)
+
+    def tick():
+        clock.publish(Clock(clock=Time(sec=int(next(times)))))
+
+    simulated.frame()
+    links = simulated.source._poses.buffer.links
+    camera.create_timer(0.05, tick)
+    wait_for(lambda: simulated.source._poses.buffer.links is not links, what="a fresh buffer")
+    simulated.frame()
+
+
+def test_two_cameras_on_one_topic_are_named(watch, spinner, room):
+    first, second = (Camera(room, spinner.context, rate=20, name=f"camera{i}") for i in range(2))
+    for camera, start in ((first, 100), (second, 5000)):
+        count_up(camera, start, 0.05, 10_000)
+        spinner.add(camera)
+    confused = watch()
+    wait_for(lambda: confused.look() is not None and confused.source.warning, what="warning")
+    assert confused.source.warning.kind == "restless stamps"
+    confused.frame()
+
+
+def test_camera_info_that_is_published_once_works(watch, spinner, room):
+    spinner.add(Camera(room, spinner.context, latched_info=True))
+    late = watch()
+    for _ in range(3):
+        late.frame()
+    assert late.source.topics[2].durable
+    assert late.source.topics[2].received == 1
+    assert late.source.reason == late.source.problem() == ""
+
+
+def test_images_from_the_future_do_not_block_the_others(watch, spinner, room):
+    camera = Camera(room, spinner.context, rate=20)
+
+    def ahead(rgb, depth, info):
+        rgb.header.stamp.sec += 3600
+        return rgb, depth, info
+
+    good, camera.change = camera.change, ahead
+    spinner.add(camera)
+    source = watch(sync_queue_size=5)
+    source.reason("/rgb/image are 3.6e+03 s ahead of those of /depth/image")
+    camera.change = good
+    source.frame()
+
+
+def test_a_leading_slash_is_taken_off_as_tf_does(watch, spinner, room):
+    spinner.add(Camera(room, spinner.context, frame="/optical"))
+    assert watch().frame().world_frame == "map"
+
+
+def test_topics_that_are_missing_are_named_and_the_others_are_heard(watch, spinner, room):
+    camera = Camera(room, spinner.context)
+    camera.destroy_publisher(camera.topics.pop())
+    spinner.add(camera)
+    source = watch()
+    wait_for(lambda: source.look() is not None and source.source.topics[0].received, what="colour")
+    reason = source.reason("/rgb/camera_info has no publisher")
+    assert "/rgb/image" not in reason
+    assert "socket buffers" not in reason
+
+
+def test_a_topic_of_another_type_is_named(watch, spinner):
+    node = rclpy.create_node("odd", context=spinner.context)
+    node.create_publisher(CameraInfo, "rgb/image", 1)
+    spinner.add(node)
+    watch().reason("/rgb/image is published as sensor_msgs/msg/CameraInfo, not sensor_msgs/msg/Im")
+
+
+def test_without_a_clock_simulated_time_is_named(watch, spinner):
+    watch(use_sim_time=True).reason("nothing has come on /clock")
+
+
+def test_a_reason_ends_with_its_cause_although_nobody_takes_frames(watch, spinner, room):
+    camera = Camera(room, spinner.context)
+    good, camera.change = camera.change, bad_encoding
+    spinner.add(camera)
+    source = watch()
+    assert source.reason("the encoding '8UC1'").kind == "bad frame"
+    camera.change = no_stamp
+    source.reason("no usable stamp")
+    camera.change = good
+    wait_for(lambda: source.look() == source.source.reason == "", what="end of the reason")
+    assert source.source.frames == 0
+
+
+def test_poses_that_are_hardly_true_are_warned_of(watch, spinner, room):
+    camera = Camera(room, spinner.context, tf=False)
+    spinner.add(camera)
+    source = watch()
+    body = np.eye(4)
+    body[2, 3] = 1.5
+    static = StaticTransformBroadcaster(camera)
+    static.sendTransform(transform("map", "optical", body, Time()))
+    source.frame()
+    assert "looks 90 degrees upwards" in source.source.warning
+    assert source.source.problem() == ""
+    static.sendTransform(transform("map", "optical", room.T_world_camera[0], Time()))
+    wait_for(lambda: source.frame() and not source.source.warning, what="end of the warning")
+
+
+def test_two_cameras_of_one_node(watch, spinner, room):
+    for prefix in ("left/", "right/"):
+        name = prefix[:-1]
+        spinner.add(
+            Camera(room, spinner.context, name=name, prefix=prefix, frame=f"{name}_optical")
+        )
+    both = watch(prefix="left/")
+    other = FrameSource(both.node, NodeConfig, lambda: None, prefix="right/")
+    other.start()
+    assert both.frame().header.frame_id == "left_optical"
+
+    def take():
+        other.follow()
+        return other.take()
+
+    assert wait_for(take, what="frame of the other").header.frame_id == "right_optical"
+    other.stop()
+
+
+def test_a_loop_in_tf_is_an_error_and_no_pose(watch, spinner, room):
+    camera = Camera(room, spinner.context)
+    spinner.add(camera)
+    source = watch(tf_timeout_s=0.2)
+    source.frame()
+    fixed = StaticTransformBroadcaster(camera)
+    fixed.sendTransform(transform("optical", "map", np.eye(4), Time()))
+    reason = source.reason("the TF frames go round in a loop", "optical -> map -> optical")
+    assert reason.kind == "no transform"
+    assert source.source.take() is None
+
+
+def test_hostile_frame_ids_are_echoed_briefly(watch, spinner, room):
+    spinner.add(Camera(room, spinner.context, frame="x\n\x1b" + "y" * 10_000, tf=False))
+    reason = watch(tf_timeout_s=0.2).reason("no transform from 'x\\n\\x1byyy", "characters")
+    assert len(reason) < 1000
 
 
 def test_a_callback_that_raises_does_not_end_the_spinning(context):

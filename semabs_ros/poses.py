@@ -1,0 +1,243 @@
+"""Where the camera was when it took an image: TF, and the root of the camera's tree."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Time as TimeMessage
+from geometry_msgs.msg import TransformStamped
+from numpy.typing import NDArray
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.time import Time
+from tf2_ros import Buffer, TransformException, TransformListener
+
+from semabs_core.text import shorten
+from semabs_ros.convert import transform_to_matrix
+from semabs_ros.pairing import nanoseconds
+from semabs_ros.problem import Problem
+
+START_S = 1.0
+"""For so long after the start a tree in which nothing moves may be half a tree."""
+MAX_REFUSED = 100
+"""Of so many frames it is remembered why their last transform was refused."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """What TF says of a frame's parent.
+
+    Attributes:
+        parent: its name.
+        static: whether the transform holds for ever.
+        oldest_ns: the oldest stamp since the frame has this parent.
+        newest_ns: the newest.
+    """
+
+    parent: str
+    static: bool
+    oldest_ns: int
+    newest_ns: int
+
+    @property
+    def moves(self) -> bool:
+        """Whether transforms with more than one stamp came."""
+        return self.oldest_ns < self.newest_ns
+
+    def covers(self, stamp_ns: int) -> bool:
+        """Whether there is a transform for a time."""
+        return self.static or self.oldest_ns <= stamp_ns <= self.newest_ns
+
+    def joined(self, known: Link | None) -> Link:
+        """This link with what was known before."""
+        if known is None or self.static or known.static or known.parent != self.parent:
+            return self
+        oldest, newest = (known.oldest_ns, known.newest_ns)
+        return Link(self.parent, False, min(oldest, self.oldest_ns), max(newest, self.newest_ns))
+
+
+class LinkedBuffer(Buffer):
+    """A TF buffer that also knows each frame's parent, by name and without parsing a report.
+
+    Attributes:
+        links: by child frame.
+        refused: by child frame, why its last transform was ignored.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self.links: dict[str, Link] = {}
+        self.refused: dict[str, str] = {}
+        super().__init__(**options)
+
+    def set_transform(self, transform: TransformStamped, authority: str) -> None:
+        """Store the pose of a moving frame, unless it is unusable."""
+        if self._note(transform, static=False):
+            super().set_transform(transform, authority)
+
+    def set_transform_static(self, transform: TransformStamped, authority: str) -> None:
+        """Store the pose of a frame that does not move in its parent, unless it is unusable."""
+        if self._note(transform, static=True):
+            super().set_transform_static(transform, authority)
+
+    def clear(self) -> None:
+        """Forget the poses of all moving frames."""
+        self.links = {child: link for child, link in self.links.items() if link.static}
+        self.refused = {}
+        super().clear()
+
+    def _note(self, transform: TransformStamped, static: bool) -> bool:
+        parent, child = (
+            name.removeprefix("/") for name in (transform.header.frame_id, transform.child_frame_id)
+        )
+        reason = unusable(parent, child, transform)
+        if reason:
+            if len(self.refused) < MAX_REFUSED:
+                self.refused[child] = reason
+            return False
+        self.refused.pop(child, None)
+        stamp = nanoseconds(transform.header.stamp)
+        self.links[child] = Link(parent, static, stamp, stamp).joined(self.links.get(child))
+        return True
+
+
+def unusable(parent: str, child: str, transform: TransformStamped) -> str:
+    """Why a transform cannot be one; empty when it can."""
+    if not parent or not child:
+        return "a frame name is empty"
+    if parent == child:
+        return "a frame is its own parent"
+    t, q = transform.transform.translation, transform.transform.rotation
+    if not all(map(math.isfinite, (t.x, t.y, t.z, q.x, q.y, q.z, q.w))):
+        return "a number is not finite"
+    if not any((q.x, q.y, q.z, q.w)):
+        return "the quaternion is zero"
+    return ""
+
+
+class CameraPoses:
+    """Listens to TF and says where a camera was.
+
+    Args:
+        node: owns the subscriptions.
+        cache_s: how long transforms are remembered, seconds.
+    """
+
+    def __init__(self, node: Node, cache_s: float) -> None:
+        self._node, self._cache_ns = node, int(cache_s * 1e9)
+        self.buffer = LinkedBuffer(cache_time=Duration(nanoseconds=self._cache_ns))
+        self._listener = TransformListener(self.buffer, node, spin_thread=False)
+        self.root = ""
+        """The root that was found last."""
+        self._started, self._root_seen = monotonic(), -math.inf
+
+    def stop(self) -> None:
+        """Stop listening."""
+        self._listener.unregister()
+
+    def clear(self) -> None:
+        """Time has jumped: forget what moves."""
+        self.buffer.clear()
+
+    def look_up(
+        self, world_frame: str, camera_frame: str, stamp: TimeMessage
+    ) -> tuple[str, NDArray[np.float64]]:
+        """The world frame's name and ``T_world_camera`` at a time.
+
+        Args:
+            world_frame: empty for the root of the camera's tree.
+            camera_frame: the image's frame_id.
+            stamp: the image's.
+
+        Raises:
+            TransformException: there is no such transform (yet).
+        """
+        camera = camera_frame.removeprefix("/")
+        if not camera:
+            raise TransformException(
+                "the colour image has an empty frame_id: set the frame in its driver"
+            )
+        when = Time.from_msg(stamp, clock_type=self._node.get_clock().clock_type)
+        world = world_frame.removeprefix("/") or self._find_root(camera, nanoseconds(stamp))
+        T = transform_to_matrix(self.buffer.lookup_transform(world, camera, when).transform)
+        if not np.isfinite(T).all():
+            raise TransformException("the transform is not finite")
+        return world, T
+
+    def explain(
+        self, world_frame: str, camera_frame: str, stamp: TimeMessage, error: Exception
+    ) -> Problem:
+        """Why there is no pose, for people."""
+        camera = camera_frame.removeprefix("/")
+        world = world_frame or self.root or "the root of its TF tree"
+        refused = self.buffer.refused.get(camera)
+        why = shorten(error) + (f"; its transforms are ignored: {refused}" if refused else "")
+        return Problem(
+            f"no transform from '{shorten(camera)}' to '{shorten(world)}' at the image's stamp "
+            f"{stamp.sec}.{stamp.nanosec:09d}: {why}; check that TF is published, world_frame is "
+            "right and all clocks agree (use_sim_time)",
+            "no transform",
+        )
+
+    def _find_root(self, camera: str, stamp_ns: int) -> str:
+        """The frame above the camera to which a chain of living transforms leads.
+
+        A root that was found is kept for as long as TF is remembered when it cannot be reached: a
+        localization that is late must not change the world. And before anything moves in the
+        camera's tree, what moves it is given a moment to come.
+
+        Raises:
+            TransformException: there is none (yet), or the frames go round in a loop.
+        """
+        chain = self._climb(camera, stamp_ns)
+        top, now = chain[-1], monotonic()
+        if self.root in chain[1:]:
+            self._root_seen = now
+        if top == self.root:
+            return self.root
+        lost = bool(self.root) and self.root not in chain
+        if lost and now - self._root_seen < self._cache_ns * 1e-9:
+            return self.root
+        links = self.buffer.links
+        if len(chain) == 1:
+            raise TransformException(self._orphan(camera, links.get(camera), stamp_ns))
+        still = all(links[frame].static for frame in chain[:-1])
+        if still and now - self._started < START_S:
+            raise TransformException("so far nothing but static transforms has been received")
+        self.root, self._root_seen = top, now
+        self._node.get_logger().info(
+            f"world_frame is not set: using '{shorten(top)}', the root of the camera's TF tree"
+        )
+        return top
+
+    def _climb(self, camera: str, stamp_ns: int) -> list[str]:
+        """The frames from the camera upwards whose links live at a time.
+
+        At first a link that lags behind counts too, as long as it moves on: it is waited for.
+        """
+        chain, links = [camera], self.buffer.links
+        while (link := links.get(chain[-1])) is not None:
+            late = not self.root and link.moves and stamp_ns - link.newest_ns < self._cache_ns
+            if not (link.covers(stamp_ns) or late):
+                break
+            if link.parent in chain:
+                loop = " -> ".join([*chain[chain.index(link.parent) :], link.parent])
+                raise TransformException(
+                    f"the TF frames go round in a loop, {shorten(loop)}: one of these transforms "
+                    "is published the wrong way round, or by a second publisher"
+                )
+            chain.append(link.parent)
+        return chain
+
+    @staticmethod
+    def _orphan(camera: str, link: Link | None, stamp_ns: int) -> str:
+        if link is None:
+            return f"no transform of the camera's frame '{shorten(camera)}' has been received"
+        return (
+            f"the newest transform to its parent '{shorten(link.parent)}' is "
+            f"{abs(stamp_ns - link.newest_ns) * 1e-9:.3f} s "
+            f"{'older' if link.newest_ns < stamp_ns else 'newer'} than the image"
+        )

@@ -1,0 +1,54 @@
+"""Why no frame comes although the node waits for one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rclpy.node import Node
+
+from semabs_ros.node_config import NodeConfig
+from semabs_ros.pairing import Pairing
+from semabs_ros.problem import NONE, Problem
+from semabs_ros.subscriptions import Topic
+
+
+def explain_silence(
+    node: Node, topics: Sequence[Topic], pairing: Pairing, config: NodeConfig
+) -> Problem:
+    """What is wrong with the inputs.
+
+    Args:
+        node: whose clock and parameters matter.
+        topics: colour, depth and camera_info.
+        pairing: what pairs their messages.
+        config: the node's.
+    """
+    faults = [fault for fault in (_clock_fault(node), *(t.fault() for t in topics)) if fault]
+    if not faults:
+        faults = [_mismatch(topics, pairing, config.sync_slop_s)]
+    return Problem("; ".join(faults), ", ".join(fault.kind for fault in faults))
+
+
+def _clock_fault(node: Node) -> Problem:
+    """With simulated time everything waits for /clock."""
+    simulated = node.get_parameter("use_sim_time").value
+    if simulated and node.get_clock().now().nanoseconds == 0:
+        return Problem(
+            "use_sim_time is set but nothing has come on /clock: start the simulator, play the bag "
+            "with --clock, or set use_sim_time to false",
+            "clock",
+        )
+    return NONE
+
+
+def _mismatch(topics: Sequence[Topic], pairing: Pairing, slop_s: float) -> Problem:
+    """All topics have messages; their stamps are to blame."""
+    rates = ", ".join(f"{topic.name} {topic.rate_hz():.1f} Hz" for topic in topics)
+    text = (
+        f"messages arrive ({rates}) but their stamps do not match within sync_slop_s = {slop_s:g} s"
+    )
+    ahead = pairing.ahead_s()
+    if abs(ahead) > slop_s:
+        first, second = topics[:2] if ahead > 0 else topics[1::-1]
+        text += f": those of {first.name} are {abs(ahead):.3g} s ahead of those of {second.name}"
+    return Problem(text, "stamps")
