@@ -36,6 +36,8 @@ JUMP_BACK_NS = 10**9
 """Stamps or ROS time that go back so far have jumped: a bag starts again, a simulator is reset."""
 LASTING_S = 1.0
 """A fault that is over within so long, as of a loaded machine, is none."""
+MEND_S = 5.0
+"""So often TF's memory is cleared while no transform can be had."""
 IDLE_S = 1.0
 """When nobody took a frame for so long, the newest is looked at for faults all the same."""
 
@@ -122,7 +124,7 @@ class FrameSource:
         self._started = time.monotonic()
         self._last_synced = self._last_taken = self._last_placed = -np.inf
         self._newest_ns: int | None = None
-        self._jumped = self._restless = -np.inf
+        self._jumped = self._restless = self._mended = -np.inf
         self._inspected: Waiting | None = None
         self._tf_error = self._tf_fault = self._frame_fault = self._pose_doubt = NONE
 
@@ -333,12 +335,23 @@ class FrameSource:
         """Look at the newest frame: faults show, and end, while nobody takes frames."""
         with self._lock:
             entry = self._settle()
+            self._mend()
             if entry is None or time.monotonic() - self._last_taken < IDLE_S:
                 return
             info = self._pairing.info_for(entry.pair.stamp_ns)
         if info is not None and entry is not self._inspected:
             self._inspected = entry
             self._convert(entry, info)
+
+    def _mend(self) -> None:
+        """Clear TF's memory where nothing can be had from it.
+
+        One transform from the future makes TF refuse all that come after it as too old.
+        """
+        now = time.monotonic()
+        if self._tf_fault and self._poses is not None and now - self._mended > MEND_S:
+            self._mended = now
+            self._poses.clear()
 
     @property
     def reason(self) -> Problem:

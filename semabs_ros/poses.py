@@ -66,11 +66,13 @@ class LinkedBuffer(Buffer):
     Attributes:
         links: by child frame.
         refused: by child frame, why its last transform was ignored.
+        fixed: by child frame, its last static transform.
     """
 
     def __init__(self, **options: Any) -> None:
         self.links: dict[str, Link] = {}
         self.refused: dict[str, str] = {}
+        self.fixed: dict[str, TransformStamped] = {}
         super().__init__(**options)
 
     def set_transform(self, transform: TransformStamped, authority: str) -> None:
@@ -81,13 +83,19 @@ class LinkedBuffer(Buffer):
     def set_transform_static(self, transform: TransformStamped, authority: str) -> None:
         """Store the pose of a frame that does not move in its parent, unless it is unusable."""
         if self._note(transform, static=True):
+            self.fixed[transform.child_frame_id.removeprefix("/")] = transform
             super().set_transform_static(transform, authority)
 
     def clear(self) -> None:
-        """Forget the poses of all moving frames."""
-        self.links = {child: link for child, link in self.links.items() if link.static}
-        self.refused = {}
+        """Forget the poses of all moving frames, and that a static one is said to move.
+
+        TF publishes a static transform once. One message that gives its frame a moving pose would
+        hide it for ever.
+        """
+        self.links, self.refused = {}, {}
         super().clear()
+        for transform in list(self.fixed.values()):
+            self.set_transform_static(transform, "semabs")
 
     def _note(self, transform: TransformStamped, static: bool) -> bool:
         parent, child = (
@@ -139,7 +147,7 @@ class CameraPoses:
         self._listener.unregister()
 
     def clear(self) -> None:
-        """Time has jumped: forget what moves."""
+        """Forget what moves: time has jumped, or a message from the future keeps others out."""
         self.buffer.clear()
 
     def look_up(

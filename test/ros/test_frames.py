@@ -462,6 +462,23 @@ def test_a_loop_in_tf_is_an_error_and_no_pose(watch, spinner, room):
     assert source.source.take() is None
 
 
+@pytest.mark.parametrize("static", [False, True])
+def test_a_transform_from_the_future_does_not_block_the_others(watch, spinner, room, static):
+    """TF takes what comes after it for too old, and a static frame that once moved for moving."""
+    camera = Camera(room, spinner.context, tf=not static)
+    if static:
+        fixed = StaticTransformBroadcaster(camera)
+        fixed.sendTransform(transform("map", "optical", room.T_world_camera[0], Time()))
+    spinner.add(camera)
+    source = watch(tf_timeout_s=0.2)
+    source.frame()
+    future = Time(sec=camera.now().sec + 3600)
+    camera.broadcaster.sendTransform(transform("map", "optical", np.eye(4), future))
+    source.reason("no transform from 'optical' to 'map'")
+    source.frame()
+    wait_for(lambda: source.look() == "" and source.take(), what="frame without a problem")
+
+
 def test_hostile_frame_ids_are_echoed_briefly(watch, spinner, room):
     spinner.add(Camera(room, spinner.context, frame="x\n\x1b" + "y" * 10_000, tf=False))
     reason = watch(tf_timeout_s=0.2).reason("no transform from 'x\\n\\x1byyy", "characters")
