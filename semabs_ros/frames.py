@@ -35,9 +35,9 @@ WAITING_FRAMES = 16
 JUMP_BACK_NS = 10**9
 """Stamps or ROS time that go back so far have jumped: a bag starts again, a simulator is reset."""
 LASTING_S = 1.0
-"""A fault that is over within so long, as of a loaded machine, is none."""
-MEND_S = 5.0
-"""So often TF's memory is cleared while no transform can be had."""
+"""What is over within so long is an incident, and no state."""
+MEND_S = 4.0
+"""After so long without a transform for the images that come, TF's memory is cleared."""
 IDLE_S = 1.0
 """When nobody took a frame for so long, the newest is looked at for faults all the same."""
 
@@ -236,8 +236,8 @@ class FrameSource:
         """The newest frame that has its pose, after what can no longer be of use is gone.
 
         Frames older than that one go, and those that have waited in vain for longer than
-        ``tf_timeout_s``. That this happened is a fault only where no frame at all got its pose for
-        so long.
+        ``tf_timeout_s``. That is a fault only where no frame at all has got its pose for seconds: a
+        transform that is lost between big images is sent again after up to three.
         """
         now, timeout = time.monotonic(), self._config().tf_timeout_s
         placed = None
@@ -254,7 +254,7 @@ class FrameSource:
                 del self._waiting[index]
                 self.dropped += 1
                 since = max(self._last_placed, self._started)
-                if entry.arrived - since > max(timeout, LASTING_S):
+                if entry.arrived - since > max(timeout, SILENCE_S):
                     self._tf_fault = error
         return placed
 
@@ -349,7 +349,9 @@ class FrameSource:
         One transform from the future makes TF refuse all that come after it as too old.
         """
         now = time.monotonic()
-        if self._tf_fault and self._poses is not None and now - self._mended > MEND_S:
+        last = max(self._last_placed, self._started, self._mended)
+        missed = self._tf_error and now - self._last_synced < LASTING_S
+        if missed and now - last > MEND_S and self._poses is not None:
             self._mended = now
             self._poses.clear()
 

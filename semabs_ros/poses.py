@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import threading
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -12,6 +14,7 @@ from builtin_interfaces.msg import Time as TimeMessage
 from geometry_msgs.msg import TransformStamped
 from numpy.typing import NDArray
 from rclpy.duration import Duration
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.time import Time
 from tf2_ros import Buffer, TransformException, TransformListener
@@ -20,6 +23,9 @@ from semabs_core.text import shorten
 from semabs_ros.convert import transform_to_matrix
 from semabs_ros.pairing import nanoseconds
 from semabs_ros.problem import Problem
+from semabs_ros.spinning import spin
+
+_LISTENERS = itertools.count()
 
 START_S = 1.0
 """For so long after the start a tree in which nothing moves may be half a tree."""
@@ -129,22 +135,45 @@ def unusable(parent: str, child: str, transform: TransformStamped) -> str:
 class CameraPoses:
     """Listens to TF and says where a camera was.
 
+    It listens with a node and a thread of its own, as tf2's C++ listener does: an rclpy executor
+    takes one message of each topic in turn, so that hundreds of transforms a second would queue up
+    behind images, and images wait for transforms that are long there.
+
     Args:
-        node: owns the subscriptions.
+        node: whose clock and context are used.
         cache_s: how long transforms are remembered, seconds.
     """
 
     def __init__(self, node: Node, cache_s: float) -> None:
         self._node, self._cache_ns = node, int(cache_s * 1e9)
         self.buffer = LinkedBuffer(cache_time=Duration(nanoseconds=self._cache_ns))
-        self._listener = TransformListener(self.buffer, node, spin_thread=False)
+        name = f"{node.get_name()}_tf_{next(_LISTENERS)}"
+        self._tf_node = Node(
+            name,
+            context=node.context,
+            namespace=node.get_namespace(),
+            # Stronger than a __node:=NAME for the whole program.
+            cli_args=["--ros-args", "-r", f"__node:={name}"],
+            enable_rosout=False,
+            start_parameter_services=False,
+        )
+        self._listener = TransformListener(self.buffer, self._tf_node, spin_thread=False)
+        self._executor = SingleThreadedExecutor(context=node.context)
+        self._executor.add_node(self._tf_node)
+        self._thread = threading.Thread(
+            target=spin, args=(self._executor, node.get_logger().error), name=name, daemon=True
+        )
+        self._thread.start()
         self.root = ""
         """The root that was found last."""
         self._started, self._root_seen = monotonic(), -math.inf
 
     def stop(self) -> None:
         """Stop listening."""
+        self._executor.shutdown(timeout_sec=5)
+        self._thread.join(timeout=5)
         self._listener.unregister()
+        self._tf_node.destroy_node()
 
     def clear(self) -> None:
         """Forget what moves: time has jumped, or a message from the future keeps others out."""
