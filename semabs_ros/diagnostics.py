@@ -15,6 +15,7 @@ from semabs_core.pipeline import SceneUnderstanding
 from semabs_core.vocabulary import never_shown
 from semabs_ros.frames import FrameSource
 from semabs_ros.goals import GoalQueue
+from semabs_ros.silence import clock_fault
 from semabs_ros.worker import Worker
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
@@ -71,9 +72,9 @@ def _models(health: Health) -> DiagnosticStatus:
 
 def _input(health: Health) -> DiagnosticStatus:
     frames, active = health.frames, health.worker is not None
-    problem = frames.problem() if active else ""
+    of_frames = (frames.problem(), frames.warning) if active else ()
     status = DiagnosticStatus(name="semabs: input", hardware_id="semabs")
-    said = [*filter(None, [problem]), *health.warnings]
+    said = [text for text in (*of_frames, *health.warnings) if text]
     status.level = WARN if said else OK
     healthy = f"{frames.frames} frames taken" if active else "not active"
     status.message = "; ".join(said) or healthy
@@ -98,13 +99,7 @@ def doubts(
     node: Node, scene: SceneUnderstanding | None, worker: Worker | None, classes: Sequence[str]
 ) -> list[str]:
     """What makes answers doubtful or will be in the way, although the node works."""
-    found = []
-    clock = node.get_clock()
-    if clock.ros_time_is_active and clock.now().nanoseconds == 0:
-        found.append(
-            "use_sim_time is set but no /clock arrives: start the simulator, play the bag with its "
-            "clock (ros2 bag play --clock), or set use_sim_time to false"
-        )
+    found: list[str] = list(filter(None, [clock_fault(node)]))
     own = (node.get_name(), node.get_namespace())
     namesakes = node.get_node_names_and_namespaces().count(own) - 1
     if namesakes > 0:

@@ -52,7 +52,12 @@ class SemabsNode(LifecycleNodeMixin, Node):
         self._scene: SceneUnderstanding | None = None
         self._worker: Worker | None = None
         self._goals = GoalQueue()
-        self._frames = FrameSource(self, self._config, self._wake)
+        self._frames = FrameSource(
+            self,
+            self._config,
+            self._wake,
+            floor_z_m=lambda: self.parameters.core_config.region.floor_z_m,
+        )
         self._outputs = Outputs(self)
         self._actions = Actions(self, self._goals, self._config, self._wake)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -252,6 +257,7 @@ class SemabsNode(LifecycleNodeMixin, Node):
             self._frames.follow()
             self._frames.check_transform()
             self._warnings.report(self._frames.problem())
+            self._warnings.report(self._frames.warning)
             worker.wake()
             self._warnings.report(self._slowness(worker.frame_seconds))
         for warning in self._doubts():

@@ -198,7 +198,10 @@ class CameraPoses:
                 "the colour image has an empty frame_id: set the frame in its driver"
             )
         when = Time.from_msg(stamp, clock_type=self._node.get_clock().clock_type)
-        world = world_frame.removeprefix("/") or self._find_root(camera, nanoseconds(stamp))
+        stamp_ns = nanoseconds(stamp)
+        for frame in filter(None, (camera, world_frame.removeprefix("/"))):
+            self._climb(frame, stamp_ns, patient=True)  # TF would find a way through a loop
+        world = world_frame.removeprefix("/") or self._find_root(camera, stamp_ns)
         T = transform_to_matrix(self.buffer.lookup_transform(world, camera, when).transform)
         if not np.isfinite(T).all():
             raise TransformException("the transform is not finite")
@@ -222,26 +225,24 @@ class CameraPoses:
     def _find_root(self, camera: str, stamp_ns: int) -> str:
         """The frame above the camera to which a chain of living transforms leads.
 
-        A root that was found is kept for as long as TF is remembered when it cannot be reached: a
-        localization that is late must not change the world. And before anything moves in the
+        A root that was found is waited for as long as TF is remembered when it cannot be reached:
+        a localization that is late must not change the world. And before anything moves in the
         camera's tree, what moves it is given a moment to come.
 
         Raises:
             TransformException: there is none (yet), or the frames go round in a loop.
         """
-        chain = self._climb(camera, stamp_ns)
+        # At first a link that lags behind counts too: it is waited for.
+        chain = self._climb(camera, stamp_ns, patient=not self.root)
         top, now = chain[-1], monotonic()
         if self.root in chain[1:]:
             self._root_seen = now
+        lost = bool(self.root) and self.root not in chain[1:]
+        if len(chain) == 1 or (lost and now - self._root_seen < self._cache_ns * 1e-9):
+            raise TransformException(_gap(top, self.buffer.links.get(top), stamp_ns))
         if top == self.root:
-            return self.root
-        lost = bool(self.root) and self.root not in chain
-        if lost and now - self._root_seen < self._cache_ns * 1e-9:
-            return self.root
-        links = self.buffer.links
-        if len(chain) == 1:
-            raise TransformException(self._orphan(camera, links.get(camera), stamp_ns))
-        still = all(links[frame].static for frame in chain[:-1])
+            return top
+        still = all(self.buffer.links[frame].static for frame in chain[:-1])
         if still and now - self._started < START_S:
             raise TransformException("so far nothing but static transforms has been received")
         self.root, self._root_seen = top, now
@@ -250,15 +251,21 @@ class CameraPoses:
         )
         return top
 
-    def _climb(self, camera: str, stamp_ns: int) -> list[str]:
-        """The frames from the camera upwards whose links live at a time.
+    def _climb(self, frame: str, stamp_ns: int, patient: bool) -> list[str]:
+        """The frames from one upwards whose links live at a time.
 
-        At first a link that lags behind counts too, as long as it moves on: it is waited for.
+        Args:
+            frame: where to start.
+            stamp_ns: the time.
+            patient: count also links that move but have nothing for this time yet.
+
+        Raises:
+            TransformException: the frames go round in a loop.
         """
-        chain, links = [camera], self.buffer.links
+        chain, links = [frame], self.buffer.links
         while (link := links.get(chain[-1])) is not None:
-            late = not self.root and link.moves and stamp_ns - link.newest_ns < self._cache_ns
-            if not (link.covers(stamp_ns) or late):
+            late = link.moves and abs(stamp_ns - link.newest_ns) < self._cache_ns
+            if not (link.covers(stamp_ns) or (patient and late)):
                 break
             if link.parent in chain:
                 loop = " -> ".join([*chain[chain.index(link.parent) :], link.parent])
@@ -269,12 +276,16 @@ class CameraPoses:
             chain.append(link.parent)
         return chain
 
-    @staticmethod
-    def _orphan(camera: str, link: Link | None, stamp_ns: int) -> str:
-        if link is None:
-            return f"no transform of the camera's frame '{shorten(camera)}' has been received"
-        return (
-            f"the newest transform to its parent '{shorten(link.parent)}' is "
-            f"{abs(stamp_ns - link.newest_ns) * 1e-9:.3f} s "
-            f"{'older' if link.newest_ns < stamp_ns else 'newer'} than the image"
-        )
+
+def _gap(frame: str, link: Link | None, stamp_ns: int) -> str:
+    """Why a chain of transforms ends."""
+    name = shorten(frame)
+    if link is None:
+        return f"no transform of the frame '{name}' has been received"
+    older = link.newest_ns < stamp_ns
+    gap = stamp_ns - link.newest_ns if older else link.oldest_ns - stamp_ns
+    return (
+        f"the {'newest' if older else 'oldest'} transform from '{name}' to its parent "
+        f"'{shorten(link.parent)}' is {gap * 1e-9:.3f} s {'older' if older else 'newer'} than the "
+        "image"
+    )

@@ -23,19 +23,19 @@ def explain_silence(
         pairing: what pairs their messages.
         config: the node's.
     """
-    faults = [fault for fault in (_clock_fault(node), *(t.fault() for t in topics)) if fault]
+    faults = [fault for fault in (clock_fault(node), *(t.fault() for t in topics)) if fault]
     if not faults:
         faults = [_mismatch(topics, pairing, config.sync_slop_s)]
     return Problem("; ".join(faults), ", ".join(fault.kind for fault in faults))
 
 
-def _clock_fault(node: Node) -> Problem:
+def clock_fault(node: Node) -> Problem:
     """With simulated time everything waits for /clock."""
-    simulated = node.get_parameter("use_sim_time").value
-    if simulated and node.get_clock().now().nanoseconds == 0:
+    clock = node.get_clock()
+    if clock.ros_time_is_active and clock.now().nanoseconds == 0:
         return Problem(
-            "use_sim_time is set but nothing has come on /clock: start the simulator, play the bag "
-            "with --clock, or set use_sim_time to false",
+            "use_sim_time is set but no /clock arrives: start the simulator, play the bag with its "
+            "clock (ros2 bag play --clock), or set use_sim_time to false",
             "clock",
         )
     return NONE
