@@ -188,6 +188,16 @@ def cropped(rgb, depth, info):
     return rgb, depth, info
 
 
+def other_frame(rgb, depth, info):
+    depth.header.frame_id = "depth_optical"
+    return rgb, depth, info
+
+
+def huge(rgb, depth, info):
+    rgb.height = rgb.width = rgb.step = 2**32 - 1
+    return rgb, depth, info
+
+
 def far_away(rgb, depth, info):
     far = np.full((depth.height, depth.width), 50, np.float32)
     return rgb, depth_to_image(far, depth.header, "32FC1"), info
@@ -196,19 +206,9 @@ def far_away(rgb, depth, info):
 @pytest.mark.parametrize(
     ("fault", "match"),
     [
-        (small_depth, "the depth image is 80x60 but the colour image is 160x120"),
         (bad_encoding, "the depth image has the encoding '8UC1'; it must be 32FC1"),
-        (bad_color, "the colour image has the encoding '32FC1', which is no colour"),
-        (unknown_color, "the colour image has the encoding 'octarine8'"),
         (no_reading, "the depth image has no valid reading"),
-        (no_intrinsics, "camera_info has no usable K"),
-        (truncated, "the colour image is truncated: 100 bytes"),
-        (odd_lens, "distortion of the model 'fancy'"),
         (no_stamp, "have no usable stamp (0.000000000)"),
-        (before_time, "have no usable stamp (-5."),
-        (half_a_size, "camera_info has the size 0x120"),
-        (short_lens, "camera_info has 3 distortion coefficients"),
-        (cropped, "camera_info has a region of interest of 0x0 at (10, 0)"),
         (far_away, "no depth reading falls into the region"),
     ],
 )
@@ -219,6 +219,7 @@ def test_bad_frames_are_named_and_the_node_goes_on(
     good, camera.change = camera.change, fault
     spinner.add(camera)
     node = make_node(autostart=True, max_frame_age_s=0.3)
+    wait_for(lambda: node._worker and (node._frames.waiting or node._frames.reason), what="input")
     _, result = ask_when_active(localize, **BEHIND, timeout_s=2.0)
     assert result.error_code in (RESULT.NO_FRAME, RESULT.BAD_FRAME)
     assert match in result.message
@@ -288,6 +289,35 @@ def count_up(camera, start=100, step=1.0, images=30):
     return laps
 
 
+@pytest.mark.parametrize(
+    ("fault", "match"),
+    [
+        (small_depth, "the depth image is 80x60 but the colour image is 160x120"),
+        (other_frame, "the depth image's frame_id is 'depth_optical'"),
+        (bad_color, "the colour image has the encoding '32FC1', which is no colour"),
+        (unknown_color, "the colour image has the encoding 'octarine8'"),
+        (no_intrinsics, "camera_info has no usable K"),
+        (truncated, "the colour image is truncated: 100 bytes"),
+        (huge, "more than 67108864"),
+        (odd_lens, "distortion of the model 'fancy'"),
+        (before_time, "have no usable stamp (-5."),
+        (half_a_size, "camera_info has the size 0x120"),
+        (short_lens, "camera_info has 3 distortion coefficients"),
+        (cropped, "camera_info has a region of interest of 0x0 at (10, 0)"),
+    ],
+)
+def test_bad_messages_are_named_for_as_long_as_they_come(watch, spinner, room, fault, match):
+    camera = Camera(room, spinner.context)
+    good, camera.change = camera.change, fault
+    spinner.add(camera)
+    source = watch()
+    source.reason(match)
+    assert source.source.take() is None
+    camera.change = good
+    source.frame()
+    assert source.look() == source.source.reason == ""
+
+
 def test_while_nobody_takes_frames_all_is_well(watch, spinner, room):
     """TF forgets fast here: a frame that was kept would lose its transform."""
     camera = spinner.add(Camera(room, spinner.context, rate=30))
@@ -313,6 +343,7 @@ def test_stamps_that_jump_back_start_afresh(watch, spinner, room):
     fixed.sendTransform(transform("world", "map", np.eye(4), Time()))
     spinner.add(camera)
     player = watch()
+    wait_for(lambda: player.frame().world_frame == "world", what="static transform")
     early = set()
     while len(early) < 3:
         frame = player.frame()
