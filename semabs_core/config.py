@@ -294,6 +294,18 @@ def load_config(path: str | os.PathLike) -> SemabsConfig:
     return dataclasses.replace(config, **changes)
 
 
+def fixed_changes(old: Any, new: Any, prefix: str = "") -> list[str]:
+    """Dotted names of options that differ between two configs, but for those that are ``live``."""
+    names = []
+    for name, info in type(old).__pydantic_fields__.items():
+        before, after = getattr(old, name), getattr(new, name)
+        if dataclasses.is_dataclass(before):
+            names += fixed_changes(before, after, f"{prefix}{name}.")
+        elif before != after and not (info.json_schema_extra or {}).get("live"):
+            names.append(prefix + name)
+    return names
+
+
 def choose_device(device: str) -> torch.device:
     """``auto`` to the first GPU or the CPU; a GPU that is not there is an error."""
     if device == "auto":

@@ -35,7 +35,13 @@ class FrameReader:
         self.extractor, self.chosen, self.options = extractor, chosen, options
 
     def relevancy(self, state: FrameState, names: Sequence[str], watch: Stopwatch) -> Map:
-        """Relevancy (L, H, W) of names as networks read it (step 7)."""
+        """Relevancy (L, H, W) of names as networks read it (step 7).
+
+        Raises:
+            ValueError: if there is no name, or an empty one.
+        """
+        if not names:
+            raise ValueError("names must not be empty")
         maps, mean = self._maps(state, names, self._basis(names), watch)
         return for_networks(np.stack([maps[name] for name in names]), mean)
 

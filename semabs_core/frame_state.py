@@ -76,6 +76,10 @@ class FrameState:
             self.tsdfs[shape] = tsdf_grid(self.bounds, shape, *view)
         return self.tsdfs[shape]
 
+    def take_picture(self, other: FrameState) -> None:
+        """Take over what another state knows of the same picture, whatever its region is."""
+        self.tiles, self.maps = other.tiles, other.maps
+
     def grid_frame(self, resolution: int) -> tuple[float, NDArray[np.float64]]:
         """Voxel size in metres and the rigid ``T_world_grid`` of a dense grid."""
         scale = float(np.linalg.norm(self.T_world_scene[:3, 0]))
@@ -160,11 +164,14 @@ def readings_in_region(
     points = geometry.transform_points(T_scene_camera, camera_points)
     inside = geometry.in_bounds(points, bounds, margin)
     if not inside.any():
+        x, y, z = region.region_min_m
         raise FrameError(
             "no depth reading falls into the region of interest "
-            f"(region_min_m {region.region_min_m}, region_size_m {region.region_size_m:.3g}, "
-            f"floor_z_m {region.floor_z_m:g}, in the viewer frame): check the camera's pose in "
-            "the world frame, or move the region to where the camera looks"
+            f"(region_min_m {x:g}, {y:g}, {z:g}, region_size_m {region.region_size_m:.3g}, "
+            f"floor_z_m {region.floor_z_m:g}, in the viewer frame; half of the readings are "
+            f"farther than {np.median(camera_points[:, 2]):.3g} m): check the camera's pose in "
+            "the world frame and the unit of the depth, or move the region to where the camera "
+            "looks"
         )
     return points[inside].clip(*bounds), np.flatnonzero(valid)[inside]
 

@@ -11,12 +11,47 @@ import torch
 from numpy.typing import NDArray
 
 from semabs_core.checkpoint import load_network
-from semabs_core.config import MEAN_VOCABULARY, UNTRAINED, ConfigError, SemabsConfig
-from semabs_core.encoder import ImageTextEncoder
+from semabs_core.config import (
+    MEAN_VOCABULARY,
+    UNTRAINED,
+    ConfigError,
+    SemabsConfig,
+    choose_device,
+)
+from semabs_core.encoder import ImageTextEncoder, load_encoder
 from semabs_core.network_config import NetworkConfig
-from semabs_core.networks import SpatialNetwork, build_network
+from semabs_core.networks import (
+    CompletionNetwork,
+    LocalizationNetwork,
+    SpatialNetwork,
+    build_network,
+)
+from semabs_core.precision import choose_dtype
 from semabs_core.relevancy import DEFAULT_PROMPTS
-from semabs_core.weights.shipped import resolve_weights
+from semabs_core.weights.shipped import PREFIX, resolve_weights
+
+
+def load_models(
+    config: SemabsConfig,
+) -> tuple[ImageTextEncoder, CompletionNetwork, LocalizationNetwork]:
+    """Everything that a config names, on its device.
+
+    Raises:
+        ConfigError: if the config is wrong, or a checkpoint is of another task.
+        EncoderError, CheckpointError: if a model cannot be loaded.
+    """
+    device = choose_device(config.device)
+    dtype = choose_dtype(config.encoder.precision, device)
+    own = config.encoder.model.startswith(("local-dir:", PREFIX))
+    pretrained = None if own else config.encoder.pretrained or None
+    encoder = load_encoder(config.encoder.model, pretrained, device, dtype)
+    completion = load_task_network(config.completion.checkpoint, "completion", config, encoder)
+    localization = load_task_network(
+        config.localization.checkpoint, "localization", config, encoder
+    )
+    assert isinstance(completion, CompletionNetwork)
+    assert isinstance(localization, LocalizationNetwork)
+    return encoder, completion.to(device), localization.to(device)
 
 
 def load_task_network(

@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semabs_core.answering import coordinates_at, logits_at
-from semabs_core.config import UNTRAINED, SemabsConfig, choose_device, load_config
+from semabs_core.config import UNTRAINED, ConfigError, SemabsConfig, fixed_changes, load_config
 from semabs_core.description import Description, check_classes, make_description
-from semabs_core.encoder import ImageTextEncoder, load_encoder
+from semabs_core.encoder import ImageTextEncoder
 from semabs_core.frame_reader import FrameReader
 from semabs_core.frame_state import FrameState, Stopwatch, make_frame_state
-from semabs_core.models import check_text_width, choose_relevancy, common_bounds, load_task_network
+from semabs_core.models import check_text_width, choose_relevancy, common_bounds, load_models
 from semabs_core.networks import CompletionNetwork, LocalizationNetwork, SpatialNetwork
-from semabs_core.precision import choose_dtype
 from semabs_core.query_grid import QueryGrid
 from semabs_core.relevancy import OnProgress, RelevancyExtractor
 from semabs_core.types import (
@@ -36,7 +35,6 @@ from semabs_core.types import (
 )
 from semabs_core.vocabulary import read_vocabulary
 from semabs_core.weights.fingerprint import same_encoder
-from semabs_core.weights.shipped import PREFIX
 
 DEFAULT_CUTOFF = -3.0
 
@@ -97,26 +95,12 @@ class SceneUnderstanding:
             ConfigError: if the config is wrong, or its parts do not fit each other.
             EncoderError, CheckpointError: if a model cannot be loaded.
         """
-        config = (
-            config_or_path
-            if isinstance(config_or_path, SemabsConfig)
-            else load_config(config_or_path)
-        )
+        config = config_or_path
+        if not isinstance(config, SemabsConfig):
+            config = load_config(config)
         if device is not None:
             config = replace(config, device=device)
-        chosen = choose_device(config.device)
-        dtype = choose_dtype(config.encoder.precision, chosen)
-        pretrained = config.encoder.pretrained
-        if config.encoder.model.startswith(("local-dir:", PREFIX)):
-            pretrained = None
-        encoder = load_encoder(config.encoder.model, pretrained or None, chosen, dtype)
-        completion = load_task_network(config.completion.checkpoint, "completion", config, encoder)
-        localization = load_task_network(
-            config.localization.checkpoint, "localization", config, encoder
-        )
-        assert isinstance(completion, CompletionNetwork)
-        assert isinstance(localization, LocalizationNetwork)
-        return cls(config, encoder, completion.to(chosen), localization.to(chosen))
+        return cls(config, *load_models(config))
 
     @property
     def relations(self) -> tuple[str, ...]:
@@ -163,16 +147,27 @@ class SceneUnderstanding:
     def reconfigure(self, config: SemabsConfig) -> None:
         """Take over options that may change while models are loaded (``live``).
 
+        What is known of the picture stays known; in another region, volumes are made anew.
+
         Raises:
+            ConfigError: if other options differ; then nothing changes.
             FrameError: if no depth reading of the current frame falls into another region. The
                 config is taken over all the same, and there is no current frame any more.
         """
+        fixed = fixed_changes(self.config, config)
+        if fixed:
+            raise ConfigError(
+                f"{', '.join(fixed)} cannot change while models are loaded: make another "
+                "SceneUnderstanding, or configure the node again"
+            )
         region_changed = config.region != self.config.region
         self.config = config
-        if self._state is not None:
-            self._state.grids.clear()
+        state = self._state
+        if state is not None:
+            state.grids.clear()
             if region_changed:
-                self.set_frame(self._state.frame)
+                self.set_frame(state.frame)
+                self._current().take_picture(state)
 
     def forget_frame(self) -> None:
         """Let go of the current frame and of all that is cached for it."""

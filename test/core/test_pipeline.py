@@ -189,31 +189,66 @@ def test_answers_are_the_same_in_a_frame_with_large_coordinates(scene, room):
     np.testing.assert_allclose(position - far, found.position_m, atol=1e-5)
 
 
+THINGS = ["floor", "wall", "table", "box"]
+
+
 @pytest.fixture(scope="module")
-def shipped_scene():
-    """The models that ship, with the fastest relevancy."""
+def shipped_scene(room):
+    """The models that ship, with the fastest relevancy, and their labels of the upright room."""
     untrained = {"checkpoint": "untrained"}
     relevancy = {"preset": "chefer_et_al"}
     values = {"device": "cpu", "encoder": {"precision": "fp32"}, "relevancy": relevancy}
     values |= {"completion": {"resolution": 20}, "localization": untrained}
-    return SceneUnderstanding.from_config(parse_config(values))
+    scene = SceneUnderstanding.from_config(parse_config(values))
+    scene.set_frame(room.frame(0))
+    return scene, scene.complete(THINGS).labels
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_labels_are_those_of_the_upright_camera(shipped_scene, room, turns):
     """Rolled by 90, 180 (mounted upside down) and 270 degrees, with the pose that says so."""
-    classes = ["floor", "wall", "table", "box"]
-    shipped_scene.set_frame(room.frame(0))
-    upright = shipped_scene.complete(classes).labels
+    scene, upright = shipped_scene
     occupied = (upright != FREE) & (upright != UNKNOWN)
     assert occupied.sum() > 200
-    shipped_scene.set_frame(roll(room.frame(0), turns))
-    rolled = shipped_scene.complete(classes).labels
+    scene.set_frame(roll(room.frame(0), turns))
+    rolled = scene.complete(THINGS).labels
     assert (rolled == upright)[occupied].mean() > 0.95
     # Without the turn they are not: the encoder knows things the right way up.
-    shipped_scene.set_frame(roll(room.frame(0), turns))
-    shipped_scene._state.turns = 0
-    assert (shipped_scene.complete(classes).labels == upright)[occupied].mean() < 0.95
+    scene.set_frame(roll(room.frame(0), turns))
+    scene._state.turns = 0
+    assert (scene.complete(THINGS).labels == upright)[occupied].mean() < 0.95
+
+
+def test_another_region_costs_no_pass_of_the_image_tower(room):
+    scene = build()
+    scene.set_frame(room.frame(0))
+    before = scene.relevancy(CLASSES)
+    calls = []
+    embed = scene.extractor.embed
+    scene.extractor.embed = lambda *a, **k: calls.append("embed") or embed(*a, **k)
+    region = replace(scene.config.region, region_size_m=1.5, region_min_m=(1.5, -0.7, 0.0))
+    scene.reconfigure(replace(scene.config, region=region))
+    found = scene.complete([*CLASSES, "lamp"])
+    np.testing.assert_array_equal(scene.relevancy(CLASSES), before)
+    assert calls == []
+    fresh = build(region={"region_size_m": 1.5, "region_min_m": [1.5, -0.7, 0.0]})
+    fresh.set_frame(room.frame(0))
+    expected = fresh.complete([*CLASSES, "lamp"])
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    np.testing.assert_allclose(found.T_world_grid, expected.T_world_grid)
+
+
+def test_what_cannot_change_while_models_are_loaded_is_refused(room):
+    scene = build()
+    core = scene.config
+    wanted = replace(
+        core,
+        relevancy=replace(core.relevancy, preset="fast"),
+        completion=replace(core.completion, checkpoint="elsewhere", resolution=16),
+    )
+    with pytest.raises(ConfigError, match=r"relevancy.preset, completion.checkpoint cannot change"):
+        scene.reconfigure(wanted)
+    assert scene.config == core
 
 
 def test_after_a_frame_that_fails_there_is_none(room):
