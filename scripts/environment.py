@@ -212,7 +212,10 @@ class Environment:
         lines += [
             f"export VIRTUAL_ENV={shlex.quote(str(self.venv))}",
             'export PATH="$VIRTUAL_ENV/bin:$PATH"',
+            # colcon's script does not quote its Python: one whose path needs no quotes.
+            f"export COLCON_PYTHON_EXECUTABLE={shlex.quote(PYTHON)}",
             f"source {shlex.quote(str(self.install / 'setup.bash'))}",
+            "unset COLCON_PYTHON_EXECUTABLE",
             f'export PYTHONPATH={shlex.quote(path)}"${{PYTHONPATH:+:$PYTHONPATH}}"',
             "# rclpy does not start where it cannot write its log.",
             '_log="${ROS_LOG_DIR:-${ROS_HOME:-$HOME/.ros}/log}"',

@@ -190,6 +190,13 @@ def test_headers_are_named_where_they_are(toy):
     assert export.read_text() == f'"{include};{arrays}"'
 
 
+def test_colcons_script_is_told_of_a_python_without_spaces(toy):
+    """It does not quote the one that it would take by itself, that of the virtual environment."""
+    (toy.install / "setup.bash").write_text('$COLCON_PYTHON_EXECUTABLE -c "print(7)"\n')
+    command = f'source {shlex.quote(str(toy._write_script()))}; echo "[$COLCON_PYTHON_EXECUTABLE]"'
+    assert run("bash", "-c", command).stdout.splitlines() == ["7", "[]"]
+
+
 def test_a_home_that_cannot_be_written_is_no_obstacle(toy):
     """The script of any folder can be sourced, and rclpy's log goes where it can be written."""
     (toy.install / "setup.bash").write_text("")
