@@ -154,7 +154,8 @@ class Environment:
     def _build(self) -> None:
         """Build the interfaces (and the stand-ins) with colcon, when what goes in has changed."""
         patterns = ["CMakeLists.txt", "package.xml", "setup.py"]
-        patterns += ["msg/*", "action/*", "srv/*", "launch/*", "config/*", "scripts/*"]
+        patterns += ["msg/*", "action/*", "srv/*", "launch/*", "config/*"]
+        patterns += [f"scripts/{name}" for name in ("semabs_node", "player", "client")]
         bases = [self._staged()]
         if not self.native:
             bases += sorted(path.parent for path in (ROOT / "underlay").glob("*/package.xml"))
