@@ -6,19 +6,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from rclpy.clock import JumpHandle, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo
-from std_msgs.msg import Header
 from tf2_ros import TransformException
 
 from semabs_core.text import shorten
-from semabs_core.types import FrameError, RGBDFrame
+from semabs_core.types import FrameError
 from semabs_ros.calibration import Rectifier
 from semabs_ros.convert import ConvertError
 from semabs_ros.node_config import NodeConfig
@@ -26,7 +23,7 @@ from semabs_ros.pairing import ImageMessage, Pair, Pairing
 from semabs_ros.pose_checks import doubt
 from semabs_ros.poses import CameraPoses
 from semabs_ros.problem import NONE, Problem
-from semabs_ros.rgbd import messages_to_frame
+from semabs_ros.rgbd import Source, Waiting, messages_to_frame
 from semabs_ros.silence import explain_silence
 from semabs_ros.subscriptions import DEPTH, INFO, RGB, SILENCE_S, Subscriptions, Topic
 
@@ -40,47 +37,6 @@ MEND_S = 4.0
 """After so long without a transform for the images that come, TF's memory is cleared."""
 IDLE_S = 1.0
 """When nobody took a frame for so long, the newest is looked at for faults all the same."""
-
-
-@dataclass
-class Waiting:
-    """A pair of images that may still wait for its transform.
-
-    Attributes:
-        pair: the images.
-        arrived: when it was complete, monotonic seconds.
-        wanted: the ``world_frame`` that the pose was looked up for; None while there is no pose.
-        world: its TF frame.
-        T_world_camera: (4, 4), once it is there.
-    """
-
-    pair: Pair
-    arrived: float
-    wanted: str | None = None
-    world: str = ""
-    T_world_camera: NDArray[np.float64] | None = None
-
-    @property
-    def header(self) -> Header:
-        """The colour image's."""
-        return self.pair.rgb.header
-
-
-@dataclass(frozen=True)
-class Source:
-    """A frame and where it belongs in ROS.
-
-    Attributes:
-        frame: the RGB-D frame.
-        world_frame: TF frame of all results.
-        header: the colour image's exact stamp and frame.
-        arrived: when it came, monotonic seconds.
-    """
-
-    frame: RGBDFrame
-    world_frame: str
-    header: Header
-    arrived: float
 
 
 class FrameSource:
@@ -308,13 +264,9 @@ class FrameSource:
         assert T_world_camera is not None
         try:
             with self._convert_lock:
+                pair = entry.pair
                 frame = messages_to_frame(
-                    entry.pair.rgb,
-                    entry.pair.depth,
-                    info,
-                    T_world_camera,
-                    config,
-                    self._rectifier,
+                    pair.rgb, pair.depth, info, T_world_camera, config, self._rectifier
                 )
         except (ConvertError, FrameError) as error:
             self._frame_fault = Problem(str(error), "bad frame")

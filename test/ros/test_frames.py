@@ -447,6 +447,19 @@ def test_a_reason_ends_with_its_cause_although_nobody_takes_frames(watch, spinne
     assert source.source.frames == 0
 
 
+def test_the_node_says_that_a_pose_is_hardly_true(make_node, peer, spinner, room):
+    last = diagnostics(peer)
+    camera = spinner.add(Camera(room, spinner.context, tf=False))
+    body = np.eye(4)
+    body[2, 3] = 1.5
+    StaticTransformBroadcaster(camera).sendTransform(transform("map", "optical", body, Time()))
+    make_node(autostart=True)
+    wait_for(
+        lambda: "looks 90 degrees upwards" in last.get("semabs: input", ("", ""))[1],
+        what="report of the pose",
+    )
+
+
 def test_poses_that_are_hardly_true_are_warned_of(watch, spinner, room):
     camera = Camera(room, spinner.context, tf=False)
     spinner.add(camera)
