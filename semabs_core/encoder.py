@@ -119,6 +119,11 @@ class ImageTextEncoder:
         """
         return self.tower.embed(tiles)
 
+    @torch.no_grad()
+    def tile_features(self, state: TileState) -> Tensor:
+        """Image features (T, D) float32 of embedded tiles, as :meth:`encode_image` gives them."""
+        return self.tower.finish(state.context, state.residual).float()
+
     def tile_relevancy(self, state: TileState, text: Tensor) -> Tensor:
         """Relevancy of every patch for every label, see :meth:`ImageTower.relevancy`.
 
@@ -148,6 +153,11 @@ class ImageTextEncoder:
             (T, L, rows, columns) float32.
         """
         return self.tower.rollout(tiles, text, layers).unflatten(-1, self.patch_grid)
+
+    @property
+    def logit_scale(self) -> float:
+        """What the model multiplies the cosine of image and text by: it was trained so."""
+        return float(self._model.logit_scale.exp())
 
 
 def load_encoder(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -70,6 +70,13 @@ class FrameReader:
                 relevancy = for_networks(maps[name], mean)
                 volume = self._volume(state, network, keys[name], relevancy, watch)
             yield volume
+
+    def image_features(self, state: FrameState, watch: Stopwatch) -> list[Tensor]:
+        """What the encoder sees in the frame's tiles, per scale; worked out once."""
+        if state.image_features is None:
+            with watch.stage("presence"):
+                state.image_features = self.extractor.image_features(*self._tiles(state, watch))
+        return state.image_features
 
     def _volume(
         self,
@@ -145,15 +152,8 @@ class FrameReader:
         """
         prompts = self.chosen.prompts
         self.extractor.label_features(names, prompts)
-        picture = np.rot90(state.frame.rgb, state.turns)
-        tiles: Sequence[EmbeddedTiles] | Iterator[EmbeddedTiles]
-        if state.tiles is not None:
-            tiles = state.tiles
-        elif self.options.keep_tiles:
-            tiles = state.tiles = list(self.extractor.embed(picture, watch.report))
-        else:
-            tiles = self.extractor.embed(picture, watch.report)
-        maps = self.extractor.maps(tiles, picture.shape[:2], names, prompts)
+        tiles, shape = self._tiles(state, watch)
+        maps = self.extractor.maps(tiles, shape, names, prompts)
         if not np.isfinite(maps).all():
             raise InferenceError(
                 f"the relevancy of {self.extractor.encoder.name} holds NaN or infinite values: "
@@ -161,3 +161,15 @@ class FrameReader:
             )
         # Copies: a view would keep the maps of all these names alive.
         return [np.rot90(found, -state.turns).copy() for found in maps]
+
+    def _tiles(
+        self, state: FrameState, watch: Stopwatch
+    ) -> tuple[Iterable[EmbeddedTiles], tuple[int, int]]:
+        """The embedded tiles of the upright picture, which are kept or made, and its (H, W)."""
+        picture = np.rot90(state.frame.rgb, state.turns)
+        shape = (picture.shape[0], picture.shape[1])
+        if state.tiles is None and not self.options.keep_tiles:
+            return self.extractor.embed(picture, watch.report), shape
+        if state.tiles is None:
+            state.tiles = list(self.extractor.embed(picture, watch.report))
+        return state.tiles, shape

@@ -42,6 +42,7 @@ class FrameState:
         maps: relevancy (H, W) by name, step 5, as the picture lies; the mean map by its words.
         volumes: volumes by task, name and, where the mean is that of the request, its words.
         tiles: embedded tiles of the upright picture, once they are there and kept.
+        image_features: per scale, (n, D) of those tiles, once they were asked for.
         grids: query grids by (resolution, masks).
         tsdfs: truncated signed distances by shape.
     """
@@ -57,6 +58,7 @@ class FrameState:
     maps: LruCache[str | tuple[str, ...], NDArray[np.float32]]
     volumes: LruCache[tuple, Tensor]
     tiles: list[EmbeddedTiles] | None = None
+    image_features: list[Tensor] | None = None
     grids: dict[tuple, QueryGrid] = field(default_factory=dict)
     tsdfs: dict[tuple[int, int, int], NDArray[np.float32]] = field(default_factory=dict)
 

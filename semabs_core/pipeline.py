@@ -23,6 +23,7 @@ from semabs_core.frame_reader import FrameReader
 from semabs_core.frame_state import FrameState, Stopwatch, make_frame_state
 from semabs_core.models import check_text_width, choose_relevancy, common_bounds, load_models
 from semabs_core.networks import CompletionNetwork, LocalizationNetwork, SpatialNetwork
+from semabs_core.presence import PresenceJudge, read_presence
 from semabs_core.query_grid import QueryGrid
 from semabs_core.relevancy import OnProgress, RelevancyExtractor
 from semabs_core.types import (
@@ -78,6 +79,8 @@ class SceneUnderstanding:
         )
         self.vocabulary = read_vocabulary(encoder.name)
         self._reader = FrameReader(self.extractor, self.chosen, relevancy)
+        calibration = read_presence(encoder, self.chosen.preset, self.chosen.prompts)
+        self.judge = PresenceJudge(self.extractor, calibration, self.vocabulary)
         self._state: FrameState | None = None
 
     @classmethod
@@ -249,6 +252,8 @@ class SceneUnderstanding:
     ) -> Localization:
         """Find a described thing, in view or hidden.
 
+        There is a best guess always; ``found`` says whether the picture supports the description.
+
         Args:
             target: what to find.
             relation: one of :attr:`relations` or a phrase that means it.
@@ -276,7 +281,11 @@ class SceneUnderstanding:
             text = [raw[None, :1], raw[None, 1:]]
         watch.report("localization", 0.0)
         logits = self._logits(self.localization, grid, volumes, text, description.relation, watch)
-        return self._answer(grid, logits, state, watch)
+        supported, probability = self.judge(
+            description, lambda: self._reader.image_features(state, watch)
+        )
+        answer = self._answer(grid, logits, state, watch)
+        return replace(answer, found=supported, probability=probability)
 
     def _answer(
         self, grid: QueryGrid, logits: NDArray, state: FrameState, watch: Stopwatch

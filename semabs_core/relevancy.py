@@ -292,6 +292,31 @@ class RelevancyExtractor:
             total += rows @ part @ columns.T
         return (total / len(grids)).cpu().numpy()
 
+    def image_features(
+        self, tiles: Iterable[EmbeddedTiles], shape: tuple[int, int]
+    ) -> list[Tensor]:
+        """What the encoder sees in each tile as a whole.
+
+        Args:
+            tiles: all batches of an image, from :meth:`embed`.
+            shape: (H, W) of the image.
+
+        Returns:
+            Per scale, the largest tiles first, (n, D) float32 normalised features of its n tiles,
+            those of the jittered copies among them; a mirrored tile counts with its original.
+        """
+        counts = [len(grid) for grid in tile_grids(*shape, self.preset, self.tiling)]
+        scale = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+        found: list[list[Tensor]] = [[] for _ in counts]
+        for batch in tiles:
+            features = self._features(batch.state)
+            if batch.mirrored is not None:
+                features = F.normalize(features + self._features(batch.mirrored), dim=-1)
+            scales = scale[batch.slots % len(scale)]
+            for number, kept in enumerate(found):
+                kept.append(features[(scales == number).to(features.device)])
+        return [torch.cat(kept) for kept in found]
+
     def label_features(self, labels: Sequence[str], prompts: Sequence[str] | None) -> Tensor:
         """Text features (L, D) of labels, checked."""
         names = list(labels)
@@ -331,6 +356,15 @@ class RelevancyExtractor:
     def _embed(self, tiles: Tensor) -> TileState | Tensor:
         """The last block's state; for a deeper roll-out the tiles themselves."""
         return tiles if self.rollout_layers > 1 else self.encoder.embed_tiles(tiles)
+
+    def _features(self, state: TileState | Tensor) -> Tensor:
+        """(T, D) normalised image features of a batch."""
+        raw = (
+            self.encoder.encode_image(state)
+            if isinstance(state, Tensor)
+            else (self.encoder.tile_features(state))
+        )
+        return F.normalize(raw.float(), dim=-1)
 
     def _relevancy(self, state: TileState | Tensor, text: Tensor) -> Tensor:
         """(T, L, rows, columns) relevancy of a batch."""

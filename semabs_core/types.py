@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -168,12 +169,18 @@ class Localization:
     Attributes:
         position_m: (3,) float64, the best point, world frame, metres.
         extent_m: (3,) float64, size of the answer region along the world axes, metres.
-        score: probability at the best point, 0..1.
+        score: how well the best point fits the description among the points of the region, 0..1;
+            high for things that are not there too.
         points_m: (M, 3) float64, centres of the region's voxels, world frame, metres.
         scores: (M,) float32, probability of each of them.
         timings_s: seconds per stage.
         voxel_size_m: edge of the region's voxels, metres.
         stamp_s: time of the frame's exposure, seconds.
+        found: whether the picture supports the description; where not, all else is a best guess.
+            True where nobody can tell (``probability`` is NaN), unless a name is one that the
+            encoder was never shown.
+        probability: that the described things are there at all, 0..1, if each were with even odds
+            before one looked; NaN where it is not calibrated.
     """
 
     position_m: NDArray[np.float64]
@@ -184,3 +191,5 @@ class Localization:
     timings_s: dict[str, float]
     voxel_size_m: float
     stamp_s: float = 0.0
+    found: bool = True
+    probability: float = math.nan

@@ -75,26 +75,31 @@ class Vocabulary:
                 found.setdefault(" ".join(words[start:end]))
         return list(found)
 
-    def names_a_thing(self, name: str) -> bool:
-        """Whether a noun phrase holds the name of anything that the encoder was shown."""
-        return any(self._things_in(_words(name)))
+    def thing_in(self, name: str) -> str | None:
+        """What a noun phrase names, without the rest: the last known thing in it, or None."""
+        words = _words(name)
+        spans = self._things_in(words)
+        return " ".join(words[slice(*spans[-1])]) if spans else None
 
-    def _things_in(self, words: Sequence[str]) -> list[bool]:
-        """Which words belong to the name of a known thing; the longest name from the left first."""
+    def _things_in(self, words: Sequence[str]) -> list[tuple[int, int]]:
+        """Where names of known things stand among words; the longest from the left first."""
         things = {tuple(thing.split()) for thing in self.things}
         longest = max(map(len, things), default=0)
-        part = [False] * len(words)
+        spans: list[tuple[int, int]] = []
         start = 0
         while start < len(words):
             lengths = range(min(longest, len(words) - start), 0, -1)
             length = next((n for n in lengths if tuple(words[start : start + n]) in things), 0)
-            part[start : start + length] = [True] * length
+            if length:
+                spans.append((start, start + length))
             start += length or 1
-        return part
+        return spans
 
     def _known(self, words: Sequence[str]) -> list[bool]:
         """Which words are known where they stand: things, and colours and articles before them."""
-        known = self._things_in(words)
+        known = [False] * len(words)
+        for start, end in self._things_in(words):
+            known[start:end] = [True] * (end - start)
         for i in range(len(words) - 2, -1, -1):
             known[i] = known[i] or (known[i + 1] and words[i] in self.colors)
         return [known[i] or word in ARTICLES for i, word in enumerate(words)]

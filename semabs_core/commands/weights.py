@@ -11,7 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 from rich.text import Text
 
-from semabs_core.commands.common import say
+from semabs_core.commands.common import progress_bar, say
 
 app = typer.Typer(no_args_is_help=True, help="Weights: list, download, convert, verify.")
 
@@ -63,6 +63,39 @@ def words_of_weights(
     ):
         text = f"{title} ({len(words)}): {', '.join(words)}"
         say(text)
+
+
+@app.command()
+def calibrate(
+    encoder: Annotated[str, typer.Argument(help="shipped:NAME or local-dir:FOLDER")],
+    data: Annotated[Path, typer.Option(help="folder of rooms, other than it was trained on")],
+    preset: Annotated[str, typer.Option(help="of the relevancy that is asked")] = "ours",
+    prompt: Annotated[list[str] | None, typer.Option(help="with one {}; may be repeated")] = None,
+    fit: Annotated[str, typer.Option(help="split that the models are fitted on")] = "train",
+    choose: Annotated[str, typer.Option(help="split for the threshold")] = "validation",
+    device: Annotated[str, typer.Option()] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16")] = "auto",
+) -> None:
+    """Teach an encoder to say "not found": writes presence.json beside its weights."""
+    from semabs_core.config import choose_device
+    from semabs_core.encoder import load_encoder
+    from semabs_core.precision import choose_dtype
+    from semabs_core.presence import PresenceError, save_presence
+    from semabs_core.relevancy import RENDER_PROMPTS, RelevancyExtractor
+    from semabs_core.training.presence import calibrate_presence
+    from semabs_core.vocabulary import encoder_folder
+
+    folder = encoder_folder(encoder)
+    if folder is None:
+        raise PresenceError(f"{encoder} has no folder of its own; save it and give local-dir:")
+    chosen = choose_device(device)
+    model = load_encoder(encoder, None, chosen, choose_dtype(precision, chosen))
+    extractor = RelevancyExtractor(model, preset, augmentations=0)
+    prompts = tuple(prompt or RENDER_PROMPTS)
+    with progress_bar("rooms") as advance:
+        result = calibrate_presence(data, extractor, prompts, fit, choose, advance)
+    save_presence(result, preset, folder)
+    say(f"{folder}: found from a probability of {result.threshold:.3f} on")
 
 
 @app.command("download")

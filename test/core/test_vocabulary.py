@@ -57,10 +57,17 @@ def test_unknown_words_of_many_names_come_once_and_in_order():
 
 
 @pytest.mark.parametrize(
-    ("name", "holds"), [("mug", True), ("shiny mug", True), ("mugs", False), ("red", False)]
+    ("name", "thing"),
+    [
+        ("mug", "mug"),
+        ("the shiny red Mug", "mug"),
+        ("mug on a basket ball", "basket ball"),
+        ("mugs", None),
+        ("red", None),
+    ],
 )
-def test_whether_a_name_holds_a_known_thing(name, holds):
-    assert KNOWN.names_a_thing(name) is holds
+def test_the_thing_that_a_name_names(name, thing):
+    assert KNOWN.thing_in(name) == thing
 
 
 def test_the_warning_is_one_line_of_bounded_length():

@@ -1,0 +1,329 @@
+"""Whether a picture supports a description: the evidence, the calibration, and what ships."""
+
+import dataclasses
+import json
+import math
+import re
+import shutil
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from scipy.special import expit
+from typer.testing import CliRunner
+
+from semabs_core.cli import app
+from semabs_core.config import LocalizationConfig, SemabsConfig
+from semabs_core.data.presence_evidence import RoomEvidence, draw_questions, gather_evidence
+from semabs_core.data.rooms.generate import generate_rooms
+from semabs_core.data.rooms.room import RoomOptions
+from semabs_core.data.scene_file import built_in_scene
+from semabs_core.description import Description
+from semabs_core.encoder import load_encoder
+from semabs_core.evaluation.presence import presence_rows, summarize_presence
+from semabs_core.pipeline import SceneUnderstanding
+from semabs_core.presence import (
+    PRESENCE_FILE,
+    Logistic,
+    PresenceError,
+    PresenceJudge,
+    PresenceModel,
+    read_presence,
+    save_presence,
+    word_evidence,
+)
+from semabs_core.relevancy import RENDER_PROMPTS, Preset, RelevancyExtractor, tile_grids
+from semabs_core.training.presence import choose_threshold, fit_logistic, fit_models
+from semabs_core.vocabulary import Vocabulary
+from semabs_core.weights.shipped import shipped_path
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+MODEL = PresenceModel(
+    fingerprint="f",
+    prompts=RENDER_PROMPTS,
+    vocabulary=("mug", "sofa"),
+    visible=Logistic((1.0, 0.0), 0.0),
+    there=Logistic((0.0, 1.0), 1.0),
+    threshold=0.25,
+)
+
+
+def test_evidence_by_hand():
+    east, north = torch.eye(2)
+    features = [torch.stack([east, north]), east[None]]
+    found = word_evidence(features, torch.stack([east, north]), torch.stack([east, north]), 3.0)
+    like, unlike = (3 * x - math.log(math.exp(3) + 1) for x in (1, 0))
+    mean = (like + unlike) / 2
+    expected = [[like, mean, like, like], [like, mean, unlike, unlike]]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_image_features_are_those_of_the_tiles(encoder):
+    image = np.random.default_rng(0).integers(0, 255, (40, 56, 3), np.uint8)
+    prompts = ["a {}"]
+    for mirrored, layers in ((True, 1), (False, 1), (True, 2)):
+        extractor = RelevancyExtractor(encoder, augmentations=1, rollout_layers=layers)
+        extractor.preset = Preset(((1, 1), (2, 3)), 1, horizontal_flip=mirrored)
+        grids = tile_grids(40, 56, extractor.preset)
+        tiles = list(extractor.embed(image))
+        found = extractor.image_features(tiles, image.shape[:2])
+        assert [len(part) for part in found] == [2 * len(grid) for grid in grids]
+        extractor.maps(tiles, image.shape[:2], ["mug"], prompts)  # the same tiles still serve it
+        picture = torch.from_numpy(image).permute(2, 0, 1)
+        corner = extractor._prepare(picture, [(0, 0)], grids[0].size)
+        views = [corner, corner.flip(-1)] if mirrored else [corner]
+        plain = sum(F.normalize(encoder.encode_image(view).float(), dim=-1) for view in views)
+        torch.testing.assert_close(found[0][0], F.normalize(plain, dim=-1)[0], atol=1e-4, rtol=0)
+
+
+def test_a_hidden_target_needs_to_be_there_and_a_reference_to_be_seen():
+    target, reference = np.array([[-9.0, 2.0]]), np.array([[3.0, -9.0]])
+    behind = MODEL.probability("behind", target, reference)
+    assert behind == pytest.approx(expit(2 + 1) * expit(3))
+    left = MODEL.probability("on the left of", target, reference)
+    assert left == pytest.approx(expit(-9) * expit(3))
+
+
+def test_the_fit_finds_the_best_line_at_even_odds():
+    """Of two normal distributions with the same spread, the odds are exp((m1 - m0) x / s^2 + b)."""
+    rng = np.random.default_rng(0)
+    true, false = rng.normal(1, 2, (20_000, 1)), rng.normal(-3, 2, (2_000, 1))
+    model = fit_logistic(true, false)
+    assert model.weights[0] == pytest.approx(1.0, abs=0.06)
+    assert model.bias == pytest.approx(1.0, abs=0.1)
+    assert model(np.array([[-1.0]])) == pytest.approx(0.5, abs=0.03)
+
+
+def test_the_fit_ends_where_the_sides_are_apart():
+    model = fit_logistic(np.array([[5.0], [6.0]]), np.array([[-5.0]]))
+    assert np.isfinite([*model.weights, model.bias]).all()
+    assert model(np.array([[5.0], [-5.0]])) == pytest.approx([1, 0], abs=0.1)
+
+
+def room(**changes):
+    """Mug (seen) and milk (hidden) with a fridge; no sofa and no bed."""
+    words = ["bed", "fridge", "milk", "mug", "sofa"]
+    values = {
+        "scene_id": "0",
+        "words": words,
+        "evidence": np.array([[-4.0, -4], [4, 4], [-2, 3], [3, 2], [-5, -3]]),
+        "share": np.array([0, 0.1, 0, 0.01, 0]),
+        "there": np.array([False, True, True, True, False]),
+        "descriptions": [
+            (Description("mug", "on the left of", "fridge"), 0.01),
+            (Description("mug", "in front of", "fridge"), 0.01),
+            (Description("milk", "in", "fridge"), 0.0),
+            (Description("fridge", "behind", "milk"), 0.1),  # the reference is not to be seen
+            (Description("mug", "on", "fridge"), 0.0005),  # hardly to be seen: nobody knows
+        ],
+    }
+    return RoomEvidence(**{**values, **changes})
+
+
+def test_questions_are_true_ones_and_their_negations():
+    questions = draw_questions(room(), np.random.default_rng(0))
+    names = room().words
+    asked = [(q.kind, names[q.target], names[q.reference]) for q in questions]
+    assert asked[0] == ("visible", "mug", "fridge")
+    assert asked[4] == ("hidden", "milk", "fridge")
+    assert [q.kind for q in questions[1:4]] == ["no target", "no reference", "neither"]
+    assert len(questions) == 8
+    for kind, target, reference in asked:
+        assert (target in ("sofa", "bed")) == (kind in ("no target", "neither"))
+        assert (reference in ("sofa", "bed")) == (kind in ("no reference", "neither"))
+
+
+def test_models_are_fitted_to_what_is_seen_and_to_what_is_there():
+    visible, there = fit_models([room()])
+    evidence = room().evidence
+    assert (visible(evidence) > 0.5)[[0, 1, 3, 4]].tolist() == [False, True, True, False]
+    assert (there(evidence) > 0.5)[[0, 2, 4]].tolist() == [False, True, False]
+    with pytest.raises(PresenceError, match="the rooms need visible things"):
+        fit_models([room(share=np.zeros(5))])
+    with pytest.raises(PresenceError, match="and classes that they lack"):
+        fit_models([room(there=np.ones(5, bool))])
+
+
+def test_the_threshold_keeps_nine_of_ten_visible_things():
+    rng = np.random.default_rng(0)
+    rooms = [
+        room(evidence=room().evidence + rng.normal(0, 1, (5, 2)), scene_id=str(number))
+        for number in range(200)
+    ]
+    model = choose_threshold(MODEL, rooms)
+    kept = [
+        float(model.probability("on the left of", one.evidence[[3]], one.evidence[[1]])[0])
+        >= model.threshold
+        for one in rooms
+    ]
+    assert np.mean(kept) == pytest.approx(0.9, abs=0.01)
+    with pytest.raises(PresenceError, match="no room shows a described thing"):
+        choose_threshold(MODEL, [room(descriptions=[])])
+
+
+@dataclasses.dataclass
+class NamedEncoder:
+    """What a calibration is looked up by."""
+
+    name: str
+    fingerprint: str
+
+
+def test_a_calibration_is_read_for_its_encoder_preset_and_prompts(tmp_path):
+    wide = dataclasses.replace(
+        MODEL, visible=Logistic((1.0,) * 8, 0.0), there=Logistic((2.0,) * 8, 0.5)
+    )
+    save_presence(MODEL, "chefer_et_al", tmp_path)
+    save_presence(wide, "ours", tmp_path)
+    encoder = NamedEncoder(f"local-dir:{tmp_path}", "f")
+    assert read_presence(encoder, "ours", RENDER_PROMPTS) == wide
+    assert read_presence(encoder, "chefer_et_al", RENDER_PROMPTS) == MODEL
+    assert read_presence(encoder, "fast", RENDER_PROMPTS) is None
+    assert read_presence(encoder, "ours", ["a {}"]) is None
+    other = dataclasses.replace(encoder, fingerprint="g")
+    assert read_presence(other, "ours", RENDER_PROMPTS) is None
+    save_presence(dataclasses.replace(MODEL, fingerprint="g"), "chefer_et_al", tmp_path)
+    assert read_presence(encoder, "ours", RENDER_PROMPTS) is None, "of weights that are gone"
+    assert read_presence(NamedEncoder("ViT-B-32 (openai)", "f"), "ours", RENDER_PROMPTS) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda entry: entry.pop("threshold"),
+        lambda entry: entry.update(threshold="0.5"),
+        lambda entry: entry["visible"].update(weights=[1.0]),
+        lambda entry: entry.update(vocabulary=[]),
+        lambda entry: entry.update(prompts=[1]),
+    ],
+)
+def test_a_damaged_calibration_is_named(change, tmp_path):
+    save_presence(MODEL, "chefer_et_al", tmp_path)
+    content = json.loads((tmp_path / PRESENCE_FILE).read_text())
+    change(content["presets"]["chefer_et_al"])
+    (tmp_path / PRESENCE_FILE).write_text(json.dumps(content))
+    with pytest.raises(PresenceError, match=re.escape(str(tmp_path / PRESENCE_FILE))):
+        read_presence(NamedEncoder(f"local-dir:{tmp_path}", "f"), "fast", RENDER_PROMPTS)
+
+
+def test_without_a_calibration_only_unknown_words_are_refused(encoder):
+    def never():
+        raise AssertionError("no picture is needed")
+
+    extractor = RelevancyExtractor(encoder, "fast")
+    known = Vocabulary(("mug", "sofa"), ("red",))
+    judge = PresenceJudge(extractor, None, known)
+    for target, reference, found in (
+        ("mug", "sofa", True),
+        ("shiny red mug", "sofa", True),  # a known thing; the rest is warned of
+        ("flurb", "sofa", False),
+        ("mug", "zork", False),
+    ):
+        answer = judge(Description(target, "behind", reference), never)
+        assert answer[0] is found
+        assert math.isnan(answer[1])
+    anything = PresenceJudge(extractor, None, None)
+    assert anything(Description("flurb", "behind", "zork"), never)[0] is True
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    """What ships, in the demo's room, with few query points."""
+    config = SemabsConfig(device="cpu", localization=LocalizationConfig(resolution=16))
+    scene = SceneUnderstanding.from_config(config)
+    scene.set_frame(built_in_scene().frame(0))
+    return scene
+
+
+ABSENT = [
+    ("flurb", "behind", "zork"),
+    ("sofa", "in", "fridge"),
+    ("teddy bear", "in", "fridge"),
+    ("bed", "on the left of", "stove"),
+    ("laptop", "on", "countertop"),
+    ("garbage can", "in front of", "television"),
+]
+PRESENT = [
+    ("wine bottle", "in", "fridge"),  # hidden behind its door
+    ("basket ball", "in front of", "stove"),
+    ("soccer ball", "on the left of", "garbage can"),
+    ("kettle", "on", "stove"),
+]
+
+
+@pytest.mark.parametrize("description", ABSENT + PRESENT, ids=" ".join)
+def test_what_is_found_in_the_demos_room(shipped, description):
+    answer = shipped.localize(*description)
+    assert answer.found is (description in PRESENT)
+    assert len(answer.points_m), "the best guess is there all the same"
+    known = not shipped.unknown_words([description[0], description[2]])
+    assert math.isfinite(answer.probability) is known
+    assert not known or (answer.probability >= shipped.judge.model.threshold) is answer.found
+
+
+def test_a_frames_tiles_are_embedded_once_for_relevancy_and_presence(shipped, monkeypatch):
+    def never(self, tiles):
+        raise AssertionError("embedded again")
+
+    shipped.localize("kettle", "on", "stove")
+    monkeypatch.setattr(RelevancyExtractor, "_embed", never)
+    shipped.localize("pot", "on", "stove")
+
+
+def test_colours_and_adjectives_leave_the_evidence_as_it_is(shipped):
+    plain, other = (
+        shipped.localize(name, "on", "stove").probability for name in ("kettle", "old red kettle")
+    )
+    assert plain == other
+
+
+def test_a_calibration_is_made_and_measured_by_commands(tmp_path):
+    """A small one, of few rooms and one tile per picture: it finds the large things."""
+    encoder = tmp_path / "encoder"
+    shutil.copytree(shipped_path("encoder"), encoder)
+    (encoder / PRESENCE_FILE).unlink()
+    rooms = tmp_path / "rooms"
+    options = RoomOptions(size=(64, 48), points=4000)
+    counts = {"train": 4, "validation": 2, "unseen_instances": 1}
+    generate_rooms(rooms, counts, seed=5, options=options, show_progress=False)
+    common = ["--preset", "chefer_et_al", "--device", "cpu", "--precision", "fp32"]
+    name = f"local-dir:{encoder}"
+    run = CliRunner()
+    made = run.invoke(app, ["weights", "calibrate", name, "--data", str(rooms), *common])
+    assert made.exception is None
+    loaded = load_encoder(name)
+    model = read_presence(loaded, "chefer_et_al", RENDER_PROMPTS)
+    extractor = RelevancyExtractor(loaded, "chefer_et_al", augmentations=0)
+    (one,) = gather_evidence(rooms, "unseen_instances", extractor, RENDER_PROMPTS, model.vocabulary)
+    large = one.share > 0.05
+    assert (
+        model.visible(one.evidence[large]).mean()
+        > model.visible(one.evidence[~one.there]).mean() + 0.3
+    )
+    shown = run.invoke(
+        app,
+        ["presence", str(rooms), "--encoder", name, "--out", str(tmp_path / "rows.parquet"),
+         "--split", "validation", *common],
+    )  # fmt: skip
+    assert shown.exception is None
+    for text in ("Found at the stored threshold", "Not found, %", "Probability and truth"):
+        assert text in shown.output
+    assert (tmp_path / "rows.parquet").exists()
+
+
+def test_what_ships_tells_absent_things_from_visible_ones(tmp_path):
+    """In two held-out rooms; `semabs presence` measures many."""
+    generate_rooms(tmp_path, {"unseen_instances": 2}, seed=0, show_progress=False)
+    extractor = RelevancyExtractor(load_encoder("shipped:encoder"), "ours", augmentations=0)
+    rows = presence_rows(tmp_path, ["unseen_instances"], extractor, "ours", RENDER_PROMPTS)
+    found = rows.groupby("kind")["found"].mean()
+    assert found["visible"] > 0.75
+    assert found["no target"] < 0.45
+    assert found["neither"] < 0.2
+    tables = summarize_presence(rows)
+    assert tables[0].figure("found", "visible", "all").value == pytest.approx(
+        100 * found["visible"]
+    )
+    with pytest.raises(PresenceError, match="has no calibration of these weights with preset fast"):
+        presence_rows(tmp_path, ["unseen_instances"], extractor, "fast", RENDER_PROMPTS)
