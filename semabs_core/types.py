@@ -193,3 +193,12 @@ class Localization:
     stamp_s: float = 0.0
     found: bool = True
     probability: float = math.nan
+
+    @property
+    def verdict(self) -> str:
+        """Whether it was found, for people."""
+        region = f"region of {len(self.points_m)} points"
+        said = "" if math.isnan(self.probability) else f" (probability {self.probability:.2f})"
+        if self.found:
+            return f"found{said}, {region}"
+        return f"not found{said}: the picture does not support it; the best guess is a {region}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,7 +71,7 @@ def fill_localization(result: Localize.Result, source: Source, answer: Localizat
     result.pose.pose.orientation.w = 1.0
     result.extent = Vector3(**xyz(answer.extent_m))
     result.score = float(answer.score)
-    result.probability = math.nan
+    result.probability = float(answer.probability)
     result.region = results.localization_to_cloud(answer, header)
 
 

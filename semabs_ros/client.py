@@ -196,6 +196,8 @@ def _localization(answer: Localize.Result) -> Localization:
         position_m=np.array([position.x, position.y, position.z]),
         extent_m=np.array([extent.x, extent.y, extent.z]),
         score=float(answer.score),
+        found=answer.error_code != Localize.Result.NOT_FOUND,
+        probability=float(answer.probability),
         points_m=np.stack([points[axis] for axis in "xyz"], axis=-1).astype(float),
         scores=points["score"].astype(np.float32),
         timings_s={},

@@ -23,6 +23,7 @@ from std_msgs.msg import Header
 from semabs_core.description import check_classes
 from semabs_core.pipeline import SceneUnderstanding
 from semabs_core.text import shorten
+from semabs_core.vocabulary import never_shown
 from semabs_ros.actions import Actions
 from semabs_ros.diagnostics import Health, diagnose, doubts, faster
 from semabs_ros.frames import FrameSource
@@ -236,7 +237,10 @@ class SemabsNode(LifecycleNodeMixin, Node):
         value = Parameter("classes", Parameter.Type.STRING_ARRAY, list(request.classes))
         result = self.set_parameters([value])[0]
         response.success = result.successful
-        response.message = result.reason or ", ".join(self._config().classes)
+        classes = self._config().classes
+        unknown = never_shown(self._scene.unknown_words(classes)) if self._scene else ""
+        notes = [", ".join(classes), unknown]
+        response.message = result.reason or "; ".join(filter(None, notes))
         return response
 
     def _publish_labels(self) -> None:

@@ -66,6 +66,7 @@ class Worker:
         self._scene, self._frames, self._goals = scene, frames, goals
         self._outputs, self._config = outputs, config
         self._reporter = Reporter(lambda text: logger.error(text))
+        self._unknown = Reporter(lambda text: logger.warning(text))
         self._wake = threading.Condition()
         self._stopping = False
         self._new_core_config: SemabsConfig | None = None
@@ -195,7 +196,7 @@ class Worker:
             wanted = goal.request
             names = [wanted.target, wanted.reference]
             answer = self._scene.localize(wanted.target, wanted.relation, wanted.reference, hook)
-            code, message = verdict(answer)
+            code, message = "NONE" if answer.found else "NOT_FOUND", answer.verdict
             self._publish(source, answer, lambda: self._outputs.localized(source, wanted, answer))
         else:
             names = goal.request
@@ -204,6 +205,7 @@ class Worker:
             self._publish(source, answer, lambda: self._outputs.completed(source, answer))
         stages = ", ".join(f"{k} {v:.2f} s" for k, v in answer.timings_s.items())
         unknown = never_shown(self._scene.unknown_words(names))
+        self._unknown.report(unknown)
         message = "; ".join(filter(None, [f"{message} ({stages})", unknown, self.coarse]))
         return code, message, (source, answer)
 
@@ -308,11 +310,6 @@ class Worker:
         self._streamed = source
         self.completed += 1
         self.frame_seconds = time.monotonic() - start
-
-
-def verdict(answer: Localization) -> tuple[str, str]:
-    """Error code and message of a localization: the one place that decides about NOT_FOUND."""
-    return "NONE", f"found, region of {len(answer.points_m)} points"
 
 
 def free_memory() -> None:

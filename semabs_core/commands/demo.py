@@ -83,6 +83,6 @@ def answer(
     localization = None
     if wanted:
         localization = pipeline.localize(wanted.target, wanted.relation, wanted.reference)
-        console.print(answers.localization_table(localization, sentence, "Localization"))
+        console.print(answers.localization_table(localization, sentence, localization.verdict))
     files = answers.write_answers(out, frame, mosaic, completion, localization, sentence)
     say("written: " + ", ".join(map(str, files)))

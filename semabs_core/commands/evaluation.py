@@ -75,7 +75,7 @@ def presence(
     split: Annotated[list[str] | None, typer.Option(help="repeatable; all but train")] = None,
     preset: Annotated[str, typer.Option(help="of the relevancy")] = "ours",
     prompt: Annotated[list[str] | None, typer.Option(help="with one {}; may be repeated")] = None,
-    out: Annotated[Path | None, typer.Option(help="also write the rows, .parquet")] = None,
+    out: Annotated[Path | None, typer.Option(help="also write the rows: .parquet, .csv")] = None,
     device: Annotated[str, typer.Option()] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16")] = "auto",
 ) -> None:  # fmt: skip
@@ -84,10 +84,12 @@ def presence(
     from semabs_core.encoder import load_encoder
     from semabs_core.evaluation.evaluate import evaluated_splits
     from semabs_core.evaluation.presence import presence_rows, summarize_presence
-    from semabs_core.files import write_atomic
+    from semabs_core.evaluation.rows import check_rows_path, save_rows
     from semabs_core.precision import choose_dtype
     from semabs_core.relevancy import RENDER_PROMPTS, RelevancyExtractor
 
+    if out is not None:
+        check_rows_path(out)
     chosen = choose_device(device)
     model = load_encoder(encoder, None, chosen, choose_dtype(precision, chosen))
     extractor = RelevancyExtractor(model, preset, augmentations=0)
@@ -97,10 +99,10 @@ def presence(
             folder, splits, extractor, preset, tuple(prompt or RENDER_PROMPTS), advance
         )
     for table in summarize_presence(rows):
-        console.print(table.to_rich())
+        say(table.to_rich())
     if out is not None:
-        write_atomic(out, lambda part: rows.to_parquet(part))
-        console.print(f"written to {out}")
+        save_rows(rows, out)
+        say(f"written to {out}")
 
 
 def summarize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,11 +25,13 @@ def completion_table(voxels_per_class: Mapping[str, int], title: str) -> Table:
 
 
 def localization_table(localization: Localization, question: str, title: str) -> Table:
-    """Where the best point of an answer is."""
+    """Where the best point of an answer is, and whether there is such a thing at all."""
     axes = (escape(f"{axis} [m]") for axis in "xyz")  # Rich takes words in brackets for styles
-    table = Table("question", *axes, "score", title=escape(title))
+    table = Table("question", *axes, "score", "probability", title=escape(title))
     position = [f"{value:.2f}" for value in localization.position_m]
-    table.add_row(escape(question), *position, f"{localization.score:.2f}")
+    known = not math.isnan(localization.probability)
+    probability = f"{localization.probability:.2f}" if known else "not calibrated"
+    table.add_row(escape(question), *position, f"{localization.score:.2f}", probability)
     return table
 
 

@@ -51,12 +51,14 @@ def test_a_sentence_is_answered_with_a_place(ask):
     assert "mug [red]" in output
     assert "z [m]" in output
     assert "wine bottle in fridge" in output
+    assert "found, region of" in output
+    assert "not calibrated" in output
     assert files >= PICTURES | {"localization.png", "localization.ply"}
 
 
 def test_without_a_sentence_the_scenes_classes_are_completed(ask):
     output, files = ask()
     assert "basket ball" in output
-    assert "Localization" not in output
+    assert "z [m]" not in output
     assert files >= PICTURES
     assert not {name for name in files if "localization" in name}
