@@ -23,7 +23,7 @@ from semabs_core.frame_reader import FrameReader
 from semabs_core.frame_state import FrameState, Stopwatch, make_frame_state
 from semabs_core.models import check_text_width, choose_relevancy, common_bounds, load_models
 from semabs_core.networks import CompletionNetwork, LocalizationNetwork, SpatialNetwork
-from semabs_core.presence import PresenceJudge, read_presence
+from semabs_core.presence import make_judge
 from semabs_core.query_grid import QueryGrid
 from semabs_core.relevancy import OnProgress, RelevancyExtractor
 from semabs_core.types import (
@@ -34,7 +34,6 @@ from semabs_core.types import (
     Localization,
     RGBDFrame,
 )
-from semabs_core.vocabulary import read_vocabulary
 from semabs_core.weights.fingerprint import same_encoder
 
 DEFAULT_CUTOFF = -3.0
@@ -77,10 +76,8 @@ class SceneUnderstanding:
             relevancy.rollout_layers,
             relevancy.tile_batch,
         )
-        self.vocabulary = read_vocabulary(encoder.name)
         self._reader = FrameReader(self.extractor, self.chosen, relevancy)
-        calibration = read_presence(encoder, self.chosen.preset, self.chosen.prompts)
-        self.judge = PresenceJudge(self.extractor, calibration, self.vocabulary)
+        self.judge = make_judge(self.extractor, self.chosen.preset, self.chosen.prompts)
         self._state: FrameState | None = None
 
     @classmethod
@@ -132,13 +129,9 @@ class SceneUnderstanding:
     def unknown_words(self, names: Sequence[str]) -> list[str]:
         """The parts of names that the encoder was never shown: an answer about them means nothing.
 
-        Args:
-            names: classes, targets, references.
-
-        Returns:
-            Such as ``["harry potter"]``; none where all is known, or nobody noted what is.
+        Such as ``["harry potter"]``; none where all is known, or nobody noted what is.
         """
-        return self.vocabulary.unknown_words(names) if self.vocabulary else []
+        return self.judge.known.unknown_words(names) if self.judge.known else []
 
     @property
     def cutoff(self) -> float:
@@ -250,9 +243,7 @@ class SceneUnderstanding:
         reference: str,
         on_progress: OnProgress | None = None,
     ) -> Localization:
-        """Find a described thing, in view or hidden.
-
-        There is a best guess always; ``found`` says whether the picture supports the description.
+        """Find a described thing, in view or hidden; whether or not it is found, a best guess.
 
         Args:
             target: what to find.
@@ -281,11 +272,9 @@ class SceneUnderstanding:
             text = [raw[None, :1], raw[None, 1:]]
         watch.report("localization", 0.0)
         logits = self._logits(self.localization, grid, volumes, text, description.relation, watch)
-        supported, probability = self.judge(
-            description, lambda: self._reader.image_features(state, watch)
-        )
+        judged = self.judge(description, lambda: self._reader.image_features(state, watch))
         answer = self._answer(grid, logits, state, watch)
-        return replace(answer, found=supported, probability=probability)
+        return replace(answer, found=judged[0], probability=judged[1])
 
     def _answer(
         self, grid: QueryGrid, logits: NDArray, state: FrameState, watch: Stopwatch

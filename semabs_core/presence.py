@@ -33,7 +33,7 @@ from semabs_core.description import Description
 from semabs_core.encoder import ImageTextEncoder
 from semabs_core.files import write_atomic
 from semabs_core.relevancy import PRESETS, RelevancyExtractor
-from semabs_core.vocabulary import Vocabulary, encoder_folder
+from semabs_core.vocabulary import Vocabulary, encoder_folder, read_vocabulary
 
 PRESENCE_FILE = "presence.json"
 FORMAT = "semabs-presence"
@@ -166,6 +166,17 @@ class PresenceJudge:
         target, reference = self.evidence(features(), names)[:, None]
         probability = float(self.model.probability(description.relation, target, reference)[0])
         return probability >= self.model.threshold, probability
+
+
+def make_judge(extractor: RelevancyExtractor, preset: str, prompts: Sequence[str]) -> PresenceJudge:
+    """The judge of an extractor's encoder, with what lies beside its weights.
+
+    Raises:
+        VocabularyError, PresenceError: if that is damaged.
+    """
+    encoder = extractor.encoder
+    known = read_vocabulary(encoder.name)
+    return PresenceJudge(extractor, read_presence(encoder, preset, prompts), known)
 
 
 def save_presence(model: PresenceModel, preset: str, folder: str | os.PathLike) -> None:
