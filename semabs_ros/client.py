@@ -176,7 +176,7 @@ class Client(Node):
         localization = None
         if any(self.words.values()):
             answer = self.ask("localize", Localize.Goal(**self.words))
-            localization = _localization(answer)
+            localization = localization_of(answer)
             if answer.error_code == Localize.Result.NOT_FOUND:
                 console.print("[bold yellow]NOT FOUND: the best guess follows.[/]")
             console.print(answers.localization_table(localization, self.question, answer.message))
@@ -188,7 +188,7 @@ class Client(Node):
             console.print("written: " + ", ".join(map(str, written)))
 
 
-def _localization(answer: Localize.Result) -> Localization:
+def localization_of(answer: Localize.Result) -> Localization:
     """An action's result as the core's type."""
     points = point_cloud2.read_points(answer.region)
     position, extent = answer.pose.pose.position, answer.extent

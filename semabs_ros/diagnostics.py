@@ -6,18 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
 from semabs_core.config import SemabsConfig
 from semabs_core.pipeline import SceneUnderstanding
+from semabs_core.precision import choose_dtype
 from semabs_core.vocabulary import never_shown
 from semabs_ros.frames import FrameSource
 from semabs_ros.goals import GoalQueue
+from semabs_ros.parameters import Parameters
 from semabs_ros.silence import clock_fault
 from semabs_ros.worker import Worker
 
+SLOW_FRAME_S = 5.0
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
@@ -115,15 +117,45 @@ def doubts(
     return [text for text in found if text]
 
 
-def faster(scene: SceneUnderstanding, core: SemabsConfig, classes: Sequence[str]) -> str:
+def report_models(scene: SceneUnderstanding, seconds: float, log: Any) -> None:
+    """Say which models were loaded, and what is wrong with them.
+
+    Args:
+        scene: the models.
+        seconds: how long it took.
+        log: an rclpy logger.
+    """
+    log.info(
+        f"loaded {scene.encoder.name} on {scene.encoder.device} in "
+        f"{str(scene.encoder.dtype).removeprefix('torch.')} ({seconds:.1f} s)"
+    )
+    if scene.untrained:
+        log.warning(
+            f"the {' and '.join(scene.untrained)} networks are UNTRAINED (seeded random "
+            "weights): the flow is real, the answers mean nothing. Set completion.checkpoint "
+            "and localization.checkpoint"
+        )
+    if scene.foreign:
+        log.warning(f"encoder.model is not that of {', '.join(scene.foreign)}")
+
+
+def slowness(worker: Worker, scene: SceneUnderstanding | None, parameters: Parameters) -> str:
+    """That a frame takes long, and what would make it take less; empty when it does not."""
+    if scene is None or worker.frame_seconds <= SLOW_FRAME_S:
+        return ""
+    advice = _faster(scene, parameters.core_config, parameters.node_config.classes)
+    return f"a frame takes {worker.frame_seconds:.1f} s; faster: {advice}"
+
+
+def _faster(scene: SceneUnderstanding, core: SemabsConfig, classes: Sequence[str]) -> str:
     """What would make a frame take less time."""
     advice = []
     if scene.encoder.device.type == "cpu":
         advice.append("use a GPU (device)")
     if scene.chosen.preset == "ours":
         advice.append("set relevancy.preset to fast")
-    if scene.encoder.dtype == torch.float32:
-        advice.append("set encoder.precision to bf16")
+    if scene.encoder.dtype != choose_dtype("auto", scene.encoder.device):
+        advice.append("set encoder.precision to auto")
     advice.append(
         f"lower completion.resolution ({core.completion.resolution}) or the number of classes "
         f"({len(classes)})"

@@ -25,7 +25,7 @@ from semabs_core.pipeline import SceneUnderstanding
 from semabs_core.text import shorten
 from semabs_core.vocabulary import never_shown
 from semabs_ros.actions import Actions
-from semabs_ros.diagnostics import Health, diagnose, doubts, faster
+from semabs_ros.diagnostics import Health, diagnose, doubts, report_models, slowness
 from semabs_ros.frames import FrameSource
 from semabs_ros.goals import GoalQueue
 from semabs_ros.outputs import CLASSES, Outputs
@@ -36,7 +36,6 @@ from semabs_ros.services import guard_services
 from semabs_ros.spinning import spin
 from semabs_ros.worker import Worker, free_memory
 
-SLOW_FRAME_S = 5.0
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -163,19 +162,7 @@ class SemabsNode(LifecycleNodeMixin, Node):
         start = time.monotonic()
         scene = SceneUnderstanding.from_config(self.parameters.core_config)
         self._scene = scene
-        log = self.get_logger()
-        log.info(
-            f"loaded {scene.encoder.name} on {scene.encoder.device} in "
-            f"{str(scene.encoder.dtype).removeprefix('torch.')} ({time.monotonic() - start:.1f} s)"
-        )
-        if scene.untrained:
-            log.warning(
-                f"the {' and '.join(scene.untrained)} networks are UNTRAINED (seeded random "
-                "weights): the flow is real, the answers mean nothing. Set completion.checkpoint "
-                "and localization.checkpoint"
-            )
-        if scene.foreign:
-            log.warning(f"encoder.model is not that of {', '.join(scene.foreign)}")
+        report_models(scene, time.monotonic() - start, self.get_logger())
 
     def _start_work(self) -> None:
         scene = self._scene
@@ -260,23 +247,16 @@ class SemabsNode(LifecycleNodeMixin, Node):
         if worker is not None:
             self._frames.follow()
             self._frames.check_transform()
-            self._warnings.report(self._frames.problem())
-            self._warnings.report(self._frames.warning)
+            for problem in (self._frames.problem(), self._frames.warning):
+                self._warnings.report(problem, problem.kind)
             worker.wake()
-            self._warnings.report(self._slowness(worker.frame_seconds))
+            self._warnings.report(slowness(worker, self._scene, self.parameters))
         for warning in self._doubts():
             self._warnings.report(warning)
         self._publish_diagnostics()
 
     def _doubts(self) -> list[str]:
         return doubts(self, self._scene, self._worker, self._config().classes)
-
-    def _slowness(self, seconds: float) -> str:
-        scene, parameters = self._scene, self.parameters
-        if scene is None or seconds <= SLOW_FRAME_S:
-            return ""
-        advice = faster(scene, parameters.core_config, parameters.node_config.classes)
-        return f"a frame takes {seconds:.1f} s; faster: {advice}"
 
     def _publish_diagnostics(self) -> None:
         health = Health(

@@ -14,8 +14,8 @@ _NUMBERS = re.compile(r"\d+(?:\.\d+)?")
 class Reporter:
     """Says a problem when it begins and again every ten seconds while it lasts.
 
-    Two texts that differ only in their numbers are the same problem. Time is taken from a steady
-    clock.
+    Two texts of one kind are the same problem, and so are two that differ only in their numbers.
+    Time is taken from a steady clock.
 
     Args:
         say: writes one line. A function of one's own around a logger's ``warning``: rclpy raises
@@ -30,11 +30,11 @@ class Reporter:
         self._said: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def report(self, text: str) -> None:
+    def report(self, text: str, kind: str = "") -> None:
         """Say a problem, if it was not said lately; an empty text is none."""
         if not text:
             return
-        kind, now = _NUMBERS.sub("#", text), self._now()
+        kind, now = kind or _NUMBERS.sub("#", text), self._now()
         with self._lock:
             self._said = {k: when for k, when in self._said.items() if now - when < REPEAT_S}
             if kind in self._said:

@@ -1,5 +1,6 @@
 """Goals over DDS: many at once, at the wrong moment, cancelled early, fetched late."""
 
+import math
 import threading
 
 import pytest
@@ -212,3 +213,10 @@ def test_a_frame_that_fails_a_goal_does_not_stop_the_next(make_node, localize, c
     monkeypatch.setattr(node._scene, "localize", localize_or_fail)
     codes = [localize.ask(**BEHIND)[1].error_code for _ in range(3)]
     assert codes == [RESULT.INTERNAL_ERROR, RESULT.BAD_FRAME, RESULT.NONE]
+
+
+def test_without_a_calibration_the_probability_is_no_number(make_node, localize, camera):
+    make_node(autostart=True)
+    status, result = localize.ask(**BEHIND)
+    assert status == STATUS.STATUS_SUCCEEDED
+    assert math.isnan(result.probability)

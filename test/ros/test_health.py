@@ -21,6 +21,7 @@ from sensor_msgs.msg import PointCloud2
 from support import wait_for
 
 from semabs_ros.node import SemabsNode
+from semabs_ros.problem import Problem
 from semabs_ros.reports import REPEAT_S, Reporter
 from semabs_ros.spinning import spin
 from semabs_ros.worker import Worker
@@ -40,6 +41,39 @@ def test_a_problem_is_said_when_it_begins_and_every_ten_seconds():
     now[0] += REPEAT_S / 2
     reporter.report("something else")
     assert said.count("something else") == 1
+
+
+def test_problems_of_one_kind_are_one_problem():
+    said = []
+    reporter = Reporter(said.append, lambda: 0.0)
+    for text, kind in [("a.b is late", "late"), ("c.d is late", "late"), ("c.d is gone", "gone")]:
+        reporter.report(text, kind)
+    assert said == ["a.b is late", "c.d is gone"]
+
+
+def test_what_is_doubtful_about_frames_is_in_the_diagnostics(make_node, peer, spinner, room):
+    last = diagnostics(peer)
+    node = make_node(autostart=True)
+    spinner.add(Camera(room, spinner.context))
+    wait_for(lambda: node._frames.synced > 2, what="frames")
+    node._frames = Doubtful(node._frames)
+    wait_for(
+        lambda: "the camera hangs in the air" in last.get("semabs: input", ("", ""))[1],
+        what="the doubt in the diagnostics",
+    )
+    assert last["semabs: input"][0] == b"\x01"
+
+
+class Doubtful:
+    """A source of frames with a doubt."""
+
+    warning = Problem("the camera hangs in the air", "doubt")
+
+    def __init__(self, frames):
+        self.frames_source = frames
+
+    def __getattr__(self, name):
+        return getattr(self.frames_source, name)
 
 
 def test_spinning_outlives_what_callbacks_raise_and_says_it_once():

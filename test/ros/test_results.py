@@ -1,6 +1,7 @@
 """Completions and localizations to messages and back."""
 
 import array
+import dataclasses
 
 import numpy as np
 import pytest
@@ -76,10 +77,25 @@ def test_localization_messages():
                           np.array([0.8, 0.7], np.float32), {}, 0.1)  # fmt: skip
     cloud = point_cloud2.read_points(results.localization_to_cloud(answer, Header()))
     np.testing.assert_allclose(cloud["score"], [0.8, 0.7])
-    markers = results.localization_to_markers(
-        answer, Description("mug", "on", "table"), Header()
-    ).markers
+    asked = Description("mug", "on", "table")
+    markers = results.localization_to_markers(answer, asked, Header()).markers
     kinds = [m.ns for m in markers[1:]]
     assert kinds == ["region", "best", "extent", "names"]
     assert markers[3].pose.position.x == pytest.approx(1.05)
     assert "mug on table (0.80)" in markers[4].text
+
+
+def test_clouds_are_coarse_far_from_the_origin(completion):
+    assert results.coarse_coordinates(completion, "map") == ""
+    # At 100 km neighbouring float32 numbers are 7.8 mm apart, at 1000 km 6.25 cm; a voxel is 10 cm.
+    for metres, coarse in [(100_000.0, False), (1_000_000.0, True)]:
+        T = completion.T_world_grid.copy()
+        T[1, 3] = -metres
+        moved = dataclasses.replace(completion, T_world_grid=T)
+        warning = results.coarse_coordinates(moved, "utm")
+        assert bool(warning) == coarse
+    assert "'utm'" in warning
+    assert "0.0625 m apart (a voxel is 0.1 m)" in warning
+    points = np.array([[1.0, 5_400_000.0, 0.0]])
+    far = Localization(points[0], np.ones(3), 0.8, points, np.ones(1, np.float32), {}, 0.1)
+    assert "0.5 m apart" in results.coarse_coordinates(far, "utm")
