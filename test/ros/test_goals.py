@@ -1,8 +1,10 @@
 """Goals over DDS: many at once, at the wrong moment, cancelled early, fetched late."""
 
+import dataclasses
 import math
 import threading
 
+import numpy as np
 import pytest
 from asking import BEHIND, RESULT, STATUS, Slow
 from camera import Camera
@@ -14,7 +16,7 @@ from support import wait_for
 
 from semabs_core.pipeline import SceneUnderstanding
 from semabs_core.types import FrameError
-from semabs_ros.client import Client, ClientError
+from semabs_ros.client import Client, ClientError, localization_of
 
 
 @pytest.fixture
@@ -213,6 +215,36 @@ def test_a_frame_that_fails_a_goal_does_not_stop_the_next(make_node, localize, c
     monkeypatch.setattr(node._scene, "localize", localize_or_fail)
     codes = [localize.ask(**BEHIND)[1].error_code for _ in range(3)]
     assert codes == [RESULT.INTERNAL_ERROR, RESULT.BAD_FRAME, RESULT.NONE]
+
+
+def test_what_is_not_found_is_aborted_with_the_best_guess(
+    make_node, localize, camera, spinner, monkeypatch
+):
+    node = make_node(autostart=True)
+    wait_for(lambda: node._worker, what="active node")
+    real = node._scene.localize
+    answers = []
+
+    def doubtful(*arguments):
+        answers.append(dataclasses.replace(real(*arguments), found=False, probability=0.125))
+        return answers[-1]
+
+    monkeypatch.setattr(node._scene, "localize", doubtful)
+    status, result = localize.ask(**BEHIND)
+    assert (status, result.error_code) == (STATUS.STATUS_ABORTED, RESULT.NOT_FOUND)
+    assert "not found (probability 0.12): the picture does not support it" in result.message
+    assert result.probability == 0.125
+    position = result.pose.pose.position
+    np.testing.assert_allclose([position.x, position.y, position.z], answers[0].position_m)
+    assert result.pose.header.frame_id == "map"
+    assert result.region.width == len(answers[0].points_m)
+    client = Client(context=spinner.context)
+    spinner.add(client)
+    answer = client.ask("localize", Localize.Goal(**BEHIND))
+    assert answer.error_code == RESULT.NOT_FOUND
+    guess = localization_of(answer)
+    assert not guess.found
+    np.testing.assert_allclose(guess.position_m, answers[1].position_m)
 
 
 def test_without_a_calibration_the_probability_is_no_number(make_node, localize, camera):

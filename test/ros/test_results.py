@@ -83,6 +83,9 @@ def test_localization_messages():
     assert kinds == ["region", "best", "extent", "names"]
     assert markers[3].pose.position.x == pytest.approx(1.05)
     assert "mug on table (0.80)" in markers[4].text
+    doubtful = dataclasses.replace(answer, found=False)
+    markers = results.localization_to_markers(doubtful, asked, Header()).markers
+    assert markers[4].text == "mug on table (not found, best guess)"
 
 
 def test_clouds_are_coarse_far_from_the_origin(completion):
