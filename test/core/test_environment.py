@@ -14,7 +14,7 @@ from support import ROOT
 
 def run(*command, **environment):
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=120, cwd="/",
+        command, capture_output=True, text=True, timeout=300, cwd="/",
         env={**os.environ, **environment},
     )  # fmt: skip
 

@@ -106,8 +106,9 @@ def depth_name(dtype: np.dtype) -> str:
 
 
 def cv_type(depth: str, channels: int) -> int:
-    """OpenCV's number for a type of pixels."""
-    return int(getattr(cv2, f"CV_{depth}C")(channels))
+    """OpenCV's number for a type of pixels; old releases have no ``CV_8UC(channels)``."""
+    per_channel = cv2.CV_8UC2 - cv2.CV_8UC1
+    return int(getattr(cv2, f"CV_{depth}") + (channels - 1) * per_channel)
 
 
 def getCvType(encoding: str) -> int:
