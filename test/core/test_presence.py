@@ -33,7 +33,13 @@ from semabs_core.presence import (
     save_presence,
     word_evidence,
 )
-from semabs_core.relevancy import RENDER_PROMPTS, Preset, RelevancyExtractor, tile_grids
+from semabs_core.relevancy import (
+    PRESETS,
+    RENDER_PROMPTS,
+    Preset,
+    RelevancyExtractor,
+    tile_grids,
+)
 from semabs_core.training.presence import choose_threshold, fit_logistic, fit_models
 from semabs_core.vocabulary import Vocabulary
 from semabs_core.weights.shipped import shipped_path
@@ -325,5 +331,11 @@ def test_what_ships_tells_absent_things_from_visible_ones(tmp_path):
     assert tables[0].figure("found", "visible", "all").value == pytest.approx(
         100 * found["visible"]
     )
-    with pytest.raises(PresenceError, match="has no calibration of these weights with preset fast"):
-        presence_rows(tmp_path, ["unseen_instances"], extractor, "fast", RENDER_PROMPTS)
+    with pytest.raises(PresenceError, match="has no calibration of these weights with preset ours"):
+        presence_rows(tmp_path, ["unseen_instances"], extractor, "ours", ["a {}"])
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_what_ships_is_calibrated_for_every_preset(preset):
+    encoder = load_encoder("shipped:encoder")
+    assert read_presence(encoder, preset, RENDER_PROMPTS) is not None
