@@ -7,10 +7,15 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from builtin_interfaces.msg import Time
+from message_filters import ApproximateTimeSynchronizer, SimpleFilter
+from rclpy.duration import Duration
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 CALIBRATIONS = 30
 """How many messages of camera_info are remembered to find the one of an image."""
+NEAREST = 0.55
+"""The image of a moment is nearer than this part of the interval between images; with some slack
+for exposures that lie half an interval apart."""
 
 ImageMessage = Image | CompressedImage
 
@@ -37,36 +42,36 @@ class Pair:
 
 @dataclass
 class _Stream:
-    """The images of one topic that wait for their partners, in order of arrival."""
+    """What came on one topic.
 
-    queue: deque[tuple[int, ImageMessage]]
+    Attributes:
+        input: of the synchronizer.
+        stamps: of the last images, in order of arrival, nanoseconds.
+        unpaired: how many have come since the last pair.
+    """
+
+    input: SimpleFilter = field(default_factory=SimpleFilter)
     stamps: deque[int] = field(default_factory=lambda: deque(maxlen=10))
-
-    def add(self, stamp_ns: int, message: ImageMessage) -> None:
-        self.queue.append((stamp_ns, message))
-        self.stamps.append(stamp_ns)
+    unpaired: int = 0
 
     def interval_ns(self) -> int | None:
-        """The shortest gap between the stamps of consecutive images; None until there is one."""
-        stamps = list(self.stamps)
-        gaps = [b - a for a, b in itertools.pairwise(stamps) if b > a]
-        return min(gaps, default=None)
+        """The usual gap between the stamps of consecutive images; None until there is one.
 
-    def drop_through(self, stamp_ns: int) -> None:
-        """Forget an image and all that came before it."""
-        while self.queue.popleft()[0] != stamp_ns:
-            pass
+        It is the lower quartile: where images are lost gaps are longer, and a stray one is short.
+        """
+        gaps = sorted(b - a for a, b in itertools.pairwise(self.stamps) if b > a)
+        return gaps[len(gaps) // 4] if gaps else None
 
 
 class Pairing:
     """Pairs colour with depth images, and images with camera_info.
 
-    Unlike message_filters' approximate synchronizer, where the queue is full the image that *came*
-    first makes room, not the one with the oldest stamp: images with stamps from the future would
-    stay for ever and leave no room for the others. And a pair is made only when no image that is
-    yet to come can fit better: the one that is there is nearer than half of the topic's interval,
-    or a later one has come. Else one lost image would pair each of the following with its
-    neighbour.
+    Images are paired by message_filters' approximate synchronizer, and two of its rules need care.
+    It drops the image with the oldest stamp when its queue is full, so images with stamps from the
+    future would stay for ever and leave no room for the others: where a queue's length of images of
+    both kinds has found no partner, it starts afresh. And it takes the first partner within the
+    slop, so one lost image would pair each of the following with its neighbour: the slop is never
+    wider than what tells an image from its neighbours.
 
     The camera_info of an image is the one whose stamp fits; where none does, as with drivers that
     publish it once, the one that came last. It outlives :meth:`clear`.
@@ -79,22 +84,53 @@ class Pairing:
     def __init__(self, queue_size: int, slop_s: float) -> None:
         self._size, self._slop_ns = queue_size, round(slop_s * 1e9)
         self._infos: deque[CameraInfo] = deque(maxlen=CALIBRATIONS)
+        self.restarts = 0
+        """How often images without partners have made it start afresh."""
         self.clear()
 
     def clear(self) -> None:
         """Forget all images."""
-        self._rgb = _Stream(deque(maxlen=self._size))
-        self._depth = _Stream(deque(maxlen=self._size))
+        self._rgb, self._depth = _Stream(), _Stream()
+        self._synchronize()
+
+    def _synchronize(self) -> None:
+        """Begin with empty queues."""
+        self._found: Pair | None = None
+        for stream in (self._rgb, self._depth):
+            stream.input, stream.unpaired = SimpleFilter(), 0
+        inputs = [self._rgb.input, self._depth.input]
+        self._sync = ApproximateTimeSynchronizer(inputs, self._size, 0.0)
+        self._sync.registerCallback(self._on_pair)
+
+    def _on_pair(self, rgb: ImageMessage, depth: ImageMessage) -> None:
+        self._found = Pair(rgb, depth, nanoseconds(rgb.header.stamp))
+        self._rgb.unpaired = self._depth.unpaired = 0
 
     def add_rgb(self, message: ImageMessage) -> Pair | None:
         """Take a colour image; returns the pair that can be made now."""
-        self._rgb.add(nanoseconds(message.header.stamp), message)
-        return self._match()
+        return self._add(self._rgb, message)
 
     def add_depth(self, message: ImageMessage) -> Pair | None:
         """Take a depth image; returns the pair that can be made now."""
-        self._depth.add(nanoseconds(message.header.stamp), message)
-        return self._match()
+        return self._add(self._depth, message)
+
+    def _add(self, stream: _Stream, message: ImageMessage) -> Pair | None:
+        if min(self._rgb.unpaired, self._depth.unpaired) >= self._size:
+            self._synchronize()
+            self.restarts += 1
+        self._found = None
+        stream.stamps.append(nanoseconds(message.header.stamp))
+        stream.unpaired += 1
+        # The synchronizer wants stamps to be less than the slop apart; here they may be just that.
+        self._sync.slop = Duration(nanoseconds=self._slop() + 1)
+        stream.input.signalMessage(message)
+        return self._found
+
+    def _slop(self) -> int:
+        """How far stamps may lie apart, nanoseconds: an image's neighbours are no partners."""
+        intervals = [self._rgb.interval_ns(), self._depth.interval_ns()]
+        shortest = min((interval for interval in intervals if interval), default=None)
+        return self._slop_ns if shortest is None else min(self._slop_ns, round(NEAREST * shortest))
 
     def add_info(self, message: CameraInfo) -> None:
         """Take a camera_info."""
@@ -119,23 +155,3 @@ class Pairing:
         if not (self._rgb.stamps and self._depth.stamps):
             return 0.0
         return (self._rgb.stamps[-1] - self._depth.stamps[-1]) * 1e-9
-
-    def _match(self) -> Pair | None:
-        """The newest pair, taken out together with all that came before it."""
-        for stamp, rgb in reversed(self._rgb.queue):
-            near = [(abs(other - stamp), other, depth) for other, depth in self._depth.queue]
-            gap, other, depth = min(near, key=lambda item: item[0], default=(0, 0, None))
-            if depth is not None and gap <= self._slop_ns and self._is_final(gap, stamp, other):
-                self._rgb.drop_through(stamp)
-                self._depth.drop_through(other)
-                return Pair(rgb, depth, stamp)
-        return None
-
-    def _is_final(self, gap: int, rgb_ns: int, depth_ns: int) -> bool:
-        """Whether no image that is yet to come can be a better partner."""
-        if gap == 0:
-            return True
-        # The stream whose image is the older one has a later image to come.
-        late, target = (self._depth, rgb_ns) if depth_ns < rgb_ns else (self._rgb, depth_ns)
-        interval = late.interval_ns()
-        return interval is None or gap <= interval / 2 or late.stamps[-1] >= target

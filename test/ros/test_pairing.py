@@ -50,20 +50,34 @@ def test_single_shots_pair_at_once_and_a_slop_of_zero_wants_equal_stamps():
     assert play(Pairing(10, 0.0), [("d", 1000), ("c", 1000)]) == [(1000, 1000)]
 
 
-def test_images_from_the_future_make_room():
-    """The oldest stamp would be that of every good image."""
+def test_images_from_the_future_block_nothing_for_long():
+    """The synchronizer keeps the newest stamps, so none of the good images would find room."""
     future = [("c", 9_000_000 + i) for i in range(50)]
-    good = [(kind, 1000 + 33 * i) for i in range(3) for kind in "cd"]
-    assert play(Pairing(10, 0.05), future + good) == [(1000, 1000), (1033, 1033), (1066, 1066)]
+    good = [(kind, 1000 + 33 * i) for i in range(20) for kind in "cd"]
+    pairing = Pairing(10, 0.05)
+    pairs = play(pairing, future + good)
+    assert pairs == [(1000 + 33 * i, 1000 + 33 * i) for i in range(10, 20)]
+    assert pairing.restarts == 1
 
 
-def test_a_second_publisher_from_the_future_disturbs_nothing():
+def test_a_second_publisher_from_the_future_lets_others_through():
     events = [
         event
-        for i in range(20)
+        for i in range(100)
         for event in (("c", 1000 + 33 * i), ("c", 9_000_000 + 33 * i), ("d", 1000 + 33 * i))
     ]
-    assert play(Pairing(10, 0.05), events) == [(1000 + 33 * i, 1000 + 33 * i) for i in range(20)]
+    pairs = play(Pairing(10, 0.05), events)
+    assert all(color == depth for color, depth in pairs)
+    assert len(pairs) >= 40
+
+
+def test_depth_that_is_slower_finds_the_nearest_colour_image():
+    events = [
+        event for i in range(30)
+        for event in (("c", 1000 + 33 * i), *([("d", 1004 + 33 * i)] if i % 6 == 0 else []))
+    ]  # fmt: skip
+    expected = [(1000 + 33 * i, 1004 + 33 * i) for i in range(0, 30, 6)]
+    assert play(Pairing(10, 0.05), events) == expected
 
 
 def test_the_difference_of_the_stamps_is_known():
