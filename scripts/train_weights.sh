@@ -20,6 +20,11 @@ semabs train encoder --out "$out/encoder_first" "${encoder[@]}" \
 semabs train encoder --out "$out/encoder" "${encoder[@]}" \
     --option start="$out/encoder_first" --option seed=1 --option steps=2500 \
     --option learning_rate=0.001 --option warmup_steps=100
+semabs data rooms --out "$out/calibration" --split train=120,validation=80 --seed 2000 \
+    --option points=2000
+for preset in ours fast chefer_et_al; do
+    semabs weights calibrate "local-dir:$out/encoder" --data "$out/calibration" --preset "$preset"
+done
 semabs weights pack "$out/encoder" encoder "vision-language model of the synthetic rooms, width 64"
 
 tests="unseen_instances=80,unseen_instances_dr=80,unseen_instances_synonyms=80"

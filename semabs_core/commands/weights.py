@@ -84,6 +84,7 @@ def calibrate(
     from semabs_core.relevancy import RENDER_PROMPTS, RelevancyExtractor
     from semabs_core.training.presence import calibrate_presence
     from semabs_core.vocabulary import encoder_folder
+    from semabs_core.weights.shipped import PREFIX, renew_manifest
 
     folder = encoder_folder(encoder)
     if folder is None:
@@ -95,6 +96,8 @@ def calibrate(
     with progress_bar("rooms") as advance:
         result = calibrate_presence(data, extractor, prompts, fit, choose, advance)
     save_presence(result, preset, folder)
+    if encoder.startswith(PREFIX):
+        renew_manifest()
     say(f"{folder}: found from a probability of {result.threshold:.3f} on")
 
 

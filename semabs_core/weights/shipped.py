@@ -78,6 +78,11 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def renew_manifest(folder: Path = FOLDER) -> None:
+    """Note the checksums of all shipped files anew, after some of them were made again."""
+    write_manifest({name: str(e["about"]) for name, e in shipped_names(folder).items()}, folder)
+
+
 def write_manifest(about: dict[str, str], folder: Path = FOLDER) -> None:
     """Note what the folder ships, with the checksum of every file, beside and renamed.
 

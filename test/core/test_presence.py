@@ -42,7 +42,8 @@ from semabs_core.relevancy import (
 )
 from semabs_core.training.presence import choose_threshold, fit_logistic, fit_models
 from semabs_core.vocabulary import Vocabulary
-from semabs_core.weights.shipped import shipped_path
+from semabs_core.weights.check import pack_weights
+from semabs_core.weights.shipped import renew_manifest, shipped_path, verify
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 MODEL = PresenceModel(
@@ -316,6 +317,16 @@ def test_a_calibration_is_made_and_measured_by_commands(tmp_path):
     for text in ("Found at the stored threshold", "Not found, %", "Probability and truth"):
         assert text in shown.output
     assert (tmp_path / "rows.parquet").exists()
+
+
+def test_a_calibration_is_packed_with_its_encoder(tmp_path):
+    """It is for the weights, whatever precision they are stored in."""
+    pack_weights(shipped_path("encoder"), "again", "the same", tmp_path)
+    again = load_encoder(f"local-dir:{tmp_path / 'again'}")
+    assert read_presence(again, "ours", RENDER_PROMPTS) is not None
+    (tmp_path / "again" / PRESENCE_FILE).unlink()
+    renew_manifest(tmp_path)
+    assert verify("again", tmp_path) == []
 
 
 def test_what_ships_tells_absent_things_from_visible_ones(tmp_path):
