@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,27 +40,40 @@ CANCEL_NOTED_S = 5.0
 """rclpy notes a cancellation right after its callback, unless the process is ending."""
 
 
-def localize_request(request: Localize.Goal, _config: NodeConfig) -> Description:
+@dataclass(frozen=True)
+class Asking:
+    """What a request is read by.
+
+    Attributes:
+        config: the node's.
+        relations: those that the network knows; all that are while none is loaded.
+    """
+
+    config: NodeConfig
+    relations: Sequence[str]
+
+
+def localize_request(request: Localize.Goal, asking: Asking) -> Description:
     """What a goal of the action Localize asks for.
 
     Raises:
-        DescriptionError: if it cannot be understood.
+        DescriptionError: if it cannot be understood (RelationError for the relation).
     """
     parts = (request.target, request.relation, request.reference)
     if request.sentence.strip():
         if any(part.strip() for part in parts):
             raise DescriptionError("give either a sentence or target, relation and reference")
-        return parse_description(request.sentence)
-    return make_description(*parts)
+        return parse_description(request.sentence, asking.relations)
+    return make_description(*parts, asking.relations)
 
 
-def complete_request(request: Complete.Goal, config: NodeConfig) -> list[str]:
+def complete_request(request: Complete.Goal, asking: Asking) -> list[str]:
     """The classes that a goal of the action Complete asks for.
 
     Raises:
         ValueError: if there is an empty, a repeated or too long a one, or too many.
     """
-    return check_classes(list(request.classes) or config.classes)
+    return check_classes(list(request.classes) or asking.config.classes)
 
 
 def fill_localization(result: Localize.Result, source: Source, answer: Localization) -> None:
@@ -87,7 +100,7 @@ class ActionKind:
 
     action: type
     name: str
-    parse: Callable[[Any, NodeConfig], Any]
+    parse: Callable[[Any, Asking], Any]
     fill: Callable[[Any, Source, Any], None]
 
 
@@ -107,6 +120,7 @@ class Actions:
         node: owns the servers.
         goals: where goals wait for the worker.
         config: returns the current node config.
+        relations: returns the relations that the network knows.
         on_goal: called when a goal was queued.
     """
 
@@ -115,9 +129,11 @@ class Actions:
         node: Node,
         goals: GoalQueue,
         config: Callable[[], NodeConfig],
+        relations: Callable[[], Sequence[str]],
         on_goal: Callable[[], None],
     ) -> None:
         self._node, self._goals, self._config, self._on_goal = node, goals, config, on_goal
+        self._relations = relations
         self._group = ReentrantCallbackGroup()
         self._accepted: dict[bytes, Goal] = {}
         self._servers = [self._server(kind) for kind in ACTIONS]
@@ -168,7 +184,7 @@ class Actions:
         )
         self._accepted[key] = goal
         try:
-            goal.request = self._parse(kind, handle.request, config)
+            goal.request = self._parse(kind, handle.request, Asking(config, self._relations()))
             goal.on_feedback("queued", 0.0)
             self._goals.submit(goal, config.goal_policy, config.max_queued_goals)
         except RelationError as error:
@@ -184,10 +200,10 @@ class Actions:
         self._on_goal()
 
     @staticmethod
-    def _parse(kind: ActionKind, request: Any, config: NodeConfig) -> Any:
+    def _parse(kind: ActionKind, request: Any, asking: Asking) -> Any:
         if not np.isfinite(request.timeout_s) or request.timeout_s < 0:
             raise DescriptionError(f"timeout_s must not be negative, got {request.timeout_s:g}")
-        return kind.parse(request, config)
+        return kind.parse(request, asking)
 
     def _execute(self, handle: ServerGoalHandle) -> None:
         """Make the server call ``_await_outcome`` in an executor's thread."""

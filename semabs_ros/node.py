@@ -20,7 +20,7 @@ from rclpy.parameter import Parameter
 from semabs.srv import SetClasses
 from std_msgs.msg import Header
 
-from semabs_core.description import check_classes
+from semabs_core.description import ALL_RELATIONS, check_classes
 from semabs_core.pipeline import SceneUnderstanding
 from semabs_core.text import shorten
 from semabs_core.vocabulary import never_shown
@@ -59,7 +59,7 @@ class SemabsNode(LifecycleNodeMixin, Node):
             floor_z_m=lambda: self.parameters.core_config.region.floor_z_m,
         )
         self._outputs = Outputs(self)
-        self._actions = Actions(self, self._goals, self._config, self._wake)
+        self._actions = Actions(self, self._goals, self._config, self._known_relations, self._wake)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._warnings = Reporter(lambda text: self.get_logger().warning(text))
         self.create_service(SetClasses, "~/set_classes", self._set_classes)
@@ -81,6 +81,9 @@ class SemabsNode(LifecycleNodeMixin, Node):
 
     def _config(self) -> Any:
         return self.parameters.node_config
+
+    def _known_relations(self) -> tuple[str, ...]:
+        return ALL_RELATIONS if self._scene is None else self._scene.relations
 
     # --- lifecycle --------------------------------------------------------------------------------
 

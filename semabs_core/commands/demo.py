@@ -57,13 +57,14 @@ def answer(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     """
     from semabs_core.config import SemabsConfig
-    from semabs_core.description import check_classes, parse_description
+    from semabs_core.description import ALL_RELATIONS, check_classes, parse_description
     from semabs_core.pipeline import SceneUnderstanding
     from semabs_core.visualize import answers, figures
     from semabs_core.vocabulary import never_shown
 
     # All that is asked for is checked before the models are loaded, which may take minutes.
-    wanted = parse_description(sentence) if sentence else None
+    # Which of the relations the network knows is seen then.
+    wanted = parse_description(sentence, ALL_RELATIONS) if sentence else None
     names = check_classes(names)
     check_folder(out)
     frame = scene.frame(0)

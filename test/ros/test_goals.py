@@ -9,13 +9,17 @@ import pytest
 from asking import BEHIND, RESULT, STATUS, Slow
 from camera import Camera
 from rclpy.action import ActionClient
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from semabs.action import Localize
 from support import wait_for
 
+from semabs_core.description import ALL_RELATIONS, RelationError
+from semabs_core.network_config import RELATIONS
 from semabs_core.pipeline import SceneUnderstanding
 from semabs_core.types import FrameError
+from semabs_ros.actions import Asking, localize_request
 from semabs_ros.client import Client, ClientError, localization_of
 
 
@@ -252,3 +256,16 @@ def test_without_a_calibration_the_probability_is_no_number(make_node, localize,
     status, result = localize.ask(**BEHIND)
     assert status == STATUS.STATUS_SUCCEEDED
     assert math.isnan(result.probability)
+
+
+def test_relations_are_those_of_the_network_that_is_loaded(make_node):
+    """Before a network is there every relation is taken, and refused by the network itself."""
+    node = make_node()
+    assert node._known_relations() == ALL_RELATIONS
+    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    assert node._known_relations() == RELATIONS
+    request = Localize.Goal(sentence="the mug under the table")
+    with pytest.raises(RelationError, match="under"):
+        localize_request(request, Asking(node.parameters.node_config, RELATIONS))
+    wanted = localize_request(request, Asking(node.parameters.node_config, ALL_RELATIONS))
+    assert (wanted.target, wanted.relation, wanted.reference) == ("mug", "under", "table")
