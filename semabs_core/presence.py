@@ -32,7 +32,8 @@ from torch import Tensor
 from semabs_core.description import Description
 from semabs_core.encoder import ImageTextEncoder
 from semabs_core.files import write_atomic
-from semabs_core.relevancy import PRESETS, RelevancyExtractor
+from semabs_core.relevancy import RelevancyExtractor
+from semabs_core.tiling import PRESETS
 from semabs_core.vocabulary import Vocabulary, encoder_folder, read_vocabulary
 
 PRESENCE_FILE = "presence.json"

@@ -13,12 +13,12 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from semabs_core.encoder import ImageTextEncoder
+from semabs_core.tiling import PRESETS, TILINGS, placement, tile_grids
 from semabs_core.towers import TileState
 from semabs_core.types import MIN_IMAGE_EDGE
 
 DEFAULT_PROMPTS = ("a photograph of a {} in a home.",)
 RENDER_PROMPTS = ("a render of a {} in a game engine.",)
-TILINGS = ("full", "published")
 RELEVANCY_GAIN = 50.0
 """Step 7, for the networks: brings mean-subtracted maps to values around +-1."""
 DEFAULT_TILE_BATCH = {"cpu": 16, "cuda": 128}
@@ -29,98 +29,6 @@ OnProgress = Callable[[str, float], None]
 def for_networks(maps: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
     """Step 7: maps (..., H, W) less the mean map (H, W), times the gain, as networks read them."""
     return np.float32(RELEVANCY_GAIN) * (maps - mean)
-
-
-@dataclass(frozen=True)
-class Preset:
-    """How an image is looked at.
-
-    Attributes:
-        fractions: tile edges as fractions (numerator, denominator) of the image's shorter side; the
-            stride is a quarter of the edge.
-        augmentations: colour-jittered copies besides the image.
-        horizontal_flip: whether every tile is seen mirrored too.
-    """
-
-    fractions: tuple[tuple[int, int], ...]
-    augmentations: int
-    horizontal_flip: bool
-
-
-FOUR_SCALES = ((1, 1), (2, 3), (1, 2), (1, 4))
-PRESETS = {
-    "ours": Preset(FOUR_SCALES, augmentations=5, horizontal_flip=True),
-    "chefer_et_al": Preset(((1, 1),), augmentations=0, horizontal_flip=False),
-    "fast": Preset(FOUR_SCALES, augmentations=0, horizontal_flip=False),
-}
-
-
-@dataclass(frozen=True)
-class TileGrid:
-    """The tiles of one scale: every row start with every column start.
-
-    Attributes:
-        size: edge of a tile, pixels.
-        rows: first rows of the tiles.
-        columns: their first columns.
-    """
-
-    size: int
-    rows: tuple[int, ...]
-    columns: tuple[int, ...]
-
-    def __len__(self) -> int:
-        return len(self.rows) * len(self.columns)
-
-
-def tile_grids(height: int, width: int, preset: Preset, tiling: str = "full") -> list[TileGrid]:
-    """The tiles of an image, a grid per scale.
-
-    ``full`` adds a last tile flush with the border where the stride does not divide, so that every
-    pixel is covered at every scale. ``published`` keeps the grid of the published code, which drops
-    tiles that start at a column >= height or a row >= width.
-    """
-    shorter = min(height, width)
-    grids = []
-    for numerator, denominator in preset.fractions:
-        size = shorter * numerator // denominator
-        stride = size // 4
-        rows = list(range(0, height - size + 1, stride))
-        columns = list(range(0, width - size + 1, stride))
-        if tiling == "published":
-            rows = [start for start in rows if start < width]
-            columns = [start for start in columns if start < height]
-        else:
-            rows += [height - size] if rows[-1] != height - size else []
-            columns += [width - size] if columns[-1] != width - size else []
-        grids.append(TileGrid(size, tuple(rows), tuple(columns)))
-    return grids
-
-
-def placement(starts: Sequence[int], size: int, patches: int, length: int) -> Tensor:
-    """The linear map that enlarges tiles along one axis and averages them where they overlap.
-
-    Enlarging is bilinear with ``align_corners=False`` and separable, and so is the number of tiles
-    over a pixel; a scale is assembled by one such matrix per axis.
-
-    Args:
-        starts: n first pixels of the tiles.
-        size: their length, pixels.
-        patches: patches per tile.
-        length: pixels of the image.
-
-    Returns:
-        (length, n * patches) float32; rows of pixels that no tile covers are 0.
-    """
-    enlarge = F.interpolate(
-        torch.eye(patches)[None], size=size, mode="linear", align_corners=False
-    )[0].T
-    matrix = torch.zeros(length, len(starts), patches)
-    count = torch.zeros(length)
-    for tile, start in enumerate(starts):
-        matrix[start : start + size, tile] = enlarge
-        count[start : start + size] += 1
-    return (matrix / count.clamp_min(1)[:, None, None]).flatten(1)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ from semabs_core.data.scene_data import (
 from semabs_core.data.splits import SPLIT_FILES, read_splits, split_source
 from semabs_core.data.text_features import write_text_features
 from semabs_core.encoder import ImageTextEncoder
-from semabs_core.relevancy import PRESETS, RENDER_PROMPTS, RelevancyExtractor, check_prompts
+from semabs_core.relevancy import RENDER_PROMPTS, RelevancyExtractor, check_prompts
+from semabs_core.tiling import PRESETS
 
 STORED_SIZE = 128
 """Edge of stored maps, as published."""

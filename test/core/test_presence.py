@@ -33,13 +33,8 @@ from semabs_core.presence import (
     save_presence,
     word_evidence,
 )
-from semabs_core.relevancy import (
-    PRESETS,
-    RENDER_PROMPTS,
-    Preset,
-    RelevancyExtractor,
-    tile_grids,
-)
+from semabs_core.relevancy import RENDER_PROMPTS, RelevancyExtractor
+from semabs_core.tiling import PRESETS, Preset, tile_grids
 from semabs_core.training.presence import choose_threshold, fit_logistic, fit_models
 from semabs_core.vocabulary import Vocabulary
 from semabs_core.weights.check import pack_weights

@@ -7,14 +7,8 @@ import torch.nn.functional as F
 from support import RELEVANCY_FIXTURES
 
 from semabs_core.encoder import load_encoder
-from semabs_core.relevancy import (
-    DEFAULT_PROMPTS,
-    PRESETS,
-    RENDER_PROMPTS,
-    RelevancyExtractor,
-    placement,
-    tile_grids,
-)
+from semabs_core.relevancy import DEFAULT_PROMPTS, RENDER_PROMPTS, RelevancyExtractor
+from semabs_core.tiling import PRESETS, placement, tile_grids
 
 PROMPTS = [*DEFAULT_PROMPTS, *RENDER_PROMPTS]
 

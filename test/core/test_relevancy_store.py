@@ -31,7 +31,8 @@ from semabs_core.data.splits import write_splits
 from semabs_core.data.text_features import read_text_features
 from semabs_core.encoder import MODEL_WEIGHTS, load_encoder
 from semabs_core.evaluation.pointing import pointing_rows
-from semabs_core.relevancy import PRESETS, Preset, RelevancyExtractor
+from semabs_core.relevancy import RelevancyExtractor
+from semabs_core.tiling import PRESETS, Preset
 
 VOCABULARY = ["door", "plant"]
 PROMPTS = ["a {}."]
