@@ -45,7 +45,7 @@ def convert(pixels, encoding_in, encoding_out):
         ("32SC4", cv2.CV_32SC4, "int32", 4),
         ("32FC1", cv2.CV_32FC1, "float32", 1),
         ("64F", cv2.CV_64FC1, "float64", 1),
-        ("8UC5", cv2.CV_8UC(5), "uint8", 5),
+        ("8UC5", cv2.CV_8UC4 + cv2.CV_8UC2 - cv2.CV_8UC1, "uint8", 5),
     ],
 )
 def test_encodings(encoding, cv_type, dtype, channels):
