@@ -46,7 +46,7 @@ class Asking:
 
     Attributes:
         config: the node's.
-        relations: those that the network knows; all that are while none is loaded.
+        relations: those that the network knows; the usual ones while none is loaded.
     """
 
     config: NodeConfig
@@ -202,7 +202,9 @@ class Actions:
     @staticmethod
     def _parse(kind: ActionKind, request: Any, asking: Asking) -> Any:
         if not np.isfinite(request.timeout_s) or request.timeout_s < 0:
-            raise DescriptionError(f"timeout_s must not be negative, got {request.timeout_s:g}")
+            raise DescriptionError(
+                f"timeout_s must be a number of seconds, 0 or more, got {request.timeout_s:g}"
+            )
         return kind.parse(request, asking)
 
     def _execute(self, handle: ServerGoalHandle) -> None:

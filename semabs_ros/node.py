@@ -20,7 +20,8 @@ from rclpy.parameter import Parameter
 from semabs.srv import SetClasses
 from std_msgs.msg import Header
 
-from semabs_core.description import ALL_RELATIONS, check_classes
+from semabs_core.description import check_classes
+from semabs_core.network_config import RELATIONS
 from semabs_core.pipeline import SceneUnderstanding
 from semabs_core.text import shorten
 from semabs_core.vocabulary import never_shown
@@ -83,7 +84,7 @@ class SemabsNode(LifecycleNodeMixin, Node):
         return self.parameters.node_config
 
     def _known_relations(self) -> tuple[str, ...]:
-        return ALL_RELATIONS if self._scene is None else self._scene.relations
+        return RELATIONS if self._scene is None else self._scene.relations
 
     # --- lifecycle --------------------------------------------------------------------------------
 

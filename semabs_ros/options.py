@@ -141,8 +141,8 @@ def descriptor(option: Option) -> ParameterDescriptor:
         name=option.name,
         description=option.description,
         read_only=option.name in READ_AT_START,
-        # Numbers may be given as 2 or 2.0; types are checked by our own validation.
-        dynamic_typing=option.kind is float or option.kind is list,
+        # Types are checked by our own validation: it takes 2 for 2.0 and says what is wrong.
+        dynamic_typing=option.name not in READ_AT_START,
     )
     inner = [option.annotation, *typing.get_args(option.annotation)]
     choices = [a for part in inner for a in typing.get_args(part) if isinstance(a, str)]

@@ -66,6 +66,10 @@ class Link:
         return Link(self.parent, False, min(oldest, self.oldest_ns), max(newest, self.newest_ns))
 
 
+FARTHEST_M = 1e8
+"""No two frames on Earth are farther apart, in any map's coordinates."""
+
+
 class LinkedBuffer(Buffer):
     """A TF buffer that also knows each frame's parent, by name and without parsing a report.
 
@@ -127,6 +131,8 @@ def unusable(parent: str, child: str, transform: TransformStamped) -> str:
     t, q = transform.transform.translation, transform.transform.rotation
     if not all(map(math.isfinite, (t.x, t.y, t.z, q.x, q.y, q.z, q.w))):
         return "a number is not finite"
+    if max(map(abs, (t.x, t.y, t.z))) > FARTHEST_M:
+        return f"it moves by more than {FARTHEST_M:g} m"
     if not any((q.x, q.y, q.z, q.w)):
         return "the quaternion is zero"
     return ""

@@ -134,8 +134,12 @@ def test_completes_with_given_and_with_current_classes(make_node, complete, came
         (dict(sentence="the mug"), RESULT.INVALID_GOAL, "no spatial relation in 'the mug'"),
         (dict(sentence="cat under a sofa"), RESULT.UNKNOWN_RELATION, "unknown relation 'under'"),
         (BEHIND | dict(sentence="mug on table"), RESULT.INVALID_GOAL, "either a sentence or"),
-        (BEHIND | dict(timeout_s=-1.0), RESULT.INVALID_GOAL, "timeout_s must not be negative"),
-        (BEHIND | dict(timeout_s=float("nan")), RESULT.INVALID_GOAL, "timeout_s must not be"),
+        (
+            BEHIND | dict(timeout_s=-1.0),
+            RESULT.INVALID_GOAL,
+            "timeout_s must be a number of seconds, 0 or more, got -1",
+        ),
+        (BEHIND | dict(timeout_s=float("nan")), RESULT.INVALID_GOAL, "timeout_s must be a number"),
     ],
 )
 def test_invalid_goals_are_aborted_with_a_reason(make_node, localize, goal, code, message):

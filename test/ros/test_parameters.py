@@ -69,6 +69,8 @@ def delete(peer, name):
 def test_wrong_types_are_refused_at_run_time_and_nothing_breaks(make_node, peer):
     node = make_node()
     for name, value, reason in [
+        ("completion.resolution", "many", "completion.resolution must be a whole number"),
+        ("goal_policy", 3, "goal_policy"),
         ("classes", 5, "classes must be a list of texts, got '5'"),
         ("classes", "bed", "classes must be a list of texts, got 'bed'"),
         ("classes", [1.5], "classes must be a list of texts, got '[1.5]'"),

@@ -178,6 +178,7 @@ def test_an_empty_frame_id_is_named(poses):
         (lambda t: setattr(t.transform.rotation, "w", 0.0), "the quaternion is zero"),
         (lambda t: setattr(t.transform.rotation, "x", float("nan")), "a number is not finite"),
         (lambda t: setattr(t.transform.translation, "x", float("inf")), "a number is not finite"),
+        (lambda t: setattr(t.transform.translation, "z", -1e300), "it moves by more than 1e+08 m"),
     ],
 )
 def test_unusable_transforms_are_ignored_and_named(robot, spoil, reason):
