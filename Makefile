@@ -4,7 +4,7 @@ PYTHON ?= python3
 # DISTRO=jazzy, and VERSIONS=oldest or newest (else the tested ones), choose another environment.
 DISTRO ?=
 VERSIONS ?= tested
-# SCENE=path of a scene file or bag, ASK="the mug behind the lamp"; for bags also the topics
+# SCENE=path of a scene file or bag, ASK="the mug behind the table lamp"; for bags also the topics
 # RGB, DEPTH and INFO, which are guessed otherwise. They reach the shell as variables, not pasted
 # into a command line, so that they may hold quotes, spaces and dollars.
 words := SCENE ASK RGB DEPTH INFO

@@ -1,6 +1,6 @@
 """Ask a running semabs node where something is, with nothing but rclpy and the interfaces.
 
-Usage: python3 examples/ask_from_planner.py "the mug behind the lamp"
+Usage: python3 examples/ask_from_planner.py "the mug behind the table lamp"
 """
 
 import sys

@@ -40,7 +40,7 @@ T = TypeVar("T")
 OPTIONS = (
     ProgramOption("node_name", "semabs", "name of the semabs node"),
     ProgramOption("classes", [], "names to label; empty: the node's"),
-    ProgramOption("sentence", "", "what to localize, such as 'the mug behind the lamp'"),
+    ProgramOption("sentence", "", "what to localize, such as 'the mug behind the table lamp'"),
     ProgramOption("target", "", "what to localize, instead of a sentence"),
     ProgramOption("relation", "", "its spatial relation to the reference"),
     ProgramOption("reference", "", "what the target is found by"),

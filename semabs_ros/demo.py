@@ -195,7 +195,7 @@ def argument_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--config", default=str(ROOT / "config" / "demo.yaml"))
     parser.add_argument("--out", default=given("OUT", str(ROOT / "out")), type=Path)
-    parser.add_argument("--ask", default=given("ASK", ""), help="'the mug behind the lamp'")
+    parser.add_argument("--ask", default=given("ASK", ""), help="'the mug behind the table lamp'")
     for role in ROLES:
         parser.add_argument(
             f"--{role}", default=given(role.upper(), ""), help="topic of a recording, if several"
