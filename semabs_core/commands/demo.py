@@ -27,7 +27,9 @@ def demo(out: Out = Path("out"), device: Device = "auto") -> None:
 
 def ask(
     scene: Annotated[Path, typer.Argument(help="a .npz or .hdf5 scene")],
-    sentence: Annotated[str, typer.Argument(help="'the mug behind the table lamp'; empty: only complete")]
+    sentence: Annotated[
+        str, typer.Argument(help="'the mug behind the table lamp'; empty: only complete")
+    ]
     = "",
     classes: Annotated[str, typer.Option(help="names, separated by commas")] = "",
     config: Annotated[Path | None, typer.Option(help="YAML file, or the name of one that ships")]
