@@ -20,15 +20,16 @@ def nothing_is_loaded(monkeypatch):
     def refuse(*arguments, **options):
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr("semabs_core.encoder.load_encoder", refuse)
+    # The pipeline first: imported while the other is replaced, it would keep the replacement.
     monkeypatch.setattr("semabs_core.pipeline.SceneUnderstanding.from_config", refuse)
+    monkeypatch.setattr("semabs_core.encoder.load_encoder", refuse)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["none.npz"], "there is no scene file none.npz"),
-        (["{room}", "the mug under the lamp"], "under"),
+        (["{room}", "the mug opposite the lamp"], "unknown relation 'opposite'"),
         (["{room}", "--classes", "mug, mug"], "repeated: mug"),
         (["{room}", "--out", "{room}"], "nothing can be written to"),
     ],
