@@ -195,10 +195,18 @@ class Localization:
     probability: float = math.nan
 
     @property
+    def outcome(self) -> str:
+        """Whether it was found, in a few words for people."""
+        unknown = math.isnan(self.probability)
+        if self.found and unknown:
+            return "best guess (no calibration says whether it is there)"
+        said = "" if unknown else f" (probability {self.probability:.2f})"
+        return f"{'found' if self.found else 'not found'}{said}"
+
+    @property
     def verdict(self) -> str:
-        """Whether it was found, for people."""
+        """Whether it was found, and how large the answer is, for people."""
         region = f"region of {len(self.points_m)} points"
-        said = "" if math.isnan(self.probability) else f" (probability {self.probability:.2f})"
         if self.found:
-            return f"found{said}, {region}"
-        return f"not found{said}: the picture does not support it; the best guess is a {region}"
+            return f"{self.outcome}, {region}"
+        return f"{self.outcome}: the picture does not support it; the best guess is a {region}"

@@ -221,7 +221,6 @@ def localization_to_markers(
     box.pose.orientation.w = 1.0
     box.scale = Vector3(**xyz(localization.extent_m))
     above = localization.position_m + [0, 0, 0.15]
-    told = f"{localization.score:.2f}" if localization.found else "not found, best guess"
-    name = text_marker(f"{text} ({told})", above, 0, header)
+    name = text_marker(f"{text}: {localization.outcome}", above, 0, header)
     clear = Marker(header=header, action=Marker.DELETEALL)
     return MarkerArray(markers=[clear, region, best, box, name])

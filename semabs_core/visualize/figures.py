@@ -224,7 +224,8 @@ def localization_figure(
         _mark(picture, view, localization.position_m)
         panels.append(titled(np.asarray(picture), title))
     x, y, z = localization.position_m
-    answer = f"“{question}”: x {x:.2f}, y {y:.2f}, z {z:.2f} m, score {localization.score:.2f}"
+    place = f"best point x {x:.2f}, y {y:.2f}, z {z:.2f} m"
+    answer = f"“{question}”: {localization.outcome}, {place}"
     return titled(beside(*panels), answer, size=18)
 
 

@@ -82,10 +82,15 @@ def test_localization_messages():
     kinds = [m.ns for m in markers[1:]]
     assert kinds == ["region", "best", "extent", "names"]
     assert markers[3].pose.position.x == pytest.approx(1.05)
-    assert "mug on table (0.80)" in markers[4].text
-    doubtful = dataclasses.replace(answer, found=False)
-    markers = results.localization_to_markers(doubtful, asked, Header()).markers
-    assert markers[4].text == "mug on table (not found, best guess)"
+    for changes, said in [
+        ({}, "best guess (no calibration says whether it is there)"),
+        ({"probability": 0.63}, "found (probability 0.63)"),
+        ({"probability": 0.03, "found": False}, "not found (probability 0.03)"),
+        ({"found": False}, "not found"),
+    ]:
+        told = dataclasses.replace(answer, **changes)
+        markers = results.localization_to_markers(told, asked, Header()).markers
+        assert markers[4].text == f"mug on table: {said}"
 
 
 def test_clouds_are_coarse_far_from_the_origin(completion):
