@@ -6,8 +6,6 @@ may come from a stranger, so nothing here can run code from it.
 
 from __future__ import annotations
 
-import argparse
-import io
 import json
 import os
 import pickle
@@ -21,6 +19,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from semabs_core import inert_pickle
 from semabs_core.files import write_atomic
 from semabs_core.network_config import NetworkConfig
 from semabs_core.networks import SpatialNetwork, build_network
@@ -40,31 +39,28 @@ def first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-class _ArgumentsUnpickler(pickle.Unpickler):
-    """Admits ``argparse.Namespace`` and values without classes, and nothing else."""
+class _Namespace(inert_pickle.Record):
+    """``argparse.Namespace``, its options as the state."""
 
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("argparse", "Namespace"):
-            return argparse.Namespace
-        raise CheckpointError(
-            f"args.pkl refers to {module}.{name}, which no published checkpoint does; "
-            "the file was not loaded because it could run code"
-        )
+    def value(self) -> dict[str, Any]:
+        return dict(self.state or {})
 
 
 def _read_arguments(path: Path) -> dict[str, Any]:
     """The options of a published checkpoint, unpickled without running code."""
     try:
-        namespace = _ArgumentsUnpickler(io.BytesIO(path.read_bytes())).load()
-    except CheckpointError as error:
+        content = inert_pickle.load(path.read_bytes(), {"argparse.Namespace": _Namespace})
+    except inert_pickle.PickleError as error:
         raise CheckpointError(f"{path}: {error}") from None
     except Exception as error:
         raise CheckpointError(
             f"{path} is damaged ({error}); copy or download the folder again"
         ) from error
-    if not isinstance(namespace, argparse.Namespace):
-        raise CheckpointError(f"{path} must hold an argparse.Namespace, got {type(namespace)}")
-    return vars(namespace)
+    if not isinstance(content, _Namespace):
+        raise CheckpointError(
+            f"{path} must hold an argparse.Namespace, got a {type(content).__name__}"
+        )
+    return content.value()
 
 
 def _read_published_weights(path: Path) -> dict[str, Tensor]:

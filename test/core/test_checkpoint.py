@@ -83,6 +83,12 @@ def test_truncated_options_are_named(published, kept):
         load_network(published)
 
 
+def test_options_of_another_kind_are_named(published):
+    (published / "args.pkl").write_bytes(pickle.dumps({"approach": "semantic_abstraction"}))
+    with pytest.raises(CheckpointError, match=r"args.pkl must hold an argparse.Namespace, got a d"):
+        load_network(published)
+
+
 def test_truncated_own_weights_are_named(tmp_path):
     save_network(build_network(NetworkConfig(**TINY)), tmp_path)
     weights = tmp_path / "network.safetensors"
