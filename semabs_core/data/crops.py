@@ -20,7 +20,7 @@ from semabs_core.data.items import VIEW
 from semabs_core.data.labels import read_synonyms
 from semabs_core.data.phrases import PhraseVocabulary
 from semabs_core.data.scene_data import SOURCES, SPECIAL_NAMES, SceneFileError, class_name
-from semabs_core.data.splits import read_splits
+from semabs_core.data.splits import split_paths
 
 SAMPLES = 4
 """What covers a patch is read at so many pixels along each of its axes."""
@@ -98,10 +98,7 @@ class CropDataset(Dataset[CropBatch]):
         names: dict[str, int] = {}
         self._pictures: list[list[NDArray[np.uint8]]] = []
         self._ids: list[NDArray[np.int16]] = []
-        paths = read_splits(folder, "completion")
-        if split not in paths:
-            raise SceneFileError(f"{folder} has no split {split!r}, but {', '.join(paths)}")
-        for path in paths[split]:
+        for path in split_paths(folder, "completion", split):
             try:
                 self._add(Path(folder) / path, names)
             except SceneFileError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import torch.nn.functional as F
@@ -16,8 +16,9 @@ from semabs_core.data.hdf5 import check_scene, read_scene
 from semabs_core.data.items import VIEW
 from semabs_core.data.labels import rename, split_synonyms
 from semabs_core.data.rooms.classes import base_class
-from semabs_core.data.scene_data import SPECIAL_NAMES, SceneData, SceneFileError
-from semabs_core.data.splits import read_splits, split_source
+from semabs_core.data.scene_data import SPECIAL_NAMES, SceneData
+from semabs_core.data.scene_dataset import scene_id
+from semabs_core.data.splits import split_paths, split_source
 from semabs_core.description import Description
 from semabs_core.presence import HIDING, PresenceModel, word_evidence
 from semabs_core.relevancy import RelevancyExtractor
@@ -72,7 +73,7 @@ class Question:
 def known_classes(folder: str | os.PathLike, split: str) -> list[str]:
     """The classes, without colours, of all rooms of a split, sorted."""
     names: set[str] = set()
-    for path in _paths(folder, split):
+    for path in split_paths(folder, "localization", split):
         names |= _classes(rename(check_scene(Path(folder) / path), {}))
     return sorted(names)
 
@@ -101,7 +102,7 @@ def gather_evidence(
     """
     synonyms, source = split_synonyms(folder, split), split_source(split)
     against = _texts(extractor, vocabulary, prompts)
-    paths = _paths(folder, split)
+    paths = split_paths(folder, "localization", split)
     for done, path in enumerate(paths, 1):
         scene = rename(read_scene(Path(folder) / path, (source, "seg")), synonyms)
         there = _classes(scene)
@@ -177,20 +178,13 @@ def _room(
         for item in scene.descriptions
     ]
     return RoomEvidence(
-        str(PurePosixPath(path).with_suffix("")),
+        scene_id(path),
         words,
         evidence,
         np.array([share[word] for word in words]),
         np.array([word in there for word in words]),
         descriptions,
     )
-
-
-def _paths(folder: str | os.PathLike, split: str) -> list[str]:
-    paths = read_splits(folder, "localization")
-    if split not in paths:
-        raise SceneFileError(f"{folder} has no split {split!r}, but {', '.join(paths)}")
-    return paths[split]
 
 
 def _classes(scene: SceneData) -> set[str]:

@@ -43,7 +43,7 @@ from semabs_core.data.labels import (
 from semabs_core.data.relevancy_records import read_settings
 from semabs_core.data.relevancy_settings import RelevancySettings, common_settings
 from semabs_core.data.scene_data import SOURCES, SceneData, SceneFileError
-from semabs_core.data.splits import read_splits
+from semabs_core.data.splits import split_paths
 from semabs_core.data.text_features import read_text_settings
 from semabs_core.network_config import (
     APPROACHES,
@@ -205,11 +205,7 @@ class SceneDataset(Dataset[Item], ABC):
             SceneFileError: if there is no such split, nothing in it is of use, or its scenes'
                 relevancy was not made in one way.
         """
-        splits = read_splits(self.folder, self.task)
-        if self.split not in splits:
-            there = ", ".join(splits) or "none"
-            raise SceneFileError(f"{self.folder} has no split {self.split!r}, but {there}")
-        for path in splits[self.split]:
+        for path in split_paths(self.folder, self.task, self.split):
             try:
                 scene = check_scene(self.folder / path)
                 if self.task == "completion" or usable_descriptions(scene, self.relations):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import os
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from semabs_core import inert_pickle
 from semabs_core.data.scene_data import SOURCES, SceneFileError
 from semabs_core.files import write_atomic
 
@@ -17,23 +17,17 @@ SPLITS = (
     "train", "validation", "unseen_instances", "unseen_instances_dr", "unseen_instances_synonyms"
 )  # fmt: skip
 """Splits of our own data; the published has no ``validation``."""
+_SETS = {
+    f"{module}.{kind.__name__}": kind
+    for module in ("builtins", "__builtin__")
+    for kind in (set, frozenset)
+}
+"""All that a split file refers to besides values without classes."""
 
 
 def split_source(split: str) -> str:
     """The pictures a split is evaluated on: in random colours where its name ends in ``_dr``."""
     return SOURCES[split.endswith("_dr")]
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    """Admits containers, numbers and strings, and nothing else."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module in ("builtins", "__builtin__") and name in ("set", "frozenset"):
-            return {"set": set, "frozenset": frozenset}[name]
-        raise SceneFileError(
-            f"it refers to {module}.{name}, which no split file does; it was not loaded because it "
-            "could run code"
-        )
 
 
 def write_splits(
@@ -62,10 +56,10 @@ def read_splits(folder: str | os.PathLike, task: str) -> dict[str, list[str]]:
     """
     file = split_file(folder, task)
     try:
-        content = _PlainUnpickler(io.BytesIO(file.read_bytes())).load()
+        content = inert_pickle.load(file.read_bytes(), _SETS)
     except FileNotFoundError:
         raise SceneFileError(f"there is no {file}; is {folder} the data set's folder?") from None
-    except SceneFileError as error:
+    except inert_pickle.PickleError as error:
         raise SceneFileError(f"{file}: {error}") from None
     except Exception as error:
         raise SceneFileError(f"{file} is damaged ({error}); copy it again") from error
@@ -75,11 +69,25 @@ def read_splits(folder: str | os.PathLike, task: str) -> dict[str, list[str]]:
     if not all(isinstance(paths, iterable) for paths in content.values()):
         raise SceneFileError(f"{file} must map every split to a list of paths")
     ordered = {
-        name: sorted(paths) if isinstance(paths, (set, frozenset)) else list(paths)
+        name: sorted(paths, key=str) if isinstance(paths, (set, frozenset)) else list(paths)
         for name, paths in content.items()
     }
     _check(ordered, str(file))
     return ordered
+
+
+def split_paths(folder: str | os.PathLike, task: str, split: str) -> list[str]:
+    """The scene files of one split, relative to the folder; at least one.
+
+    Raises:
+        SceneFileError: as :func:`read_splits`, or if there is no such split or no scene in it.
+    """
+    splits = read_splits(folder, task)
+    if split not in splits:
+        raise SceneFileError(f"{folder} has no split {split!r}, but {', '.join(splits) or 'none'}")
+    if not splits[split]:
+        raise SceneFileError(f"split {split!r} of {folder} has no scenes")
+    return splits[split]
 
 
 def split_file(folder: str | os.PathLike, task: str) -> Path:

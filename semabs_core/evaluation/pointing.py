@@ -20,9 +20,9 @@ from semabs_core.data.items import VIEW
 from semabs_core.data.labels import is_word, rename, split_synonyms
 from semabs_core.data.relevancy_records import read_settings
 from semabs_core.data.relevancy_settings import common_settings
-from semabs_core.data.scene_data import SPECIAL_NAMES, SceneFileError
+from semabs_core.data.scene_data import SPECIAL_NAMES
 from semabs_core.data.scene_dataset import scene_id
-from semabs_core.data.splits import read_splits, split_source
+from semabs_core.data.splits import split_paths, split_source
 from semabs_core.evaluation.statistics import Resampler, interval
 from semabs_core.evaluation.tables import Figure, FigureTable
 from semabs_core.relevancy import for_networks
@@ -94,10 +94,9 @@ def pointing_rows(
         SceneFileError: if a split or a scene's relevancy is missing, or the scenes' relevancy was
             not made in one way.
     """
-    paths = read_splits(folder, "completion")
-    if missing := [split for split in splits if split not in paths]:
-        raise SceneFileError(f"{folder} has no split {', '.join(missing)}, but {', '.join(paths)}")
-    wanted = [(split, path) for split in splits for path in paths[split]]
+    wanted = [
+        (split, path) for split in splits for path in split_paths(folder, "completion", split)
+    ]
     common_settings(
         {
             f"{path}, {split_source(split)}": read_settings(

@@ -17,6 +17,7 @@ from semabs_core.data.presence_evidence import (
     known_classes,
     question_probability,
 )
+from semabs_core.data.splits import split_paths
 from semabs_core.presence import HIDING, Logistic, PresenceError, PresenceModel
 from semabs_core.relevancy import RelevancyExtractor
 from semabs_core.vocabulary import read_vocabulary
@@ -49,6 +50,7 @@ def calibrate_presence(
         SceneFileError: if a split or a room is missing or damaged.
         PresenceError: if the rooms do not show and hide things.
     """
+    split_paths(folder, "localization", choose)  # which is read last, after minutes
     known = read_vocabulary(extractor.encoder.name)
     vocabulary = list(known.classes) if known else known_classes(folder, fit)
 

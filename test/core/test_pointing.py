@@ -45,7 +45,7 @@ def test_pointing_of_a_data_set(tmp_path):
     table = summarize_pointing(rows, ["cabinet"], replicates=0)
     assert table.figure("all classes", "all").value == pytest.approx(50)
     assert table.figure("novel classes", "validation").value == 0
-    with pytest.raises(SceneFileError, match="has no split test, but validation"):
+    with pytest.raises(SceneFileError, match="has no split 'test', but validation"):
         pointing_rows(tmp_path, ["test"])
     plain = dataclasses.replace(record, mean=maps[0] * 2)
     write_relevancy(tmp_path / "room.hdf5", "rgb", "ours", plain)
