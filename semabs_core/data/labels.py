@@ -41,6 +41,8 @@ PUBLISHED_SYNONYMS = {
     "stairs": "staircase",
 }
 """The published novel vocabulary, spelled as published."""
+NOVEL_CLASSES_FILE = "novel_classes.json"
+"""Optional, in a data set's folder: list of the class names that no training scene has."""
 MAX_REACH = 1.0
 MIN_REACH = 0.1
 """Scene units: how far "behind" reaches from the reference, after the published generator."""

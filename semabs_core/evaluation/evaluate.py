@@ -14,7 +14,7 @@ import pandas as pd
 import torch.distributed as dist
 
 from semabs_core.checkpoint import load_network
-from semabs_core.data.labels import read_synonyms
+from semabs_core.data.labels import NOVEL_CLASSES_FILE, read_synonyms
 from semabs_core.data.splits import read_splits
 from semabs_core.evaluation.journal import RowJournal, discard, parts_folder
 from semabs_core.evaluation.published import RowsError
@@ -25,8 +25,6 @@ from semabs_core.networks import SpatialNetwork
 from semabs_core.training.distributed import Process, joined
 from semabs_core.weights.shipped import resolve_weights
 
-NOVEL_CLASSES_FILE = "novel_classes.json"
-"""Optional, in a data set's folder: list of the class names that no training scene has."""
 GATHER_TIMEOUT = timedelta(days=7)
 """The first process waits for the others' scenes, however long they take."""
 
@@ -98,9 +96,8 @@ def evaluate(
             if table is not None:
                 save_rows(rows, table)
         if group is not None:
-            dist.monitored_barrier(
-                group, GATHER_TIMEOUT
-            )  # the table is written: nobody's parts are needed any more
+            # Until the table is written, another process may need its parts.
+            dist.monitored_barrier(group, GATHER_TIMEOUT)
         if table is not None:
             discard(parts)
     return rows

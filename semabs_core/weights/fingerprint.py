@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:  # torch takes seconds to import, and processes that make rooms need none
+    from torch import Tensor
 
 DIGEST_BYTES = 16
 
@@ -30,7 +30,7 @@ def fingerprint(weights: Mapping[str, Tensor]) -> str:
     for name in sorted(weights):
         value = weights[name].detach().cpu()
         digest.update(f"{name} {tuple(value.shape)} ".encode())
-        stored = value.to(torch.float16) if value.is_floating_point() else value.to(torch.int64)
+        stored = value.half() if value.is_floating_point() else value.long()
         digest.update(stored.contiguous().numpy().data)
     return digest.hexdigest()
 

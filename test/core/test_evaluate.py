@@ -25,10 +25,11 @@ from semabs_core.data.hdf5 import (
     write_relevancy,
     write_scene,
 )
+from semabs_core.data.labels import NOVEL_CLASSES_FILE
 from semabs_core.data.relevancy_settings import RelevancySettings
 from semabs_core.data.splits import write_splits
 from semabs_core.data.text_features import write_text_features
-from semabs_core.evaluation.evaluate import NOVEL_CLASSES_FILE, evaluate
+from semabs_core.evaluation.evaluate import evaluate
 from semabs_core.evaluation.journal import parts_folder
 from semabs_core.evaluation.metrics import CUTOFFS, MetricCounter
 from semabs_core.evaluation.published import RowsError

@@ -1,10 +1,13 @@
 """Rooms: ground truth, pictures and poses that agree; splits; data sets that resume."""
 
 import json
+import subprocess
+import sys
 from dataclasses import fields
 
 import numpy as np
 import pytest
+from support import ROOT
 
 from semabs_core.data.hdf5 import class_name, read_scene
 from semabs_core.data.relations import NEVER
@@ -281,6 +284,12 @@ def test_data_set(dataset):
     assert len(json.loads((dataset / "synonyms.json").read_text())) >= 12
     assert "red mug" in json.loads((dataset / "novel_classes.json").read_text())
     assert not list(dataset.rglob("*.part"))
+
+
+def test_processes_that_make_rooms_need_no_torch():
+    """Its import costs each of them seconds and 200 MB."""
+    code = "import sys, semabs_core.data.rooms.generate; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
 def test_workers_change_nothing_and_whole_files_are_kept(dataset, tmp_path):

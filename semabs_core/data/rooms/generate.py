@@ -15,13 +15,13 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from semabs_core.data.hdf5 import SceneFileError, check_scene, write_scene
+from semabs_core.data.labels import NOVEL_CLASSES_FILE, PUBLISHED_SYNONYMS, SYNONYMS_FILE
+from semabs_core.data.rooms.classes import class_names, novel_labels
 from semabs_core.data.rooms.room import RoomOptions, make_room
 from semabs_core.data.splits import SPLITS, write_splits
 from semabs_core.files import write_atomic
 
 MANIFEST = "rooms.json"
-SYNONYMS_FILE = "synonyms.json"
-NOVEL_FILE = "novel_classes.json"
 
 Job = tuple[Path, int, str, RoomOptions]
 
@@ -152,9 +152,6 @@ def _run(jobs: list[Job], workers: int) -> Iterator[Path]:
 
 def _write_lists(folder: Path, counts: Mapping[str, int]) -> None:
     """Split files, synonyms and novel classes; splits made earlier stay listed."""
-    from semabs_core.data.labels import PUBLISHED_SYNONYMS  # torch, which no worker needs
-    from semabs_core.data.rooms.classes import class_names, novel_labels
-
     splits = {}
     for split in SPLITS:
         files = sorted(
@@ -164,7 +161,7 @@ def _write_lists(folder: Path, counts: Mapping[str, int]) -> None:
     write_splits(folder, {split: files for split, files in splits.items() if files})
     names = class_names()
     _write_json(folder / SYNONYMS_FILE, {k: v for k, v in PUBLISHED_SYNONYMS.items() if k in names})
-    _write_json(folder / NOVEL_FILE, novel_labels())
+    _write_json(folder / NOVEL_CLASSES_FILE, novel_labels())
 
 
 def _write_json(file: Path, content: object) -> None:
