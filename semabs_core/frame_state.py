@@ -80,7 +80,7 @@ class FrameState:
 
     def take_picture(self, other: FrameState) -> None:
         """Take over what another state knows of the same picture, whatever its region is."""
-        self.tiles, self.maps = other.tiles, other.maps
+        self.tiles, self.image_features, self.maps = other.tiles, other.image_features, other.maps
 
     def grid_frame(self, resolution: int) -> tuple[float, NDArray[np.float64]]:
         """Voxel size in metres and the rigid ``T_world_grid`` of a dense grid."""

@@ -17,6 +17,7 @@ from semabs_core.config import ConfigError, parse_config
 from semabs_core.data.analytic import render_room, room_view
 from semabs_core.data.scene_file import load_scene
 from semabs_core.description import DescriptionError, RelationError
+from semabs_core.frame_state import Stopwatch
 from semabs_core.network_config import NetworkConfig
 from semabs_core.networks import build_network
 from semabs_core.pipeline import SceneUnderstanding
@@ -223,6 +224,7 @@ def test_another_region_costs_no_pass_of_the_image_tower(room):
     scene = build()
     scene.set_frame(room.frame(0))
     before = scene.relevancy(CLASSES)
+    features = scene._reader.image_features(scene._state, Stopwatch(None))
     calls = []
     embed = scene.extractor.embed
     scene.extractor.embed = lambda *a, **k: calls.append("embed") or embed(*a, **k)
@@ -230,6 +232,7 @@ def test_another_region_costs_no_pass_of_the_image_tower(room):
     scene.reconfigure(replace(scene.config, region=region))
     found = scene.complete([*CLASSES, "lamp"])
     np.testing.assert_array_equal(scene.relevancy(CLASSES), before)
+    assert scene._reader.image_features(scene._state, Stopwatch(None)) is features
     assert calls == []
     fresh = build(region={"region_size_m": 1.5, "region_min_m": [1.5, -0.7, 0.0]})
     fresh.set_frame(room.frame(0))
