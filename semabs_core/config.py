@@ -221,13 +221,19 @@ def _resolve(path: str, base: Path) -> str:
 
 
 def nest(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted names (``data.num_labels``) to nested mappings."""
+    """Dotted names (``data.num_labels``) to nested mappings.
+
+    Raises:
+        ConfigError: if a name is set both to a value and to a mapping.
+    """
     nested: dict[str, Any] = {}
     for name, value in values.items():
         *path, leaf = name.split(".")
         place = nested
         for part in path:
             place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"{name} cannot be set beside {part}: {shorten(repr(place))}")
         place[leaf] = value
     return nested
 
@@ -251,15 +257,15 @@ def validate(cls: type[T], values: Any, where: str) -> T:
         raise ConfigError(f"{where} has {len(faults)} fault(s):\n" + "\n".join(faults)) from None
 
 
-def read_yaml(path: str | os.PathLike) -> Any:
-    """The content of a YAML file, or of the package's of that name; none is an empty mapping.
+def read_yaml(path: str | os.PathLike) -> dict[str, Any]:
+    """The mapping in a YAML file, or in the package's of that name; an empty file is an empty one.
 
     Raises:
-        ConfigError: if it cannot be read.
+        ConfigError: if it cannot be read or holds anything else.
     """
     file = find_config(path)
     try:
-        return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
         known = ", ".join(config_names())
         raise ConfigError(
@@ -267,6 +273,10 @@ def read_yaml(path: str | os.PathLike) -> Any:
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is not YAML: {error}") from error
+    content = {} if content is None else content
+    if not isinstance(content, dict):
+        raise ConfigError(f"{file} must be a mapping, got {type(content).__name__}")
+    return content
 
 
 def save_config(config: Any, path: str | os.PathLike) -> None:

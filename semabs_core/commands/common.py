@@ -72,7 +72,12 @@ def parse_options(pairs: list[str]) -> dict[str, Any]:
         name, separator, value = pair.partition("=")
         if not separator:
             raise typer.BadParameter(f"expected name=value, got {pair!r}")
-        values[name.strip()] = yaml.safe_load(value)
+        try:
+            values[name.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise typer.BadParameter(
+                f"{name} must be a YAML value, got {value!r}: {' '.join(str(error).split())}"
+            ) from None
     return nest(values)
 
 

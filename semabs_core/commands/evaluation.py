@@ -81,6 +81,8 @@ def presence(
 ) -> None:  # fmt: skip
     """How often absent things are "not found", and present ones are."""
     from semabs_core.config import choose_device
+    from semabs_core.data.relevancy_store import check_request
+    from semabs_core.data.splits import split_paths
     from semabs_core.encoder import load_encoder
     from semabs_core.evaluation.evaluate import evaluated_splits
     from semabs_core.evaluation.presence import presence_rows, summarize_presence
@@ -90,14 +92,16 @@ def presence(
 
     if out is not None:
         check_rows_path(out)
+    prompts = tuple(prompt or RENDER_PROMPTS)
+    check_request(folder, [preset], prompts)  # all that can be is checked before the work
+    splits = split or evaluated_splits(folder, "localization")
+    for name in splits:
+        split_paths(folder, "localization", name)
     chosen = choose_device(device)
     model = load_encoder(encoder, None, chosen, choose_dtype(precision, chosen))
     extractor = RelevancyExtractor(model, preset, augmentations=0)
-    splits = split or evaluated_splits(folder, "localization")
     with progress_bar("rooms") as advance:
-        rows = presence_rows(
-            folder, splits, extractor, preset, tuple(prompt or RENDER_PROMPTS), advance
-        )
+        rows = presence_rows(folder, splits, extractor, preset, prompts, advance)
     for table in summarize_presence(rows):
         say(table.to_rich())
     if out is not None:

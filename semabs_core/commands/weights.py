@@ -11,7 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 from rich.text import Text
 
-from semabs_core.commands.common import progress_bar, say
+from semabs_core.commands.common import check_folder, progress_bar, say
 
 app = typer.Typer(no_args_is_help=True, help="Weights: list, download, convert, verify.")
 
@@ -78,6 +78,8 @@ def calibrate(
 ) -> None:
     """Teach an encoder to say "not found": writes presence.json beside its weights."""
     from semabs_core.config import choose_device
+    from semabs_core.data.relevancy_store import check_request
+    from semabs_core.data.splits import split_paths
     from semabs_core.encoder import load_encoder
     from semabs_core.precision import choose_dtype
     from semabs_core.presence import PresenceError, save_presence
@@ -89,10 +91,14 @@ def calibrate(
     folder = encoder_folder(encoder)
     if folder is None:
         raise PresenceError(f"{encoder} has no folder of its own; save it and give local-dir:")
+    prompts = tuple(prompt or RENDER_PROMPTS)
+    check_request(data, [preset], prompts)  # all that can be is checked before the work
+    for split in (fit, choose):
+        split_paths(data, "localization", split)
     chosen = choose_device(device)
     model = load_encoder(encoder, None, chosen, choose_dtype(precision, chosen))
+    check_folder(folder)
     extractor = RelevancyExtractor(model, preset, augmentations=0)
-    prompts = tuple(prompt or RENDER_PROMPTS)
     with progress_bar("rooms") as advance:
         result = calibrate_presence(data, extractor, prompts, fit, choose, advance)
     save_presence(result, preset, folder)

@@ -61,6 +61,42 @@ def test_relevancy_is_checked_before_an_encoder_is_loaded(arguments, message, tm
     assert message.format(folder=tmp_path) in output
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["presence", "{folder}", "--split", "test"], "has no split 'test', but train, validation"),
+        (["presence", "{folder}", "--split", "validation"], "has no scenes"),
+        (["presence", "{folder}", "--preset", "best"], "presets must be among"),
+        (["weights", "calibrate", "shipped:encoder", "--data", "{folder}"], "has no scenes"),
+        (
+            ["weights", "calibrate", "shipped:encoder", "--data", "{folder}", "--prompt", "a"],
+            "a prompt must hold one {{}}",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("nothing_is_loaded")
+def test_rooms_are_checked_before_an_encoder_is_loaded(arguments, message, tmp_path):
+    write_splits(tmp_path, {"train": ["a.hdf5"], "validation": []})
+    output = semabs(*(text.format(folder=tmp_path) for text in arguments))
+    assert message.format() in output
+    assert "a model was loaded" not in output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--option", "data.folder=[a"], "data.folder must be a YAML value, got '[a'"),
+        (["--option", "data=3", "--option", "data.folder=a"], "cannot be set beside data: 3"),
+        (["--option", "seed"], "expected name=value, got 'seed'"),
+        (["--config", "{folder}/list.yaml"], "list.yaml must be a mapping, got list"),
+    ],
+)
+def test_options_of_a_training_are_checked(options, message, tmp_path):
+    (tmp_path / "list.yaml").write_text("[]")
+    output = semabs("train", "completion", *(text.format(folder=tmp_path) for text in options))
+    assert message in " ".join(output.replace("│", " ").split())
+
+
 @pytest.mark.parametrize("command", ["pointing", "summarize"])
 def test_where_a_table_goes_is_checked_first(command, tmp_path):
     output = semabs(command, tmp_path / "none", "--out", tmp_path / "table.xlsx")
