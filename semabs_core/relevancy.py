@@ -267,12 +267,9 @@ class RelevancyExtractor:
 
     def _features(self, state: TileState | Tensor) -> Tensor:
         """(T, D) normalised image features of a batch."""
-        raw = (
-            self.encoder.encode_image(state)
-            if isinstance(state, Tensor)
-            else (self.encoder.tile_features(state))
-        )
-        return F.normalize(raw.float(), dim=-1)
+        if isinstance(state, Tensor):
+            return F.normalize(self.encoder.encode_image(state).float(), dim=-1)
+        return F.normalize(self.encoder.tile_features(state), dim=-1)
 
     def _relevancy(self, state: TileState | Tensor, text: Tensor) -> Tensor:
         """(T, L, rows, columns) relevancy of a batch."""

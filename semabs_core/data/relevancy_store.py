@@ -62,7 +62,7 @@ def store_relevancy(
     Args:
         folder: the data set's folder, with its split files.
         encoder: the vision-language model.
-        presets: names out of :data:`semabs_core.relevancy.PRESETS`.
+        presets: names out of :data:`semabs_core.tiling.PRESETS`.
         mean_vocabulary: words whose mean map is stored as ``mean``.
         prompts: templates with one ``{}``.
         sources: which pictures, where a scene has them; None for what evaluation looks at: ``rgb``,

@@ -18,11 +18,13 @@ class SkippedSteps:
 
     Args:
         limit: so many in a row end the run.
-        total: those left out before this start.
+
+    Attributes:
+        total: how many were left out, those before a resumption among them.
     """
 
-    def __init__(self, limit: int, total: int = 0) -> None:
-        self.limit, self.total = limit, total
+    def __init__(self, limit: int) -> None:
+        self.limit, self.total = limit, 0
         self._in_row = 0
 
     def taken(self) -> None:
