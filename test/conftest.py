@@ -3,12 +3,15 @@
 import json
 import os
 
+# Before torch is imported, and for the processes that tests start: tiny pictures and networks gain
+# nothing from threads, and on a busy machine these wait for each other many times as long as they
+# work.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 import torch
 from support import ENCODER, NETWORK_FIXTURES, SHARED
-
-torch.set_num_threads(min(2, os.cpu_count() or 1))
 
 
 def pytest_collection_modifyitems(items):
@@ -24,15 +27,6 @@ def encoder():
     from semabs_core.encoder import load_encoder
 
     return load_encoder(ENCODER)
-
-
-@pytest.fixture
-def one_thread():
-    """For tiny pictures and networks: threads would wait for each other longer than they work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -53,9 +53,6 @@ SMALL = {
 COLORS = {WALL: (200, 200, 190), CABINET: (120, 70, 30), RED_MUG: (220, 20, 20)}
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 @pytest.fixture
 def folder(tmp_path):
     """Two rooms whose objects have colours of their own."""

@@ -312,7 +312,7 @@ def test_two_processes_give_the_rows_of_one(data, tmp_path):
             sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone",
             str(script), str(folder), str(data), str(out),
         ],
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}, check=True, timeout=600,
+        env={**os.environ, "PYTHONPATH": path}, check=True, timeout=600,
     )  # fmt: skip
     numbers = rows.select_dtypes("number").columns
     both = read_rows(out)
@@ -384,7 +384,7 @@ def test_a_process_that_was_killed_leaves_what_it_has_done(data, tmp_path):
     path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
     ended = subprocess.run(
         [sys.executable, "-c", code, str(folder), str(data), str(out)],
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}, timeout=600,
+        env={**os.environ, "PYTHONPATH": path}, timeout=600,
     )  # fmt: skip
     assert ended.returncode == -signal.SIGKILL
     rows, done = resumed(folder, data, out)

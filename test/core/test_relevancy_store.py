@@ -39,9 +39,6 @@ PROMPTS = ["a {}."]
 WORDS = ["cabinet", "mug", "mug in a cabinet", "red mug", "red mug on a cabinet", "wall"]
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 @pytest.fixture
 def folder(tmp_path):
     for number in range(2):

@@ -38,9 +38,6 @@ WORDS = ("wall", "cabinet", "mug", "red mug")
 LN2 = math.log(2)
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def weights_of(folder):
     return load_network(folder).state_dict()
 

@@ -17,8 +17,6 @@ from semabs_core.config import save_config
 from semabs_core.networks import NETWORKS
 from semabs_core.training import train
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 PROGRAM = Path(__file__).with_name("training_toy.py")
 DEADLINE_S = 600
 
@@ -33,7 +31,7 @@ def run(config, out, *launcher, **environment):
     out.parent.mkdir(parents=True, exist_ok=True)
     file = out.with_suffix(".yaml")
     save_config(replace(config, out=str(out)), file)
-    variables = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    variables = {**os.environ, **environment}
     command = [sys.executable, *launcher, str(PROGRAM), str(file)]
     done = subprocess.run(
         command, env=variables, timeout=DEADLINE_S, capture_output=True, text=True

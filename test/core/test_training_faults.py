@@ -18,8 +18,6 @@ from semabs_core.training import TrainingError, loop, train
 from semabs_core.training.interrupts import StopRequest, TrainingInterruptedError, until_stopped
 from semabs_core.training.skipping import check_weights
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def run(config):
     return train(config, toy_data(config, scenes=3, padding=True))

@@ -13,7 +13,6 @@ import signal
 import sys
 import traceback
 
-import torch
 from training_toy import toy_data
 
 from semabs_core.config import read_yaml
@@ -60,6 +59,5 @@ def fork(kind: str, file: str, target: str, count: int) -> int:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     for line in sys.stdin:
         print(fork(*json.loads(line)), flush=True)

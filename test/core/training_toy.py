@@ -163,6 +163,5 @@ def toy_data(config: TrainingConfig, validate: bool = False, **options) -> Train
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     run = load_training_config(sys.argv[1])
     train(run, toy_data(run, validate=True, scenes=5, padding=True))
