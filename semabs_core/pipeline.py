@@ -23,7 +23,7 @@ from semabs_core.frame_reader import FrameReader
 from semabs_core.frame_state import FrameState, Stopwatch, make_frame_state
 from semabs_core.models import check_text_width, choose_relevancy, common_bounds, load_models
 from semabs_core.networks import CompletionNetwork, LocalizationNetwork, SpatialNetwork
-from semabs_core.presence import make_judge
+from semabs_core.presence import make_presence_classifier
 from semabs_core.query_grid import QueryGrid
 from semabs_core.relevancy import OnProgress, RelevancyExtractor
 from semabs_core.types import (
@@ -77,7 +77,9 @@ class SceneUnderstanding:
             relevancy.tile_batch,
         )
         self._reader = FrameReader(self.extractor, self.chosen, relevancy)
-        self.judge = make_judge(self.extractor, self.chosen.preset, self.chosen.prompts)
+        self.presence = make_presence_classifier(
+            self.extractor, self.chosen.preset, self.chosen.prompts
+        )
         self._state: FrameState | None = None
 
     @classmethod
@@ -131,7 +133,7 @@ class SceneUnderstanding:
 
         Such as ``["harry potter"]``; none where all is known, or nobody noted what is.
         """
-        return self.judge.known.unknown_words(names) if self.judge.known else []
+        return self.presence.known.unknown_words(names) if self.presence.known else []
 
     @property
     def cutoff(self) -> float:
@@ -265,16 +267,17 @@ class SceneUnderstanding:
                 "floor's height and the camera's pose"
             )
         names = self._localization_words(description)
-        found = self._reader.volumes(state, self.localization, names, watch)
-        volumes, text = list(found), []
+        volumes, text = list(self._reader.volumes(state, self.localization, names, watch)), []
         if self.localization.config.approach == "semantic_aware":
             raw = self.encoder.encode_text([description.target, description.reference])
             text = [raw[None, :1], raw[None, 1:]]
         watch.report("localization", 0.0)
         logits = self._logits(self.localization, grid, volumes, text, description.relation, watch)
-        judged = self.judge(description, lambda: self._reader.image_features(state, watch))
+        found, probability = self.presence(
+            description, lambda: self._reader.image_features(state, watch)
+        )
         answer = self._answer(grid, logits, state, watch)
-        return replace(answer, found=judged[0], probability=judged[1])
+        return replace(answer, found=found, probability=probability)
 
     def _answer(
         self, grid: QueryGrid, logits: NDArray, state: FrameState, watch: Stopwatch

@@ -115,7 +115,7 @@ def word_evidence(
     return torch.stack(columns, dim=1).double().cpu().numpy()
 
 
-class PresenceJudge:
+class PresenceClassifier:
     """Tells of a description whether a picture supports it.
 
     Args:
@@ -140,11 +140,12 @@ class PresenceJudge:
         """
         assert self.model is not None
         words = [(self.known.thing_in(name) if self.known else None) or name for name in names]
-        asked, against = (
+        features_of_words, features_of_vocabulary = (
             F.normalize(self.extractor.label_features(texts, self.model.prompts), dim=-1)
             for texts in (words, self.model.vocabulary)
         )
-        return word_evidence(features, asked, against, self.extractor.encoder.logit_scale)
+        scale = self.extractor.encoder.logit_scale
+        return word_evidence(features, features_of_words, features_of_vocabulary, scale)
 
     def __call__(
         self, description: Description, features: Callable[[], Sequence[Tensor]]
@@ -169,15 +170,17 @@ class PresenceJudge:
         return probability >= self.model.threshold, probability
 
 
-def make_judge(extractor: RelevancyExtractor, preset: str, prompts: Sequence[str]) -> PresenceJudge:
-    """The judge of an extractor's encoder, with what lies beside its weights.
+def make_presence_classifier(
+    extractor: RelevancyExtractor, preset: str, prompts: Sequence[str]
+) -> PresenceClassifier:
+    """The classifier of an extractor's encoder, from what lies beside its weights.
 
     Raises:
         VocabularyError, PresenceError: if that is damaged.
     """
     encoder = extractor.encoder
     known = read_vocabulary(encoder.name)
-    return PresenceJudge(extractor, read_presence(encoder, preset, prompts), known)
+    return PresenceClassifier(extractor, read_presence(encoder, preset, prompts), known)
 
 
 def save_presence(model: PresenceModel, preset: str, folder: str | os.PathLike) -> None:

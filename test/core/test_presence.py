@@ -26,8 +26,8 @@ from semabs_core.pipeline import SceneUnderstanding
 from semabs_core.presence import (
     PRESENCE_FILE,
     Logistic,
+    PresenceClassifier,
     PresenceError,
-    PresenceJudge,
     PresenceModel,
     read_presence,
     save_presence,
@@ -40,7 +40,6 @@ from semabs_core.vocabulary import Vocabulary
 from semabs_core.weights.check import pack_weights
 from semabs_core.weights.shipped import renew_manifest, shipped_path, verify
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 MODEL = PresenceModel(
     fingerprint="f",
     prompts=RENDER_PROMPTS,
@@ -215,17 +214,17 @@ def test_without_a_calibration_only_unknown_words_are_refused(encoder):
 
     extractor = RelevancyExtractor(encoder, "fast")
     known = Vocabulary(("mug", "sofa"), ("red",))
-    judge = PresenceJudge(extractor, None, known)
+    classifier = PresenceClassifier(extractor, None, known)
     for target, reference, found in (
         ("mug", "sofa", True),
         ("shiny red mug", "sofa", True),  # a known thing; the rest is warned of
         ("flurb", "sofa", False),
         ("mug", "zork", False),
     ):
-        answer = judge(Description(target, "behind", reference), never)
+        answer = classifier(Description(target, "behind", reference), never)
         assert answer[0] is found
         assert math.isnan(answer[1])
-    anything = PresenceJudge(extractor, None, None)
+    anything = PresenceClassifier(extractor, None, None)
     assert anything(Description("flurb", "behind", "zork"), never)[0] is True
 
 
@@ -261,7 +260,7 @@ def test_what_is_found_in_the_demos_room(shipped, description):
     assert len(answer.points_m), "the best guess is there all the same"
     known = not shipped.unknown_words([description[0], description[2]])
     assert math.isfinite(answer.probability) is known
-    assert not known or (answer.probability >= shipped.judge.model.threshold) is answer.found
+    assert not known or (answer.probability >= shipped.presence.model.threshold) is answer.found
 
 
 def test_a_frames_tiles_are_embedded_once_for_relevancy_and_presence(shipped, monkeypatch):
