@@ -19,6 +19,7 @@ from pydantic.dataclasses import dataclass
 from semabs_core.config_files import config_names, find_config
 from semabs_core.files import write_atomic
 from semabs_core.text import shorten
+from semabs_core.weights.shipped import LOCAL
 
 T = TypeVar("T")
 UNTRAINED = "untrained"
@@ -214,7 +215,7 @@ _PATHS = (("completion", "checkpoint"), ("localization", "checkpoint"))
 
 def _resolve(path: str, base: Path) -> str:
     """A relative path of a config file, relative to that file where something is there."""
-    prefix = "local-dir:" if path.startswith("local-dir:") else ""
+    prefix = LOCAL if path.startswith(LOCAL) else ""
     candidate = base / path.removeprefix(prefix)
     relative = not Path(path.removeprefix(prefix)).is_absolute()
     return prefix + str(candidate.resolve()) if relative and candidate.exists() else path

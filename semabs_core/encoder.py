@@ -28,7 +28,7 @@ from semabs_core.lru import LruCache
 from semabs_core.precision import DTYPES
 from semabs_core.towers import EncoderError, TileState, choose_tower
 from semabs_core.weights.fingerprint import fingerprint
-from semabs_core.weights.shipped import PREFIX, resolve_weights
+from semabs_core.weights.shipped import LOCAL, PREFIX, resolve_weights
 
 MODEL_CONFIG = "open_clip_config.json"
 MODEL_WEIGHTS = "open_clip_model.safetensors"
@@ -182,10 +182,10 @@ def load_encoder(
     """
     name = model if pretrained is None else f"{model} ({pretrained})"
     if model.startswith(PREFIX):
-        model = f"local-dir:{resolve_weights(model)}"
+        model = LOCAL + resolve_weights(model)
     if dtype not in DTYPES.values():
         raise EncoderError(f"dtype must be float32, bfloat16 or float16, got {dtype}")
-    local = model.startswith("local-dir:")
+    local = model.startswith(LOCAL)
     if not local and "/" not in model and model not in open_clip.list_models():
         raise EncoderError(
             f"open_clip knows no model {model!r}; `python -c 'import open_clip; "
@@ -195,7 +195,7 @@ def load_encoder(
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)[:4])
         raise EncoderError(f"{model} needs `pretrained`: a tag ({tags}, ...) or a checkpoint file")
     if local:
-        _check_folder(Path(model.removeprefix("local-dir:")))
+        _check_folder(Path(model.removeprefix(LOCAL)))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -219,10 +219,10 @@ def load_encoder(
 def _check_folder(folder: Path) -> None:
     """Raise unless a ``local-dir:`` folder holds a config and weights."""
     if not (folder / MODEL_CONFIG).is_file():
-        raise EncoderError(f"local-dir:{folder}: there is no {MODEL_CONFIG} in that folder")
+        raise EncoderError(f"{LOCAL}{folder}: there is no {MODEL_CONFIG} in that folder")
     if not any(file.suffix in WEIGHT_SUFFIXES for file in folder.iterdir()):
         raise EncoderError(
-            f"local-dir:{folder}: there are no weights (*{', *'.join(WEIGHT_SUFFIXES)}) beside "
+            f"{LOCAL}{folder}: there are no weights (*{', *'.join(WEIGHT_SUFFIXES)}) beside "
             f"{MODEL_CONFIG}; copy the whole folder"
         )
 
@@ -249,7 +249,7 @@ def convert_encoder(
     Raises:
         EncoderError: if it cannot be loaded.
     """
-    encoder = load_encoder(f"local-dir:{source}")
+    encoder = load_encoder(f"{LOCAL}{source}")
     config = json.loads((Path(source) / MODEL_CONFIG).read_text(encoding="utf-8"))
     save_encoder(encoder._model, config["model_cfg"], target, dtype, config.get("preprocess_cfg"))
     for file in Path(source).iterdir():

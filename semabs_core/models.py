@@ -28,7 +28,7 @@ from semabs_core.networks import (
 )
 from semabs_core.precision import choose_dtype
 from semabs_core.relevancy import DEFAULT_PROMPTS
-from semabs_core.weights.shipped import PREFIX, resolve_weights
+from semabs_core.weights.shipped import LOCAL, PREFIX, resolve_weights
 
 
 def load_models(
@@ -42,7 +42,7 @@ def load_models(
     """
     device = choose_device(config.device)
     dtype = choose_dtype(config.encoder.precision, device)
-    own = config.encoder.model.startswith(("local-dir:", PREFIX))
+    own = config.encoder.model.startswith((LOCAL, PREFIX))
     pretrained = None if own else config.encoder.pretrained or None
     encoder = load_encoder(config.encoder.model, pretrained, device, dtype)
     completion = load_task_network(config.completion.checkpoint, "completion", config, encoder)

@@ -20,11 +20,10 @@ from pathlib import Path
 
 from semabs_core.files import write_atomic
 from semabs_core.text import shorten
-from semabs_core.weights.shipped import PREFIX, resolve_weights
+from semabs_core.weights.shipped import LOCAL, PREFIX, resolve_weights
 
 WORDS_FILE = "words.json"
 FORMAT = "semabs-words"
-LOCAL = "local-dir:"
 ARTICLES = frozenset(("a", "an", "the"))
 """They stood before the names in training too."""
 

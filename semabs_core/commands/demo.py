@@ -26,7 +26,7 @@ def demo(out: Out = Path("out"), device: Device = "auto") -> None:
 
 
 def ask(
-    scene: Annotated[Path, typer.Argument(help="a .npz or .hdf5 scene")],
+    scene: Annotated[Path, typer.Argument(help="a scene: .npz, .hdf5 or .pkl")],
     sentence: Annotated[
         str, typer.Argument(help="'the mug behind the table lamp'; empty: only complete")
     ]

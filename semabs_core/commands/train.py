@@ -146,11 +146,13 @@ def _train_encoder(values: dict[str, Any]) -> None:
 
 def _tell_encoder(result: EncoderResult) -> None:
     """Where the model is, its last losses, and what to do next."""
+    from semabs_core.weights.shipped import LOCAL
+
     _tell_steps(result.folder, result.step, result.steps, result.skipped)
     if result.losses:
         means = ", ".join(f"{name} {value:.3g}" for name, value in result.losses.items())
         console.print(f"last losses: {means}")
-    command = ["semabs", "data", "relevancy", "DATA", "--encoder", f"local-dir:{result.folder}"]
+    command = ["semabs", "data", "relevancy", "DATA", "--encoder", LOCAL + str(result.folder)]
     console.print(
         f"next: {shlex.join(command)}, then semabs pointing DATA, to see how well it finds things",
         soft_wrap=True,

@@ -52,7 +52,7 @@ from semabs_core.training.optimizer import advance, rate_factor
 from semabs_core.training.reporting import Reporter
 from semabs_core.training.settings import require_equal_settings, settings_of
 from semabs_core.training.skipping import SkippedSteps, check_weights
-from semabs_core.weights.shipped import resolve_weights
+from semabs_core.weights.shipped import LOCAL, resolve_weights
 
 MAX_LOGIT_SCALE = math.log(100.0)
 REMEDY = "Train in another folder with a lower learning_rate or with precision=fp32"
@@ -98,7 +98,7 @@ class EncoderTrainer:
         self.tower = ClsTokenTower(self.model.visual)
         state = state_to_resume(self.folder, config.resume)
         if config.start and state is None:
-            fill_encoder(self.model, resolve_weights(config.start).removeprefix("local-dir:"))
+            fill_encoder(self.model, resolve_weights(config.start).removeprefix(LOCAL))
         self.tokenizer = open_clip.SimpleTokenizer(context_length=shape.context_length)
         decayed = [p for p in self.model.parameters() if p.ndim > 1]
         others = [p for p in self.model.parameters() if p.ndim <= 1]

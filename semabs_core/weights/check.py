@@ -12,6 +12,7 @@ from semabs_core.checkpoint import CheckpointError, load_network, save_network
 from semabs_core.encoder import MODEL_CONFIG, EncoderError, convert_encoder, load_encoder
 from semabs_core.weights.shipped import (
     FOLDER,
+    LOCAL,
     MANIFEST,
     PREFIX,
     WeightsError,
@@ -29,7 +30,7 @@ def load_any(folder: Path) -> None:
         CheckpointError, EncoderError: if it cannot be loaded.
     """
     if (folder / MODEL_CONFIG).exists():
-        load_encoder(f"local-dir:{folder}")
+        load_encoder(f"{LOCAL}{folder}")
     else:
         load_network(folder)
 

@@ -13,6 +13,8 @@ FOLDER = Path(__file__).resolve().parent / "shipped"
 MANIFEST = "manifest.json"
 PREFIX = "shipped:"
 """``shipped:completion`` in a config names the weights of that name in this package."""
+LOCAL = "local-dir:"
+"""``local-dir:FOLDER`` names an encoder of one's own, in open_clip's words."""
 
 
 class WeightsError(ValueError):
