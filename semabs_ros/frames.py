@@ -34,7 +34,7 @@ JUMP_BACK_NS = 10**9
 LASTING_S = 1.0
 """What is over within so long is an incident, and no state."""
 MEND_S = 4.0
-"""After so long without a transform for the images that come, TF's memory is cleared."""
+"""When images have got no transform for ``tf_timeout_s`` and so long, TF's memory is cleared."""
 IDLE_S = 1.0
 """When nobody took a frame for so long, the newest is looked at for faults all the same."""
 
@@ -172,7 +172,7 @@ class FrameSource:
 
     def _on_jump(self, jump: TimeJump) -> None:
         """ROS time has jumped back, or changed between simulated and real."""
-        self._forget("ROS time jumped back")
+        self._forget("ROS time jumped back, or use_sim_time changed")
 
     def _forget(self, why: str) -> None:
         """What moves belongs to another time: forget it; static transforms and calibration stay."""
@@ -298,12 +298,14 @@ class FrameSource:
     def _mend(self) -> None:
         """Clear TF's memory where nothing can be had from it.
 
-        One transform from the future makes TF refuse all that come after it as too old.
+        One transform from the future makes TF refuse all that come after it as too old. But what
+        comes seldom is waited for: the transform before it is needed to tell what was in between.
         """
         now = time.monotonic()
         last = max(self._last_placed, self._started, self._mended)
         missed = self._tf_error and now - self._last_synced < LASTING_S
-        if missed and now - last > MEND_S and self._poses is not None:
+        patience = self._config().tf_timeout_s + MEND_S
+        if missed and now - last > patience and self._poses is not None:
             self._mended = now
             self._poses.clear()
 

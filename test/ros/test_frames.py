@@ -91,7 +91,7 @@ def test_late_transforms_are_awaited_without_starving(make_node, peer, spinner, 
     """At 10 Hz with transforms 0.25 s late, the newest frame never has one: older ones must do."""
     voxels = collect(peer, SemanticVoxels, "/semabs/completion/voxels")
     spinner.add(Camera(room, spinner.context, tf_delay=0.25))
-    node = make_node(autostart=True)
+    node = make_node(autostart=True, tf_timeout_s=20.0)
     wait_for(lambda: len(voxels) >= 3, what="completions")
     assert node._frames.dropped == 0
 
@@ -527,6 +527,15 @@ def test_a_transform_from_the_future_does_not_block_the_others(
     source.reason("no transform from 'optical' to 'map'")
     source.frame()
     wait_for(lambda: source.look() == "" and source.take(), what="frame without a problem")
+
+
+def test_transforms_that_come_seldom_are_waited_for(watch, spinner, room, monkeypatch):
+    """What tells the pose between two of them must not be forgotten before the second comes."""
+    monkeypatch.setattr("semabs_ros.frames.MEND_S", 0.1)
+    camera = Camera(room, spinner.context, tf=False)
+    camera.create_timer(1.0, lambda: camera.send_transform(camera.now()))
+    spinner.add(camera)
+    watch(tf_timeout_s=20.0).frame()
 
 
 def test_hostile_frame_ids_are_echoed_briefly(watch, spinner, room):
