@@ -26,6 +26,7 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOR_ENCODINGS = re.compile(
     r"^((rgb|bgr|rgba|bgra)(8|16)|mono(8|16)|8UC[134]|bayer_.*|yuv.*|uyvy|yuyv|nv\d+)$"
 )
+_NO_PICTURE = "{} bytes that are no (usable) JPEG, PNG or the like"
 MAX_PIXELS = 2**26
 """Larger images are taken for damaged messages: a few bytes of PNG can claim gigabytes."""
 
@@ -55,9 +56,7 @@ def image_to_rgb(message: Image | CompressedImage) -> NDArray[np.uint8]:
     """
     try:
         if isinstance(message, CompressedImage):
-            check_compressed_size(bytes(message.data), "colour")
-            bgr = _BRIDGE.compressed_imgmsg_to_cv2(message, "bgr8")
-            return np.ascontiguousarray(bgr[..., ::-1])
+            return _decode_color(bytes(message.data))
         if not COLOR_ENCODINGS.match(message.encoding):
             raise ConvertError(
                 f"the colour image has the encoding '{shorten(message.encoding)}', which is no "
@@ -72,6 +71,20 @@ def image_to_rgb(message: Image | CompressedImage) -> NDArray[np.uint8]:
         raise
     except (CvBridgeError, cv2.error, ValueError, TypeError, AttributeError) as error:
         raise ConvertError(f"the colour image cannot be decoded: {shorten(error)}") from error
+
+
+def _decode_color(data: bytes) -> NDArray[np.uint8]:
+    """JPEG, PNG or the like to (H, W, 3) RGB, grey, transparent and 16-bit images too.
+
+    cv_bridge takes whatever it decodes for bgr8, so that it hands on other numbers of channels.
+    """
+    check_compressed_size(data, "colour")
+    # The calibration is that of the pixels as they are stored, whatever EXIF says of them.
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    bgr = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
+    if bgr is None:
+        raise ConvertError(f"the colour image cannot be decoded: {_NO_PICTURE.format(len(data))}")
+    return np.ascontiguousarray(bgr[..., ::-1])
 
 
 def check_pixels(width: int, height: int, what: str) -> None:
@@ -113,8 +126,7 @@ def check_compressed_size(data: bytes, what: str) -> None:
         raise ConvertError(f"the {what} image claims more than {MAX_PIXELS} pixels") from error
     except (OSError, ValueError, SyntaxError) as error:
         raise ConvertError(
-            f"the {what} image cannot be decoded: {len(data)} bytes that are no (usable) JPEG, PNG "
-            "or the like"
+            f"the {what} image cannot be decoded: {_NO_PICTURE.format(len(data))}"
         ) from error
     check_pixels(width, height, what)
 

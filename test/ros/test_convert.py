@@ -96,11 +96,26 @@ def test_compressed_depth_in_quantised_inverse_metres():
     np.testing.assert_allclose(convert.depth_to_metres(message), [[np.nan, 1000 / 510]], rtol=1e-6)
 
 
-def test_compressed_colour():
-    flat = np.full((16, 16, 3), (200, 30, 60), np.uint8)
-    data = cv2.imencode(".png", flat[..., ::-1])[1].tobytes()
-    message = CompressedImage(format="png", data=list(data))
-    np.testing.assert_array_equal(convert.image_to_rgb(message), flat)
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        (RGB[..., ::-1], RGB),
+        (RGB[..., 0], RGB[..., [0, 0, 0]]),
+        (np.dstack([RGB[..., ::-1], RGB[..., 0]]), RGB),
+        (RGB[..., ::-1].astype(np.uint16) * 257, RGB),
+    ],
+    ids=["colour", "grey", "transparent", "16 bit"],
+)
+def test_compressed_colour(stored, expected):
+    message = CompressedImage(format="png", data=list(png(stored)))
+    np.testing.assert_array_equal(convert.image_to_rgb(message), expected)
+
+
+def test_compressed_colour_needs_no_cv_bridge(monkeypatch):
+    """The real one takes every decoded image for bgr8, a grey one of two dimensions too."""
+    monkeypatch.setattr(convert, "_BRIDGE", None)
+    message = CompressedImage(format="png", data=list(png(RGB[..., 0])))
+    assert convert.image_to_rgb(message).shape == RGB.shape
 
 
 @pytest.mark.parametrize(
