@@ -30,6 +30,7 @@ from sensor_msgs_py import point_cloud2
 
 from semabs_core.types import Localization, RGBDFrame
 from semabs_core.visualize import answers
+from semabs_ros.diagnostics import status_name
 from semabs_ros.frames import FrameSource
 from semabs_ros.node_config import NodeConfig
 from semabs_ros.programs import ProgramOption, read_options, start
@@ -60,6 +61,7 @@ class Client(Node):
         super().__init__("semabs_client", **options)
         given = read_options(self, OPTIONS)
         self.node_name, self.classes = given["node_name"], given["classes"]
+        self.models_status = status_name(self.resolve_topic_name(self.node_name), "models")
         self.words = {word: given[word] for word in ("sentence", "target", "relation", "reference")}
         self.timeout_s, self.out = given["timeout_s"], given["out"]
         # Made before the node is spun: rclpy registers an ActionClient before it is whole.
@@ -148,7 +150,7 @@ class Client(Node):
         Raises:
             ClientError: if it says that it cannot be configured.
         """
-        text, values = self.diagnostics.get("semabs: models", ("", {}))
+        text, values = self.diagnostics.get(self.models_status, ("", {}))
         if values.get("state") == "unconfigured" and text not in ("", "unconfigured"):
             raise ClientError(f"the node cannot be configured: {text}")
         return values.get("state") == "active"
@@ -157,7 +159,7 @@ class Client(Node):
         """Ask, print and draw."""
         console = Console(width=100)
         self.wait("active semabs node", self.active)
-        untrained = self.diagnostics["semabs: models"][1].get("untrained")
+        untrained = self.diagnostics[self.models_status][1].get("untrained")
         if untrained:
             console.print(
                 f"[bold yellow]NOTE: the {untrained} networks are untrained (seeded random "

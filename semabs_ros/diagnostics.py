@@ -28,6 +28,7 @@ class Health:
     """What there is to say of a node.
 
     Attributes:
+        node: its name with its namespace, which begins the names of its statuses.
         state: of its lifecycle.
         fault: why it could not be configured or activated; empty if it could.
         scene: the models; None while none are loaded.
@@ -37,6 +38,7 @@ class Health:
         warnings: what makes answers doubtful or will be in the way, although the node works.
     """
 
+    node: str
     state: str
     fault: str
     scene: SceneUnderstanding | None
@@ -48,12 +50,12 @@ class Health:
 
 def diagnose(health: Health) -> DiagnosticArray:
     """The node's three statuses, without a stamp."""
-    return DiagnosticArray(status=[_models(health), _input(health), _goals(health.goals)])
+    return DiagnosticArray(status=[_models(health), _input(health), _goals(health)])
 
 
 def _models(health: Health) -> DiagnosticStatus:
     scene, worker = health.scene, health.worker
-    status = DiagnosticStatus(name="semabs: models", hardware_id="semabs", level=OK)
+    status = _status(health, "models")
     status.message = health.fault or (worker.fault if worker else "") or health.state
     if health.fault:
         status.level = ERROR
@@ -75,7 +77,7 @@ def _models(health: Health) -> DiagnosticStatus:
 def _input(health: Health) -> DiagnosticStatus:
     frames, active = health.frames, health.worker is not None
     of_frames = (frames.problem(), frames.warning) if active else ()
-    status = DiagnosticStatus(name="semabs: input", hardware_id="semabs")
+    status = _status(health, "input")
     said = [text for text in (*of_frames, *health.warnings) if text]
     status.level = WARN if said else OK
     healthy = f"{frames.frames} frames taken" if active else "not active"
@@ -86,11 +88,25 @@ def _input(health: Health) -> DiagnosticStatus:
     return status
 
 
-def _goals(goals: GoalQueue) -> DiagnosticStatus:
-    status = DiagnosticStatus(name="semabs: goals", hardware_id="semabs", level=OK)
+def _goals(health: Health) -> DiagnosticStatus:
+    status, goals = _status(health, "goals"), health.goals
     status.message = "busy" if goals.busy else "idle"
     status.values = _values(waiting=len(goals), refused=goals.refused)
     return status
+
+
+def _status(health: Health, part: str) -> DiagnosticStatus:
+    return DiagnosticStatus(name=status_name(health.node, part), hardware_id="semabs", level=OK)
+
+
+def status_name(node: str, part: str) -> str:
+    """The name of a node's status: ``models``, ``input`` or ``goals``.
+
+    Args:
+        node: its fully qualified name; several nodes of one robot share the topic.
+        part: what the status is of.
+    """
+    return f"{node.lstrip('/')}: {part}"
 
 
 def _values(**values: Any) -> list[KeyValue]:

@@ -242,8 +242,9 @@ class SemabsNode(LifecycleNodeMixin, Node):
 
     def _tick(self) -> None:
         """Once a second: follow the graph, end overdue goals, say what is wrong."""
-        fault = self._fault_of(self._look_after)
-        self._warnings.report(fault and f"health check: {fault}")
+        for step in (self._look_after, self._publish_diagnostics):
+            fault = self._fault_of(step)
+            self._warnings.report(fault and f"health check: {fault}")
 
     def _look_after(self) -> None:
         worker = self._worker
@@ -257,15 +258,14 @@ class SemabsNode(LifecycleNodeMixin, Node):
             self._warnings.report(slowness(worker, self._scene, self.parameters))
         for warning in self._doubts():
             self._warnings.report(warning)
-        self._publish_diagnostics()
 
     def _doubts(self) -> list[str]:
         return doubts(self, self._scene, self._worker, self._config().classes)
 
     def _publish_diagnostics(self) -> None:
         health = Health(
-            self.state, self._fault, self._scene, self._worker, self._frames, self._goals,
-            self._doubts(),
+            self.get_fully_qualified_name(), self.state, self._fault, self._scene, self._worker,
+            self._frames, self._goals, self._doubts(),
         )  # fmt: skip
         array = diagnose(health)
         array.header.stamp = self.get_clock().now().to_msg()

@@ -20,6 +20,7 @@ from semabs.msg import SemanticVoxels
 from sensor_msgs.msg import PointCloud2
 from support import wait_for
 
+from semabs_ros.client import Client
 from semabs_ros.node import SemabsNode
 from semabs_ros.problem import Problem
 from semabs_ros.reports import REPEAT_S, Reporter
@@ -115,10 +116,32 @@ def test_a_second_node_of_the_same_name_is_noticed(spinner):
     assert doubt.startswith("1 more node(s) of the name /twin")
 
 
+def test_the_nodes_of_one_robot_are_told_apart(make_node, peer, spinner):
+    last = diagnostics(peer)
+    make_node()
+    spinner.add(SemabsNode(context=spinner.context, namespace="/arm"))
+    wait_for(lambda: {"semabs: models", "arm/semabs: models"} <= set(last), what="both nodes")
+    client = Client(context=spinner.context, namespace="/arm")
+    assert client.models_status == "arm/semabs: models"
+    client.destroy_node()
+
+
+def test_a_fault_of_the_health_check_does_not_keep_the_diagnostics_back(make_node, peer):
+    last = diagnostics(peer)
+    node = make_node()
+
+    def fail():
+        raise RuntimeError("on purpose")
+
+    node._goals.expire = fail
+    last.clear()
+    wait_for(lambda: last, what="diagnostics")
+
+
 def test_the_state_can_be_asked_for_while_models_load(make_node, peer, monkeypatch):
     node, states = make_node(), []
     client = peer.create_client(GetState, "/semabs/get_state")
-    assert client.wait_for_service(timeout_sec=15)
+    assert client.wait_for_service(timeout_sec=60)
 
     def ask(_check):
         future = client.call_async(GetState.Request())
