@@ -97,7 +97,8 @@ class Goal:
         if self.cancel_requested():
             raise GoalEndedError("CANCELED", "cancelled")
         if self.remaining_s <= 0:
-            raise GoalEndedError("TIMEOUT", f"not done within {self.timeout_s:g} s (stage {stage})")
+            at = f" (stage {stage})" if stage else ""
+            raise GoalEndedError("TIMEOUT", f"not done within {self.timeout_s:g} s{at}")
         if stage:
             self.on_feedback(stage, fraction)
 

@@ -237,12 +237,15 @@ class Worker:
             self._take_frame()
             if self._fresh():
                 return
-            if goal.remaining_s <= 2 * POLL_S:
-                raise GoalEndedError("NO_FRAME", self._no_frame())
             stage = ""
             if time.monotonic() - last_report > 0.5:
                 stage, last_report = "frame", time.monotonic()
-            hook(stage, 0.0)
+            try:
+                hook(stage, 0.0)
+            except GoalEndedError as ended:
+                if ended.code != "TIMEOUT":
+                    raise
+                raise GoalEndedError("NO_FRAME", self._no_frame()) from None
             with self._wake:
                 self._wake.wait(POLL_S)
 

@@ -122,6 +122,13 @@ def test_an_overdue_goal_says_what_it_waited_for():
     assert goal.message.endswith("the models are still loading")
 
 
+def test_a_goal_whose_time_is_up_before_its_turn_ends(queue):
+    goal = make_goal(timeout_s=0.0)
+    queue.submit(goal, "queue", 8)
+    assert queue.next() is None
+    assert (goal.code, goal.message) == ("TIMEOUT", "not done within 0 s")
+
+
 def test_only_the_first_outcome_counts_and_begins_the_goal_once():
     goal = make_goal()
     goal.begin()
