@@ -11,16 +11,19 @@ from rclpy.action import ActionClient
 from semabs.action import Localize
 
 
-def localize(node, client, sentence, timeout_s=60.0):
+def localize(node, client, sentence, timeout_s=120.0):
     """The pose of what a sentence describes, in the frame of its header, or the reason why not."""
     goal = Localize.Goal(sentence=sentence, timeout_s=timeout_s)
     sending = client.send_goal_async(goal)
     rclpy.spin_until_future_complete(node, sending, timeout_sec=timeout_s)
     handle = sending.result()
-    if handle is None or not handle.accepted:
-        return None, "the goal was not accepted"
+    if handle is None:
+        return None, "the node does not answer"
+    if not handle.accepted:
+        return None, "the goal was refused: another one is running"
     answering = handle.get_result_async()
-    rclpy.spin_until_future_complete(node, answering, timeout_sec=timeout_s)
+    # The node itself ends the goal in time, and says why: hear it out.
+    rclpy.spin_until_future_complete(node, answering, timeout_sec=timeout_s + 10.0)
     answer = answering.result()
     if answer is None:
         return None, "no result came"
@@ -33,10 +36,12 @@ def localize(node, client, sentence, timeout_s=60.0):
 
 def main():
     """Ask once and print the answer."""
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     rclpy.init()
     node = rclpy.create_node("planner")
     client = ActionClient(node, Localize, "semabs/localize")
-    if not client.wait_for_server(timeout_sec=30.0):
+    if not client.wait_for_server(timeout_sec=60.0):
         sys.exit("no action server semabs/localize: is the node running?")
     pose, message = localize(node, client, sys.argv[1])
     if pose is None:
