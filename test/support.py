@@ -12,8 +12,8 @@ ENCODER = f"local-dir:{RELEVANCY_FIXTURES / 'wide'}"
 SHARED = Path(os.environ.get("SEMABS_SHARED", ROOT.parent / "shared"))
 
 
-def wait_for(ready, timeout=20.0, what="condition"):
-    """Wait until `ready()` returns something; returns it."""
+def wait_for(ready, timeout=60.0, what="condition"):
+    """Wait until `ready()` returns something; returns it. The deadline is for a loaded machine."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         found = ready()

@@ -33,14 +33,14 @@ class Asker:
         return future.result()
 
     @staticmethod
-    def outcome(handle, timeout=30):
+    def outcome(handle):
         assert handle.accepted
         future = handle.get_result_async()
-        wait_for(future.done, timeout, "result")
+        wait_for(future.done, what="result")
         return future.result().status, future.result().result
 
-    def ask(self, timeout=30, **goal):
-        return self.outcome(self.send(**goal), timeout)
+    def ask(self, **goal):
+        return self.outcome(self.send(**goal))
 
 
 def diagnostics(peer):
@@ -61,11 +61,11 @@ def collect(peer, kind, topic, qos=10):
     return messages
 
 
-def call(peer, kind, name, request, timeout=30):
+def call(peer, kind, name, request):
     client = peer.create_client(kind, name)
-    assert client.wait_for_service(timeout_sec=15)
+    assert client.wait_for_service(timeout_sec=60)
     future = client.call_async(request)
-    wait_for(future.done, timeout, name)
+    wait_for(future.done, what=name)
     return future.result()
 
 
@@ -86,7 +86,7 @@ def ask_when_active(asker, **goal):
         status, result = asker.ask(**goal)
         return None if result.error_code == RESULT.NOT_ACTIVE else (status, result)
 
-    return wait_for(attempt, 30, "active node")
+    return wait_for(attempt, what="active node")
 
 
 class Slow:

@@ -149,7 +149,7 @@ class Process:
     def text(self):
         return self.log.read_text()
 
-    def stop(self, sig=signal.SIGINT, timeout=15):
+    def stop(self, sig=signal.SIGINT, timeout=60):
         if self.popen.poll() is None:
             self.popen.send_signal(sig)
         try:

@@ -85,8 +85,8 @@ def patient_client(spinner):
     return client
 
 
-def all_done(futures, timeout=60):
-    wait_for(lambda: all(future.done() for future in futures), timeout, "all answers")
+def all_done(futures):
+    wait_for(lambda: all(future.done() for future in futures), 120, "all answers")
     return [future.result() for future in futures]
 
 

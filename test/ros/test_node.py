@@ -176,12 +176,13 @@ def test_a_goal_without_a_frame_says_what_is_missing(make_node, localize):
 
 
 def test_an_old_frame_is_not_good_enough(make_node, localize, spinner, room):
-    make_node(autostart=True, max_frame_age_s=0.5)
+    node = make_node(autostart=True, max_frame_age_s=0.5)
     camera = spinner.add(Camera(room, spinner.context))
     status, _ = ask_when_active(localize, **BEHIND)
     assert status == STATUS.STATUS_SUCCEEDED
     camera.timer.cancel()
-    time.sleep(1.0)  # what still waits in the node is too old as well
+    # What still waits in the node is too old as well.
+    wait_for(lambda: time.monotonic() - node._frames._last_synced > 1.0, what="silence")
     _, result = localize.ask(**BEHIND, timeout_s=1.0)
     assert result.error_code == RESULT.NO_FRAME
     assert "max_frame_age_s" in result.message
@@ -212,7 +213,7 @@ def test_queue_runs_goals_of_both_actions_in_order_and_cancels_at_once(
     assert (status, result.error_code) == (STATUS.STATUS_ABORTED, RESULT.QUEUE_FULL)
     cancelled = third.cancel_goal_async()
     wait_for(cancelled.done, what="answer to the cancellation")
-    status, result = localize.outcome(third, timeout=5)  # while the first still runs
+    status, result = localize.outcome(third)  # while the first still runs
     assert (status, result.error_code) == (STATUS.STATUS_CANCELED, RESULT.CANCELED)
     slow.open = True
     assert localize.outcome(first)[0] == STATUS.STATUS_SUCCEEDED
@@ -223,7 +224,7 @@ def test_a_waiting_goal_times_out_in_time(make_node, localize, camera):
     slow = Slow(make_node(autostart=True))
     first = localize.send(**BEHIND)
     wait_for(lambda: slow.entered, what="running goal")
-    status, result = localize.ask(**BEHIND, timeout_s=1.0, timeout=5)
+    status, result = localize.ask(**BEHIND, timeout_s=1.0)
     assert (status, result.error_code) == (STATUS.STATUS_ABORTED, RESULT.TIMEOUT)
     slow.open = True
     assert localize.outcome(first)[0] == STATUS.STATUS_SUCCEEDED

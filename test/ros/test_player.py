@@ -33,7 +33,7 @@ class Viewer:
 
     def wait(self, count):
         wait_for(
-            lambda: min(len(self.images), len(self.depths)) >= count and self.infos, 40, "images"
+            lambda: min(len(self.images), len(self.depths)) >= count and self.infos, what="images"
         )
 
     def pose(self, number):
@@ -46,7 +46,7 @@ class Viewer:
             except TransformException:
                 return None
 
-        t = wait_for(look_up, 40, "transform at the stamp").transform.translation
+        t = wait_for(look_up, what="transform at the stamp").transform.translation
         return np.array([t.x, t.y, t.z])
 
     @property
@@ -119,7 +119,7 @@ def test_simulated_stamps_at_another_speed(start, viewer, room, tmp_path):
 def test_a_recording_without_tf_needs_a_pose(start, viewer, room, tmp_path):
     bag = write_bag(tmp_path / "bag", recording(room, tf=False))
     process = start("semabs_ros.player", {"scene": f"'{bag}'"})
-    assert process.popen.wait(30) == 2
+    assert process.popen.wait(120) == 2
     assert "bag holds no TF" in process.text
     assert "give camera_pose" in process.text
     start("semabs_ros.player", {"scene": f"'{bag}'", "camera_pose": "'0.5 -1 1.5 0 10 90'"})
@@ -156,7 +156,7 @@ def unregistered(path, room):
 )
 def test_what_is_not_clear_is_asked(start, room, tmp_path, write, match):
     process = start("semabs_ros.player", {"scene": f"'{write(tmp_path, room)}'"})
-    assert process.popen.wait(30) == 2
+    assert process.popen.wait(120) == 2
     lines = process.text.splitlines()
     assert len(lines) == 1
     assert re.search(match, lines[0])
@@ -178,7 +178,7 @@ def test_what_is_not_clear_is_asked(start, room, tmp_path, write, match):
 )
 def test_wrong_parameters_are_one_line(start, parameters, match):
     process = start("semabs_ros.player", parameters)
-    assert process.popen.wait(30) == 2
+    assert process.popen.wait(120) == 2
     assert match in process.text
     assert len(process.text.splitlines()) == 1
 
@@ -189,7 +189,7 @@ def test_wrong_parameters_are_one_line(start, parameters, match):
 )
 def test_the_command_line(arguments, code, match):
     command = [sys.executable, "-m", "semabs_ros.player", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == code
     assert match in done.stdout + done.stderr
 
