@@ -15,7 +15,7 @@ from tf2_ros import StaticTransformBroadcaster
 from semabs_core.data.scene_file import SceneError
 from semabs_ros.bags import Bag, Recorded, headers
 from semabs_ros.camera_topics import choose_camera
-from semabs_ros.convert import ConvertError, depth_to_metres, image_to_rgb
+from semabs_ros.convert import ConvertError, depth_to_metres, image_to_rgb, nanoseconds
 from semabs_ros.player_node import Player
 from semabs_ros.timeline import Timeline
 
@@ -113,8 +113,8 @@ class BagPlayer:
     def _move(self, recorded: Recorded, timeline: Timeline) -> None:
         """Put stamps to now, and frames as tf2 knows them (ROS 1 let them begin with a slash)."""
         for header in headers(recorded.message):
-            stamp = header.stamp.sec * 10**9 + header.stamp.nanosec
-            header.stamp = Time(nanoseconds=timeline.move(stamp)).to_msg()
+            moved = timeline.move(nanoseconds(header.stamp))
+            header.stamp = Time(nanoseconds=moved).to_msg()
             header.frame_id = header.frame_id.lstrip("/")
         for transform in getattr(recorded.message, "transforms", []):
             transform.child_frame_id = transform.child_frame_id.lstrip("/")

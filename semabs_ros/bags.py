@@ -17,7 +17,7 @@ from tf2_msgs.msg import TFMessage
 
 from semabs_core.data.scene_file import SceneError
 from semabs_ros.camera_topics import Topic
-from semabs_ros.convert import ConvertError, depth_to_metres, image_to_rgb
+from semabs_ros.convert import ConvertError, depth_to_metres, image_to_rgb, nanoseconds
 
 STORAGE_SUFFIXES = (".mcap", ".db3")
 BAG_SUFFIXES = (*STORAGE_SUFFIXES, ".bag")
@@ -51,7 +51,7 @@ class Recorded:
     @property
     def stamps_ns(self) -> list[int]:
         """The stamps in it, nanoseconds."""
-        return [header.stamp.sec * 10**9 + header.stamp.nanosec for header in headers(self.message)]
+        return [nanoseconds(header.stamp) for header in headers(self.message)]
 
 
 def headers(message: Any) -> list[Header]:

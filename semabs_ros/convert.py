@@ -40,6 +40,11 @@ def stamp_to_seconds(stamp: Time) -> float:
     return stamp.sec + stamp.nanosec * 1e-9
 
 
+def nanoseconds(stamp: Time) -> int:
+    """A stamp as one number."""
+    return stamp.sec * 10**9 + stamp.nanosec
+
+
 def byte_array(values: NDArray) -> array.array:
     """An array's bytes for a ``uint8[]`` field (NumPy there is copied item by item)."""
     return array.array("B", np.ascontiguousarray(values).tobytes())

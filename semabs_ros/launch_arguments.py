@@ -62,11 +62,8 @@ def config_file(text: str, folder: Path) -> str:
 
     What is neither is left as it is: the node says that it is not there.
     """
-    if text and not Path(text).is_file():
-        for candidate in (folder / text, folder / f"{text}.yaml"):
-            if candidate.is_file():
-                return str(candidate)
-    return text
+    candidates = (Path(text).expanduser(), folder / text, folder / f"{text}.yaml")
+    return next((str(path) for path in candidates if text and path.is_file()), text)
 
 
 def existing_file(name: str, text: str) -> str:

@@ -84,7 +84,8 @@ class SemabsNode(LifecycleNodeMixin, Node):
         return self.parameters.node_config
 
     def _known_relations(self) -> tuple[str, ...]:
-        return RELATIONS if self._scene is None else self._scene.relations
+        scene = self._scene  # another thread may let it go
+        return RELATIONS if scene is None else scene.relations
 
     # --- lifecycle --------------------------------------------------------------------------------
 
@@ -157,9 +158,9 @@ class SemabsNode(LifecycleNodeMixin, Node):
 
     def _close_goals(self) -> None:
         """From now on goals end at once, with the reason."""
-        why = f"the node is {self.state}: "
-        why += self._fault or "configure and activate it"
-        self._goals.close("NOT_ACTIVE", why)
+        remedies = {"inactive": "activate it", "finalized": "start it again"}
+        remedy = remedies.get(self.state, "configure and activate it")
+        self._goals.close("NOT_ACTIVE", f"the node is {self.state}: {self._fault or remedy}")
 
     def _load(self) -> None:
         check_classes(self._config().classes)
@@ -228,8 +229,8 @@ class SemabsNode(LifecycleNodeMixin, Node):
         value = Parameter("classes", Parameter.Type.STRING_ARRAY, list(request.classes))
         result = self.set_parameters([value])[0]
         response.success = result.successful
-        classes = self._config().classes
-        unknown = never_shown(self._scene.unknown_words(classes)) if self._scene else ""
+        classes, scene = self._config().classes, self._scene
+        unknown = never_shown(scene.unknown_words(classes)) if scene else ""
         notes = [", ".join(classes), unknown]
         response.message = result.reason or "; ".join(filter(None, notes))
         return response

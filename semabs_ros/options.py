@@ -14,6 +14,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from semabs_core.config import SemabsConfig
 from semabs_core.text import shorten
 from semabs_ros.node_config import READ_AT_START, NodeConfig
+from semabs_ros.programs import KINDS
 
 UNSET_INT = -1
 """ROS has no null: -1 for a whole number, NaN for another, an empty string and an empty list stand
@@ -79,12 +80,9 @@ class Option:
             (item, *_) = typing.get_args(self._base)
             fits = isinstance(value, Sequence) and not isinstance(value, str | bytes)
             fits = fits and all(_is_a(item, part) for part in value)
-            what = "a list of texts" if item is str else "a list of numbers"
+            what = KINDS[list] if item is str else "a list of numbers"
         else:
-            fits = _is_a(self.kind, value)
-            what = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}[
-                self.kind
-            ]
+            fits, what = _is_a(self.kind, value), KINDS[self.kind]
         shown = "nothing" if value is None else f"{shorten(plain(value))!r}"
         hint = f" (to unset it, give {self.unset})" if value is None and self.optional else ""
         return "" if fits else f"{self.name} must be {what}, got {shown}{hint}"

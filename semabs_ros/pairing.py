@@ -6,10 +6,11 @@ import itertools
 from collections import deque
 from dataclasses import dataclass, field
 
-from builtin_interfaces.msg import Time
 from message_filters import ApproximateTimeSynchronizer, SimpleFilter
 from rclpy.duration import Duration
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from semabs_ros.convert import nanoseconds
 
 CALIBRATIONS = 30
 """How many messages of camera_info are remembered to find the one of an image."""
@@ -18,11 +19,6 @@ NEAREST = 0.55
 for exposures that lie half an interval apart."""
 
 ImageMessage = Image | CompressedImage
-
-
-def nanoseconds(stamp: Time) -> int:
-    """A stamp as one number."""
-    return stamp.sec * 10**9 + stamp.nanosec
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,7 @@ from rclpy.time import Time
 from tf2_ros import Buffer, TransformException, TransformListener
 
 from semabs_core.text import shorten
-from semabs_ros.convert import transform_to_matrix
-from semabs_ros.pairing import nanoseconds
+from semabs_ros.convert import nanoseconds, transform_to_matrix
 from semabs_ros.problem import Problem
 from semabs_ros.spinning import spin
 

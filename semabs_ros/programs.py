@@ -24,8 +24,9 @@ INTERRUPTED = 130
 """Exit code of a program that was interrupted before it worked."""
 _OF_RCLPY = ("use_sim_time", "start_type_description_service", "qos_overrides")
 """Parameters that rclpy declares for every node."""
-_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text",
-          list: "a list of texts"}  # fmt: skip
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text",
+         list: "a list of texts"}  # fmt: skip
+"""What a parameter must be, by Python type."""
 
 
 class OptionError(ValueError):
@@ -145,7 +146,7 @@ def _checked(option: ProgramOption, value: Any) -> Any:
     elif kind is float and type(value) is int:
         return float(value)
     raise OptionError(
-        f"{option.name} must be {_KINDS[kind]}, got {shorten(value)!r}"
+        f"{option.name} must be {KINDS[kind]}, got {shorten(value)!r}"
         + (f" (quote it: -p {option.name}:=\"'...'\")" if kind is str else "")
     )
 

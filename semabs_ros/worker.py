@@ -257,8 +257,8 @@ class Worker:
     def _no_frame(self) -> str:
         why = self._frames.problem() or self._frames.reason
         if self._source is not None:
-            age = time.monotonic() - self._source.arrived
-            why = why or f"the last frame came {age:.0f} s ago (max_frame_age_s)"
+            age, limit = time.monotonic() - self._source.arrived, self._config().max_frame_age_s
+            why = why or f"the last frame came {age:.1f} s ago (max_frame_age_s is {limit:g})"
         return f"no RGB-D frame came in time: {why or 'none was received'}"
 
     # --- continuous completion --------------------------------------------------------------------
@@ -266,9 +266,12 @@ class Worker:
     def _stream(self) -> bool:
         """Complete the newest frame where somebody listens; whether there was something to do."""
         completion, relevancy = self._outputs.wants(COMPLETED), self._outputs.wants(RELEVANCY)
+        if not (completion or relevancy):
+            self.fault = ""  # it was of frames that nobody waits for any more
+            return False
         rate = self._config().completion_rate_hz
         due = max(self._resume_at, self._stream_started + 1 / rate if rate else -np.inf)
-        if not (completion or relevancy) or time.monotonic() < due:
+        if time.monotonic() < due:
             return False
         try:
             self._take_frame()

@@ -101,8 +101,9 @@ def test_a_missing_transform_is_reported_and_the_frame_dropped(
 ):
     last = diagnostics(peer)
     camera = spinner.add(Camera(room, spinner.context, tf=False))
-    make_node(autostart=True, tf_timeout_s=0.2)
-    _, result = ask_when_active(localize, **BEHIND, timeout_s=2.0)
+    node = make_node(autostart=True, tf_timeout_s=0.2)
+    wait_for(lambda: node._worker and node._frames.synced, what="frames")
+    _, result = localize.ask(**BEHIND, timeout_s=2.0)
     assert result.error_code == RESULT.NO_FRAME
     assert "no transform from 'optical'" in result.message
     wait_for(
@@ -116,8 +117,9 @@ def test_a_missing_transform_is_reported_and_the_frame_dropped(
 
 def test_a_world_frame_that_does_not_exist_is_reported(make_node, localize, spinner, room):
     spinner.add(Camera(room, spinner.context))
-    make_node(autostart=True, world_frame="moon", tf_timeout_s=0.2)
-    _, result = ask_when_active(localize, **BEHIND, timeout_s=2.0)
+    node = make_node(autostart=True, world_frame="moon", tf_timeout_s=0.2)
+    wait_for(lambda: node._worker and node._frames.synced, what="frames")
+    _, result = localize.ask(**BEHIND, timeout_s=2.0)
     assert result.error_code == RESULT.NO_FRAME
     assert "to 'moon'" in result.message
 
@@ -220,7 +222,7 @@ def test_bad_frames_are_named_and_the_node_goes_on(
     spinner.add(camera)
     node = make_node(autostart=True, max_frame_age_s=0.3)
     wait_for(lambda: node._worker and (node._frames.waiting or node._frames.reason), what="input")
-    _, result = ask_when_active(localize, **BEHIND, timeout_s=2.0)
+    _, result = localize.ask(**BEHIND, timeout_s=2.0)
     assert result.error_code in (RESULT.NO_FRAME, RESULT.BAD_FRAME)
     assert match in result.message
     camera.change = good

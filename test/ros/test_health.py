@@ -14,6 +14,7 @@ from asking import (
     diagnostics,
 )
 from camera import Camera
+from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import GetState
 from semabs.msg import SemanticVoxels
@@ -127,15 +128,15 @@ def test_the_nodes_of_one_robot_are_told_apart(make_node, peer, spinner):
 
 
 def test_a_fault_of_the_health_check_does_not_keep_the_diagnostics_back(make_node, peer):
-    last = diagnostics(peer)
-    node = make_node()
+    arrays = collect(peer, DiagnosticArray, "/diagnostics")
+    calls, node = [], make_node()
 
     def fail():
+        calls.append(len(arrays))
         raise RuntimeError("on purpose")
 
     node._goals.expire = fail
-    last.clear()
-    wait_for(lambda: last, what="diagnostics")
+    wait_for(lambda: calls and len(arrays) >= calls[0] + 2, what="diagnostics")
 
 
 def test_the_state_can_be_asked_for_while_models_load(make_node, peer, monkeypatch):
@@ -195,6 +196,19 @@ def test_a_frame_that_failed_is_not_tried_again(make_node, peer, spinner, room, 
     broken.error = None
     wait_for(lambda: voxels, what="a completion after the fault")
     camera.timer.cancel()
+
+
+def test_a_fault_of_frames_ends_when_nobody_waits_for_them(
+    make_node, peer, spinner, room, impatient
+):
+    node = make_node(autostart=True)
+    Broken(node)
+    spinner.add(Camera(room, spinner.context))
+    topic = "/semabs/completion/voxels"
+    subscription = peer.create_subscription(SemanticVoxels, topic, print, 10)
+    wait_for(lambda: node._worker.fault, what="fault")
+    peer.destroy_subscription(subscription)
+    wait_for(lambda: not node._worker.fault, what="end of the fault")
 
 
 def test_after_an_unexpected_error_the_pauses_grow(make_node, monkeypatch):

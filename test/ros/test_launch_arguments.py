@@ -59,11 +59,19 @@ def test_namespaces(text, space, logger):
     assert launch_arguments.logger_name(text, "semabs") == logger
 
 
-def test_files(tmp_path):
+def test_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("mine.yaml", "params.yaml"):
+        (tmp_path / name).touch()
+    mine = launch_arguments.config_file("~/mine.yaml", ROOT / "config")
+    assert mine == str(tmp_path / "mine.yaml")
+    found = launch_arguments.existing_file("params", "~/params.yaml")
+    assert found == str(tmp_path / "params.yaml")
     config = ROOT / "config"
     assert launch_arguments.config_file("clip", config) == str(config / "clip.yaml")
     assert launch_arguments.config_file("clip.yaml", config) == str(config / "clip.yaml")
     assert launch_arguments.config_file("/nowhere.yaml", config) == "/nowhere.yaml"
+    assert launch_arguments.config_file("", config) == ""
     with pytest.raises(ValueError, match=r"params: there is no file /nowhere.yaml"):
         launch_arguments.existing_file("params", "/nowhere.yaml")
     with pytest.raises(ValueError, match="rate_hz must be a number, got 'fast'"):

@@ -231,8 +231,10 @@ def test_a_waiting_goal_times_out_in_time(make_node, localize, camera):
 
 
 def test_a_running_goal_times_out(make_node, localize, camera):
-    slow = Slow(make_node(autostart=True))
-    status, result = localize.ask(**BEHIND, timeout_s=1.0)
+    node = make_node(autostart=True)
+    slow = Slow(node)
+    wait_for(lambda: node._frames.synced, what="frames")
+    status, result = localize.ask(**BEHIND, timeout_s=3.0)
     assert (status, result.error_code) == (STATUS.STATUS_ABORTED, RESULT.TIMEOUT)
     assert "stage relevancy" in result.message
     slow.open = True
@@ -275,11 +277,11 @@ def test_lifecycle(make_node, localize, peer, camera):
     node = make_node()
     _, result = localize.ask(**BEHIND)
     assert result.error_code == RESULT.NOT_ACTIVE
-    assert "unconfigured" in result.message
+    assert result.message == "the node is unconfigured: configure and activate it"
     assert change_state(peer, Transition.TRANSITION_CONFIGURE)
     _, result = localize.ask(**BEHIND)
     assert result.error_code == RESULT.NOT_ACTIVE
-    assert "inactive" in result.message
+    assert result.message == "the node is inactive: activate it"
     assert change_state(peer, Transition.TRANSITION_ACTIVATE)
     assert localize.ask(**BEHIND)[0] == STATUS.STATUS_SUCCEEDED
     slow = Slow(node)
