@@ -100,7 +100,7 @@ def test_the_demo_answers():
         client = ActionClient(listener.node, Localize, "/semabs/localize")
         listener.wait(client.server_is_ready)
         listener.first(SemanticVoxels, "/semabs/completion/voxels")
-        future = client.send_goal_async(Localize.Goal(sentence="the mug behind the blue box"))
+        future = client.send_goal_async(Localize.Goal(sentence="the wine bottle in the fridge"))
         listener.wait(future.done)
         future = future.result().get_result_async()
         listener.wait(future.done)
