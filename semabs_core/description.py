@@ -81,6 +81,10 @@ _TAIL = frozenset((
     "hanging", "found", "positioned", "situated", "stuck", "lost", "right", "just", "directly",
     "immediately", "somewhere",
 ))  # fmt: skip
+_SIDES = frozenset((
+    "left", "right", "front", "back", "rear", "side", "hand", "left-hand", "right-hand",
+))  # fmt: skip
+"""Words that say where, but of nothing: no reference is made of them alone."""
 
 
 class DescriptionError(ValueError):
@@ -219,6 +223,9 @@ def parse_description(sentence: str, relations: Sequence[str] = RELATIONS) -> De
         raise DescriptionError(f"nothing stands before {where}: name the target")
     if not reference.strip(" ,.;:!?\"'"):
         raise DescriptionError(f"nothing follows {where}: name the reference")
+    rest = [word for word in plain[end:] if word and word not in _DETERMINERS]
+    if rest and _SIDES.issuperset(rest):
+        raise DescriptionError(f"{where} is followed by a side, '{' '.join(rest)}': say of what")
     return make_description(" ".join(target), phrase, reference, relations)
 
 

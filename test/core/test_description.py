@@ -87,6 +87,8 @@ def test_a_network_that_knows_another_relation_is_asked_for_it():
         ("the mug behind", "nothing follows 'behind'"),
         ("the mug behind the", "the reference has no words"),
         ("the behind the lamp", "the target has no words"),
+        ("the mug on the left", "'on' in 'the mug on the left' is followed by a side, 'left': say"),
+        ("mug on my right hand side.", "is followed by a side, 'right hand side': say of what"),
     ],
 )
 def test_incomplete_sentences_say_what_is_missing(sentence, match):
