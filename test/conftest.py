@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 
 # Before torch is imported, and for the processes that tests start: tiny pictures and networks gain
 # nothing from threads, and on a busy machine these wait for each other many times as long as they
@@ -12,6 +13,9 @@ import numpy as np
 import pytest
 import torch
 from support import ENCODER, NETWORK_FIXTURES, SHARED
+
+# A shell's background jobs, and what they start, ignore SIGINT, which tests send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):
