@@ -26,6 +26,7 @@ def rooms(
     option: Annotated[list[str] | None, typer.Option(help="name=value of RoomOptions")] = None,
 ) -> None:
     """Make synthetic rooms, or the rest of an interrupted run."""
+    from semabs_core.config import validate
     from semabs_core.data.rooms.generate import generate_rooms
     from semabs_core.data.rooms.room import RoomOptions
 
@@ -36,7 +37,8 @@ def rooms(
         raise typer.BadParameter(
             f"unknown option {', '.join(unknown)}; known are {', '.join(sorted(known))}"
         )
-    counts = generate_rooms(out, parse_counts(split), seed, workers, RoomOptions(**values))
+    options = validate(RoomOptions, values, "the rooms' options")
+    counts = generate_rooms(out, parse_counts(split), seed, workers, options)
     say(f"{out}: {counts['made']} rooms made, {counts['kept']} kept")
 
 

@@ -97,6 +97,21 @@ def test_options_of_a_training_are_checked(options, message, tmp_path):
     assert message in " ".join(output.replace("│", " ").split())
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("size=3", "size: Input should be a valid tuple, got 3"),
+        ("points=many", "points: Input should be a valid integer"),
+        ("noisy_share=2", "noisy_share must be in 0..1, got 2"),
+        ("color=1", "unknown option color; known are colored_share, noisy_share, points, size"),
+    ],
+)
+def test_options_of_rooms_are_checked(option, message, tmp_path):
+    output = semabs("data", "rooms", "--out", tmp_path, "--option", option)
+    assert message in " ".join(output.replace("│", " ").split())
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("command", ["pointing", "summarize"])
 def test_where_a_table_goes_is_checked_first(command, tmp_path):
     output = semabs(command, tmp_path / "none", "--out", tmp_path / "table.xlsx")
