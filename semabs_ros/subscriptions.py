@@ -160,7 +160,8 @@ class Subscriptions:
         )
         durable = _all(offers, "durability", DurabilityPolicy.TRANSIENT_LOCAL)
         topic.misfit = _wrong_reliability(topic, offers, reliable)
-        if (topic.reliable, topic.durable) == (reliable, durable):
+        made = topic.role in self._made  # not where making it has failed
+        if made and (topic.reliable, topic.durable) == (reliable, durable):
             return False
         topic.reliable, topic.durable = reliable, durable
         self._subscribe(topic)

@@ -21,6 +21,7 @@ from semabs_ros.convert import depth_to_image
 from semabs_ros.frames import FrameSource
 from semabs_ros.node_config import NodeConfig
 from semabs_ros.spinning import spin
+from semabs_ros.subscriptions import INFO, Subscriptions
 
 
 @pytest.mark.parametrize("reliable", [True, False])
@@ -422,6 +423,25 @@ def test_topics_that_are_missing_are_named_and_the_others_are_heard(watch, spinn
     reason = source.reason("/rgb/camera_info has no publisher")
     assert "/rgb/image" not in reason
     assert "socket buffers" not in reason
+
+
+def test_a_subscription_that_could_not_be_made_is_tried_again(context, monkeypatch):
+    node = rclpy.create_node("follower", context=context)
+    node.create_publisher(CameraInfo, INFO, 1)
+    make, faults = node.create_subscription, [RuntimeError("on purpose")]
+
+    def make_or_fail(*arguments, **options):
+        if faults:
+            raise faults.pop()
+        return make(*arguments, **options)
+
+    monkeypatch.setattr(node, "create_subscription", make_or_fail)
+    subscriptions = Subscriptions(node, NodeConfig, {INFO: print})
+    with pytest.raises(RuntimeError, match="on purpose"):
+        wait_for(subscriptions.follow, what="publisher")
+    subscriptions.follow()
+    assert f"/{INFO}" in [one.topic for one in node.subscriptions]
+    node.destroy_node()
 
 
 def test_a_topic_of_another_type_is_named(watch, spinner):
