@@ -7,7 +7,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 semabs() { python -m semabs_core.cli "$@"; }
 
 semabs data rooms --out "$out/data" --seed 0 --workers 2 --option 'size=[128, 96]' \
-    --option points=30000 \
+    --option points=10000 \
     --split train=3,validation=1,unseen_instances=2,unseen_instances_dr=1,unseen_instances_synonyms=1
 semabs data relevancy "$out/data" --encoder "local-dir:$root/test/fixtures/published_relevancy/wide" \
     --preset chefer_et_al
@@ -22,7 +22,8 @@ for pair in completion/semantic_abstraction completion/semantic_aware \
     localization/semantic_abstraction localization/semantic_aware localization/clip_spatial; do
     task=${pair%/*} approach=${pair#*/}
     semabs train "$task" --approach "$approach" --data "$out/data" --out "$out/$pair" "${small[@]}"
-    semabs eval "$out/$pair" --data "$out/data" --out "$out/$pair.parquet" --workers 0 --device cpu
+    semabs eval "$out/$pair" --data "$out/data" --out "$out/$pair.parquet" --workers 0 --device cpu \
+        --grid 32
 done
 inputs=(--option 'network.network_inputs=[patch_masks, rgb, tsdf]')
 semabs train completion --approach semantic_abstraction --data "$out/data" --out "$out/inputs" \
