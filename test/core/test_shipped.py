@@ -4,7 +4,6 @@ import json
 import re
 
 import pytest
-import torch
 from support import ROOT
 
 from semabs_core.checkpoint import load_network
@@ -30,7 +29,7 @@ def rooms(tmp_path_factory):
     folder = tmp_path_factory.mktemp("rooms")
     options = RoomOptions(points=40_000)  # a third of the usual takes a third of the time
     generate_rooms(folder, {SPLIT: ROOMS}, seed=0, options=options, show_progress=False)
-    encoder = load_encoder("shipped:encoder", dtype=torch.bfloat16)
+    encoder = load_encoder("shipped:encoder")
     presets = ("ours", "chefer_et_al")
     counts = store_relevancy(folder, encoder, presets, augmentations=0)
     assert counts["written"] == ROOMS
@@ -39,7 +38,7 @@ def rooms(tmp_path_factory):
 
 def test_a_network_of_every_kind_ships_and_all_is_small():
     names = shipped_names()
-    encoder = load_encoder("shipped:encoder", dtype=torch.bfloat16)
+    encoder = load_encoder("shipped:encoder")
     kinds = set()
     for name in set(names) - {"encoder"}:
         network = load_network(shipped_path(name))
