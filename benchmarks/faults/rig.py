@@ -70,7 +70,7 @@ class Rig(Node):
             "localize": ActionClient(self, Localize, "semabs/localize"),
             "complete": ActionClient(self, Complete, "semabs/complete"),
         }
-        self._services: dict[str, Any] = {}
+        self._callers: dict[str, Any] = {}
         self._camera: dict[str, Any] = {}
         self._tf = self.create_publisher(TFMessage, "/tf", 100)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._diagnose, 10)
@@ -187,9 +187,9 @@ class Rig(Node):
 
     def _call(self, kind: Any, name: str, request: Any) -> Any:
         self.messages += 1
-        if name not in self._services:
-            self._services[name] = self.create_client(kind, f"semabs/{name}")
-        client = self._services[name]
+        if name not in self._callers:
+            self._callers[name] = self.create_client(kind, f"semabs/{name}")
+        client = self._callers[name]
         if not client.wait_for_service(timeout_sec=ANSWER_S):
             raise NoAnswerError(f"there is no service {name}")
         future = client.call_async(request)
@@ -255,7 +255,7 @@ class NodeProcess:
             "encoder.precision": "fp32", "relevancy.preset": "chefer_et_al",
             "completion.checkpoint": "untrained", "completion.resolution": "16",
             "localization.checkpoint": "untrained", "localization.resolution": "16",
-            "classes": "[floor, table, lamp]",
+            "classes": "[floor, sofa, mug]",
         }  # fmt: skip
         command = [sys.executable, "-m", "semabs_ros.node", "--ros-args"]
         for name, value in options.items():
