@@ -11,7 +11,7 @@ from rclpy.parameter import Parameter
 from benchmarks.faults.kinds import GoalFault, ServiceFault
 
 NAN, INFINITY = float("nan"), float("inf")
-MUG = {"target": "mug", "relation": "behind", "reference": "lamp"}
+MUG = {"target": "mug", "relation": "behind", "reference": "sofa"}
 ANSWERED = ("NONE", "NOT_FOUND")
 INVALID = ("INVALID_GOAL",)
 
@@ -38,7 +38,7 @@ GOALS: tuple[GoalFault, ...] = (
     GoalFault("only an article", "localize", {**MUG, "target": "the"}, INVALID, "target"),
     GoalFault("an unknown relation", "localize", {**MUG, "relation": "beneath"},
               ("UNKNOWN_RELATION",), "beneath"),
-    GoalFault("a sentence and parts", "localize", {**MUG, "sentence": "the mug on the table"},
+    GoalFault("a sentence and parts", "localize", {**MUG, "sentence": "the mug on the sofa"},
               INVALID, "either a sentence"),
     GoalFault("a sentence without relation", "localize", {"sentence": "the mug"}, INVALID,
               "relation"),
@@ -59,7 +59,7 @@ GOALS: tuple[GoalFault, ...] = (
     GoalFault("200 goals at once", "localize", MUG, (*ANSWERED, "QUEUE_FULL"), burst=200),
     GoalFault("20 goals, cancelled at once", "localize", MUG, (*ANSWERED, "CANCELED", "QUEUE_FULL"),
               burst=20, cancel=True),
-    GoalFault("a good completion", "complete", {"classes": ["table", "floor"]}, ("NONE",)),
+    GoalFault("a good completion", "complete", {"classes": ["sofa", "floor"]}, ("NONE",)),
     GoalFault("a repeated class", "complete", {"classes": ["mug", "mug"]}, INVALID, "repeated"),
     GoalFault("an empty class", "complete", {"classes": ["mug", ""]}, INVALID, "class name"),
     GoalFault("300 classes", "complete", {"classes": [f"thing {i}" for i in range(300)]}, INVALID,
@@ -90,7 +90,7 @@ SERVICES: tuple[ServiceFault, ...] = (
     ServiceFault("an unknown parameter", parameter("no_such_thing", 1), "refused"),
     ServiceFault("another world frame", parameter("world_frame", "nowhere"), "ok"),
     ServiceFault("the root again", parameter("world_frame", ""), "ok"),
-    ServiceFault("classes by service", classes("floor", "table", "lamp"), "ok"),
+    ServiceFault("classes by service", classes("floor", "sofa", "mug"), "ok"),
     ServiceFault("repeated classes by service", classes("bed", "bed"), "refused: .*repeated"),
     ServiceFault("a long class by service", classes("c" * 10_000), "refused: .*characters"),
     ServiceFault("300 classes by service", classes(*(f"c{i}" for i in range(300))),

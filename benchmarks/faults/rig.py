@@ -34,17 +34,16 @@ from tf2_msgs.msg import TFMessage
 from benchmarks.faults.kinds import GoalFault, Spoil, SpoilTransform
 from semabs_core.data.analytic import analytic_scene
 from semabs_ros.convert import depth_to_image, matrix_to_transform, rgb_to_image
+from semabs_ros.goals import CODES
 from semabs_ros.player import camera_info
 from semabs_ros.spinning import spin
 
 WIDTH, HEIGHT, RATE_HZ = 64, 48, 20.0
 ANSWER_S = 30.0
 """A service or action that has not answered by then does not answer."""
-CODES = {
-    value: name
-    for name, value in vars(type(Localize.Result)).items()
-    if name.isupper() and isinstance(value, int)
-}
+NAMES = {value: name for name, value in CODES.items()}
+DEEP = QoSProfile(depth=1000)
+"""An action client's own queues: with rclpy's usual ten it loses answers to a burst of goals."""
 
 
 class NoAnswerError(RuntimeError):
@@ -67,8 +66,15 @@ class Rig(Node):
         self.messages = 0
         self.completed, self.input_level, self.said = 0, -1, [""]
         self.actions = {
-            "localize": ActionClient(self, Localize, "semabs/localize"),
-            "complete": ActionClient(self, Complete, "semabs/complete"),
+            name: ActionClient(
+                self,
+                action,
+                f"semabs/{name}",
+                goal_service_qos_profile=DEEP,
+                result_service_qos_profile=DEEP,
+                cancel_service_qos_profile=DEEP,
+            )
+            for name, action in (("localize", Localize), ("complete", Complete))
         }
         self._callers: dict[str, Any] = {}
         self._camera: dict[str, Any] = {}
@@ -238,7 +244,7 @@ class Rig(Node):
             missing = sum(not future.done() for future in results)
             raise NoAnswerError(f"{missing} of {fault.burst} goals have no result")
         found = [future.result().result for future in results]
-        return [(CODES[result.error_code], result.message) for result in found]
+        return [(NAMES[result.error_code], result.message) for result in found]
 
 
 class NodeProcess:

@@ -279,7 +279,8 @@ FAULTS: tuple[StreamFault, ...] = (
     StreamFault("frame_id with a slash", HEALTHY, rename("all", "/optical")),
     StreamFault("frame_id unknown to TF", "no transform.*'nowhere'", rename("all", "nowhere")),
     StreamFault("frame_id of 10000 letters", "no transform", rename("all", "f" * 10_000)),
-    StreamFault("frame_id of control characters", "no transform", rename("all", "a\x07\nb\x1b[31m")),
+    StreamFault("frame_id of control characters", "no transform",
+                rename("all", "a\x07\nb\x1b[31m")),
     # TF
     StreamFault("no TF", NO_TF, transform=no_transform),
     StreamFault("translation of NaN", "no transform", transform=set_transform(x=NAN)),
