@@ -26,6 +26,14 @@ def classes(*names: str) -> Callable[[Any], str]:
     return lambda rig: rig.set_classes(list(names))
 
 
+def other_world(rig: Any) -> str:
+    """Ask for a world frame that TF does not have, until the node says so, and for none again."""
+    rig.said = []
+    rig.set_parameter(Parameter("world_frame", value="nowhere"))
+    said = rig.wait(lambda: rig.heard("no transform"), 15.0)
+    return f"{said}; {rig.set_parameter(Parameter('world_frame', value=''))}"
+
+
 def transition(number: int) -> Callable[[Any], str]:
     """Ask for a transition of the lifecycle."""
     return lambda rig: rig.change_state(number)
@@ -88,8 +96,7 @@ SERVICES: tuple[ServiceFault, ...] = (
     ServiceFault("what is read when configured", parameter("sync_slop_s", 1.0),
                  "refused: .*configured"),
     ServiceFault("an unknown parameter", parameter("no_such_thing", 1), "refused"),
-    ServiceFault("another world frame", parameter("world_frame", "nowhere"), "ok"),
-    ServiceFault("the root again", parameter("world_frame", ""), "ok"),
+    ServiceFault("a world frame that is none, and back", other_world, "no transform.*nowhere.*ok"),
     ServiceFault("classes by service", classes("floor", "sofa", "mug"), "ok"),
     ServiceFault("repeated classes by service", classes("bed", "bed"), "refused: .*repeated"),
     ServiceFault("a long class by service", classes("c" * 10_000), "refused: .*characters"),
