@@ -83,6 +83,7 @@ class Rig(Node):
         # Somebody who listens, or nothing is completed.
         self.create_subscription(PointCloud2, "semabs/completion/points", self._count, 1)
         self._lock = threading.Lock()
+        self._other: Node | None = None
         self.open_camera()
         self.create_timer(1 / RATE_HZ, self._shoot)
 
@@ -100,14 +101,20 @@ class Rig(Node):
             old, self._camera = self._camera, {}
             for publisher in old.values():
                 self.destroy_publisher(publisher)
+            if self._other is not None:
+                self._other.destroy_node()
+                self._other.context.shutdown()
+                self._other = None
             if closed:
                 return
             policy = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
             qos = QoSProfile(depth=5, reliability=policy)
             latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+            # A topic has one type in a DDS participant, so another type wants another one.
+            owner = self._stranger() if wrong_type else self
             color = CompressedImage if wrong_type else Image
             self._camera = {
-                "rgb": self.create_publisher(color, "rgb/image", qos),
+                "rgb": owner.create_publisher(color, "rgb/image", qos),
                 "depth": self.create_publisher(Image, "depth/image", qos),
                 "info": self.create_publisher(
                     CameraInfo, "rgb/camera_info", latched if latched_info else qos
@@ -116,6 +123,13 @@ class Rig(Node):
             if latched_info:
                 header = Header(frame_id="optical", stamp=self.get_clock().now().to_msg())
                 self._camera.pop("info").publish(camera_info(self.scene, header))
+
+    def _stranger(self) -> Node:
+        """A node of a DDS participant of its own."""
+        context = rclpy.Context()
+        rclpy.init(context=context)
+        self._other = Node("stranger", context=context)
+        return self._other
 
     def _shoot(self) -> None:
         """One trio and its transform, spoilt as the fault of the moment wants it."""

@@ -273,7 +273,7 @@ FAULTS: tuple[StreamFault, ...] = (
     StreamFault("all from the past", NO_TF, move_stamps("rgb", "depth", "info", seconds=-500.0)),
     StreamFault("all from the future", NO_TF, move_stamps("rgb", "depth", "info", seconds=500.0)),
     StreamFault("stamps that jitter by a minute", "stamps|no transform",
-                move_stamps("rgb", "depth", "info", seconds=0.0, jitter=60.0)),
+                move_stamps("rgb", "depth", "info", seconds=0.0, jitter=60.0), seconds=20.0),
     StreamFault("stamps that differ by 20 ms", HEALTHY, move_stamps("depth", seconds=-0.02)),
     StreamFault("frame_id empty", "empty frame_id", rename("all", "")),
     StreamFault("frame_id with a slash", HEALTHY, rename("all", "/optical")),
