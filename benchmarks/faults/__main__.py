@@ -147,7 +147,7 @@ def main() -> None:
     rig, thread = start_rig(options.seed)
     node = NodeProcess(options.log, options.encoder)
     try:
-        if not rig.healthy(4 * ANSWER_S):
+        if not rig.healthy(10 * ANSWER_S):
             sys.exit(f"the node completes nothing before any fault; see {options.log}")
         outcomes, memory = campaign(rig, node, options.messages, options.minutes)
         wrong = show(outcomes, memory, rig.messages)
