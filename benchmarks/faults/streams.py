@@ -303,6 +303,7 @@ FAULTS: tuple[StreamFault, ...] = (
     StreamFault("best effort", HEALTHY, qos={"reliable": False}),
     StreamFault("a camera that restarts", HEALTHY, qos={"reliable": True}),
     StreamFault("calibration latched, once", HEALTHY, qos={"latched_info": True}),
-    StreamFault("colour with another type", "publisher|nothing arrives", qos={"wrong_type": True}),
+    StreamFault("colour with another type", "is published as sensor_msgs/msg/CompressedImage",
+                qos={"wrong_type": True}),
     StreamFault("no camera", "no publisher", qos={"closed": True}),
 )  # fmt: skip
