@@ -32,7 +32,8 @@ MEAN_VOCABULARY = (
 )  # fmt: skip
 """Everyday words whose mean map is what every map is measured against (relevancy, step 7)."""
 
-_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+"""How all config dataclasses are validated: no unknown names, no NaN or infinity."""
 
 
 class ConfigError(ValueError):
@@ -50,7 +51,7 @@ def option(
     return Field(default, description=text, json_schema_extra=extra, **limits)
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class EncoderConfig:
     """The vision-language model."""
 
@@ -66,7 +67,7 @@ class EncoderConfig:
     )
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class RelevancyConfig:
     """How relevancy maps are made. Networks want the relevancy that they were trained with."""
 
@@ -107,7 +108,7 @@ class RelevancyConfig:
     )
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class RegionConfig:
     """The cube that is completed, in the viewer frame (below the camera, x forward, z up)."""
 
@@ -134,7 +135,7 @@ class RegionConfig:
     )
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class QueryConfig:
     """Where a network is asked: a dense grid, less what the camera rules out."""
 
@@ -151,7 +152,7 @@ class QueryConfig:
     )
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class CompletionConfig(QueryConfig):
     """Open-vocabulary semantic scene completion."""
 
@@ -167,7 +168,7 @@ class CompletionConfig(QueryConfig):
     )
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class LocalizationConfig(QueryConfig):
     """Visually obscured object localization."""
 
@@ -183,7 +184,7 @@ class LocalizationConfig(QueryConfig):
     )
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class SemabsConfig:
     """Everything that :class:`semabs_core.pipeline.SceneUnderstanding` needs."""
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from semabs_core.config import option
+from semabs_core.config import STRICT, option
 
-_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 READ_AT_START = ("config_file", "autostart", "result_timeout_s")
 
 
-@dataclass(frozen=True, config=_STRICT)
+@dataclass(frozen=True, config=STRICT)
 class NodeConfig:
     """What the node needs besides the pipeline's config."""
 

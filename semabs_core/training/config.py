@@ -6,14 +6,14 @@ import os
 from typing import Any, Literal
 
 import torch
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from semabs_core.config import choose_device, option, read_yaml, validate
+from semabs_core.config import STRICT, choose_device, option, read_yaml, validate
 from semabs_core.network_config import NetworkConfig
 from semabs_core.precision import choose_dtype
-
-STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+from semabs_core.training import run_config
+from semabs_core.training.run_config import RunConfig
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -55,50 +55,27 @@ class OptimizationConfig:
 
 
 @dataclass(frozen=True, config=STRICT)
-class TrainingConfig:
+class TrainingConfig(RunConfig):
     """Everything that decides a training run."""
 
-    out: str = option("", "folder for weights, state, this config and TensorBoard's events")
     network: NetworkConfig = Field(default_factory=NetworkConfig)
     data: DataConfig = Field(default_factory=DataConfig)
     optimization: OptimizationConfig = Field(default_factory=OptimizationConfig)
-    seed: int = option(0, "of the first weights, the order of the scenes and the sampling", ge=0)
-    device: str = option("auto", "torch device; auto is the process's GPU, else the CPU")
-    workers: int = option(4, "processes that prepare scenes; 0: none besides the trainer", ge=0)
-    resume: bool = option(False, "carry on from the state in the folder, if there is one")
-    save_every_steps: int = option(500, "steps between saved states", ge=1)
     keep_every_epochs: int = option(
         0, "epochs between weights kept for good; 0: only the last", ge=0
     )
     validate_every_epochs: int = option(1, "epochs between validations; 0: never", ge=0)
     validation_scenes: int = option(64, "scenes of the validation split to use at most", ge=1)
-    log_every_steps: int = option(10, "steps between entries in TensorBoard", ge=1)
-    max_skipped_steps: int = option(
-        20,
-        "steps in a row with a loss or gradient that is not finite, which are left out, before "
-        "the run ends",
-        ge=1,
-    )
 
 
-CHANGEABLE = frozenset(
-    {
-        "out",
-        "data.folder",
-        "device",
-        "workers",
-        "resume",
-        "save_every_steps",
-        "keep_every_epochs",
-        "validate_every_epochs",
-        "log_every_steps",
-        "max_skipped_steps",
-        "optimization.batch_size",
-        "optimization.epochs",
-        "optimization.labels_per_pass",
-        "optimization.max_steps",
-    }
-)
+CHANGEABLE = run_config.CHANGEABLE | {
+    "keep_every_epochs",
+    "validate_every_epochs",
+    "optimization.batch_size",
+    "optimization.epochs",
+    "optimization.labels_per_pass",
+    "optimization.max_steps",
+}
 """Options that may change when a run is resumed. What the last few of them lead to may not: the
 number of steps, and of scenes per step over all processes."""
 

@@ -7,8 +7,9 @@ from typing import Any, Literal
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from semabs_core.config import option, validate
-from semabs_core.training.config import STRICT
+from semabs_core.config import STRICT, option, validate
+from semabs_core.training import run_config
+from semabs_core.training.run_config import RunConfig
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -63,10 +64,9 @@ class CropConfig:
 
 
 @dataclass(frozen=True, config=STRICT)
-class EncoderTrainingConfig:
+class EncoderTrainingConfig(RunConfig):
     """Everything that decides the training of an encoder."""
 
-    out: str = option("", "folder for the model, the state and TensorBoard's events")
     shape: EncoderShape = Field(default_factory=EncoderShape)
     data: CropConfig = Field(default_factory=CropConfig)
     start: str = option("", "folder of an encoder to start from; empty: seeded random weights")
@@ -85,33 +85,11 @@ class EncoderTrainingConfig:
     precision: Literal["auto", "fp32", "bf16"] = option(
         "auto", "of the forward pass; auto is bf16 on a GPU that has it and fp32 elsewhere"
     )
-    seed: int = option(0, "of the first weights and of the crops", ge=0)
-    device: str = option("auto", "torch device")
     workers: int = option(1, "processes that cut crops; 0: none besides the trainer", ge=0)
-    resume: bool = option(False, "carry on from the state in the folder, if there is one")
-    save_every_steps: int = option(500, "steps between saved states", ge=1)
     log_every_steps: int = option(50, "steps between entries in TensorBoard", ge=1)
-    max_skipped_steps: int = option(
-        20,
-        "steps in a row with a loss or gradient that is not finite, which are left out, before "
-        "the run ends",
-        ge=1,
-    )
 
 
-CHANGEABLE = frozenset(
-    {
-        "out",
-        "data.folder",
-        "device",
-        "workers",
-        "resume",
-        "max_steps",
-        "save_every_steps",
-        "log_every_steps",
-        "max_skipped_steps",
-    }
-)
+CHANGEABLE = run_config.CHANGEABLE | {"max_steps"}
 """Options that may change when a run is resumed."""
 
 
