@@ -69,8 +69,9 @@ class Demo:
         played: dict[str, str] | None = None,
     ) -> None:
         self.scene, self.config, self.out, self.ask = scene, config, out, ask
-        self.played = {name: quoted(value) for name, value in played.items() if value}
+        self.played = {name: quoted(value) for name, value in (played or {}).items() if value}
         self.processes: dict[str, subprocess.Popen] = {}
+        self._starting, self._signal = False, 0
         self.environment = {
             **os.environ,
             "ROS_DOMAIN_ID": os.environ.get("ROS_DOMAIN_ID") or str(free_domain()),
@@ -84,6 +85,7 @@ class Demo:
         for key, value in parameters.items():
             command += ["-p", f"{key}:={value}"]
         log = None if shown else (self.out / f"{name}.log").open("w")
+        self._starting = True
         self.processes[name] = subprocess.Popen(
             command,
             env=self.environment,
@@ -91,6 +93,18 @@ class Demo:
             stderr=subprocess.STDOUT if log else None,
             start_new_session=True,  # Ctrl-C comes to the demo alone, which ends them
         )
+        self._starting = False
+        if self._signal:
+            raise KeyboardInterrupt(self._signal)
+
+    def interrupt(self, number: int, _: object) -> None:
+        """A signal's handler: ends the demo as by Ctrl-C, and its processes with it.
+
+        While a process is being started it waits: nobody would know of that process.
+        """
+        self._signal = number
+        if not self._starting:
+            raise KeyboardInterrupt(number)
 
     def run(self) -> int:
         """Run the demo; returns its exit code.
@@ -178,11 +192,6 @@ class Demo:
                 process.wait()
 
 
-def interrupt(number: int, _: object) -> None:
-    """End as by Ctrl-C: the processes with it."""
-    raise KeyboardInterrupt(number)
-
-
 def argument_parser() -> argparse.ArgumentParser:
     """The command line; defaults come from the environment, as ``make demo NAME=...`` sets it."""
     parser = argparse.ArgumentParser(
@@ -215,7 +224,7 @@ def main() -> None:
     played["camera_pose"] = arguments.camera_pose
     demo = Demo(arguments.scene, arguments.config, arguments.out, arguments.ask, played)
     for sig in ENDING:
-        signal.signal(sig, interrupt)
+        signal.signal(sig, demo.interrupt)
     try:
         code = demo.run()
     except KeyboardInterrupt as interrupted:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image as Picture
 from support import ROOT, wait_for
 
 from semabs_core.checkpoint import CONFIG_FILE
+from semabs_ros.demo import Demo
 
 CONFIG = str(ROOT / "config" / "demo.yaml")
 
@@ -129,3 +131,19 @@ def test_the_demo_takes_its_processes_with_it(start, tmp_path, sig):
     started = wait_for(lambda: len(children.read_text().split()) == 3 and children.read_text())
     assert demo.stop(sig) == 128 + sig
     assert not [pid for pid in started.split() if Path(f"/proc/{pid}").exists()]
+
+
+def test_a_signal_while_a_process_is_started_waits_until_it_is_known(tmp_path, monkeypatch):
+    """It would outlive the demo otherwise."""
+    demo = Demo("", "", tmp_path)
+
+    def popen(command, **_):
+        demo.interrupt(signal.SIGTERM, None)
+        return SimpleNamespace(poll=lambda: 0, wait=lambda timeout: 0)
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    with pytest.raises(KeyboardInterrupt, match="15"):
+        demo.start("player", {})
+    assert list(demo.processes) == ["player"]
+    with pytest.raises(KeyboardInterrupt, match="2"):
+        demo.interrupt(signal.SIGINT, None)
