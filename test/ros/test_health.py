@@ -205,7 +205,7 @@ def test_a_fault_of_frames_ends_when_nobody_waits_for_them(
     Broken(node)
     spinner.add(Camera(room, spinner.context))
     topic = "/semabs/completion/voxels"
-    subscription = peer.create_subscription(SemanticVoxels, topic, print, 10)
+    subscription = peer.create_subscription(SemanticVoxels, topic, lambda _: None, 10)
     wait_for(lambda: node._worker.fault, what="fault")
     peer.destroy_subscription(subscription)
     wait_for(lambda: not node._worker.fault, what="end of the fault")
