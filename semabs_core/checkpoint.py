@@ -21,7 +21,7 @@ from torch import Tensor
 
 from semabs_core import inert_pickle
 from semabs_core.files import write_atomic
-from semabs_core.network_config import NetworkConfig
+from semabs_core.network_config import RELATIONS, NetworkConfig
 from semabs_core.networks import SpatialNetwork, build_network
 
 CONFIG_FILE = "network.json"
@@ -195,18 +195,22 @@ def _load_published(folder: Path) -> SpatialNetwork:
     return _fill(build_network(config), _convert_weights(weights, config), files[0])
 
 
-def _load_own(folder: Path) -> SpatialNetwork:
-    """A network from a folder of our own format."""
+def _read_own_config(folder: Path) -> tuple[NetworkConfig, dict[str, Any]]:
+    """What a network in our own format is, and its metadata; the weights are not looked at."""
     try:
         content = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
             raise ValueError(f"format must be {FORMAT!r}, got {content['format']!r}")
-        config = NetworkConfig(**content["network"])
-        metadata = dict(content.get("metadata", {}))
+        return NetworkConfig(**content["network"]), dict(content.get("metadata", {}))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{folder / CONFIG_FILE} is not a network's config: {error}"
         ) from error
+
+
+def _load_own(folder: Path) -> SpatialNetwork:
+    """A network from a folder of our own format."""
+    config, metadata = _read_own_config(folder)
     path = folder / WEIGHTS_FILE
     try:
         weights = safetensors.torch.load_file(path)
@@ -227,6 +231,21 @@ def _fill(network: SpatialNetwork, weights: dict[str, Tensor], path: Path) -> Sp
         raise CheckpointError(f"{path} does not fit its own config: {error}") from None
     network.metadata = {}
     return network
+
+
+def read_relations(path: str | os.PathLike) -> tuple[str, ...]:
+    """The spatial relations that a checkpoint's network knows, without loading its weights.
+
+    Args:
+        path: the folder; published checkpoints know the usual six.
+
+    Raises:
+        CheckpointError: if its config is damaged.
+    """
+    folder = Path(path)
+    if not (folder / CONFIG_FILE).exists():
+        return RELATIONS
+    return _read_own_config(folder)[0].relations
 
 
 def load_network(path: str | os.PathLike, device: str | torch.device = "cpu") -> SpatialNetwork:

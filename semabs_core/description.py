@@ -46,9 +46,6 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """The phrases that mean a relation. A network's config says which of the relations it knows."""
 
-ALL_RELATIONS = tuple(SYNONYMS)
-"""Every relation that a sentence can be taken apart at."""
-
 REFUSED = (
     "between", "among", "around", "against", "along", "outside", "outside of", "across from",
     "opposite", "far from", "away from", "at the bottom of", "on the bottom of",

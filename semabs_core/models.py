@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from semabs_core.checkpoint import load_network
+from semabs_core.checkpoint import load_network, read_relations
 from semabs_core.config import (
     MEAN_VOCABULARY,
     UNTRAINED,
@@ -19,7 +19,7 @@ from semabs_core.config import (
     choose_device,
 )
 from semabs_core.encoder import ImageTextEncoder, load_encoder
-from semabs_core.network_config import NetworkConfig
+from semabs_core.network_config import RELATIONS, NetworkConfig
 from semabs_core.networks import (
     CompletionNetwork,
     LocalizationNetwork,
@@ -52,6 +52,17 @@ def load_models(
     assert isinstance(completion, CompletionNetwork)
     assert isinstance(localization, LocalizationNetwork)
     return encoder, completion.to(device), localization.to(device)
+
+
+def known_relations(config: SemabsConfig) -> tuple[str, ...]:
+    """The spatial relations that a config's localization network knows; no weights are loaded.
+
+    Raises:
+        CheckpointError: if its checkpoint is damaged.
+        WeightsError: if ``shipped:`` names nothing that ships.
+    """
+    checkpoint = config.localization.checkpoint
+    return RELATIONS if checkpoint == UNTRAINED else read_relations(resolve_weights(checkpoint))
 
 
 def load_task_network(

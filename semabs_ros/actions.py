@@ -46,7 +46,7 @@ class Asking:
 
     Attributes:
         config: the node's.
-        relations: those that the network knows; the usual ones while none is loaded.
+        relations: those that the network knows, or will once it is loaded.
     """
 
     config: NodeConfig

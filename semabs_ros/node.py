@@ -21,6 +21,7 @@ from semabs.srv import SetClasses
 from std_msgs.msg import Header
 
 from semabs_core.description import check_classes
+from semabs_core.models import known_relations
 from semabs_core.network_config import RELATIONS
 from semabs_core.pipeline import SceneUnderstanding
 from semabs_core.text import shorten
@@ -85,7 +86,10 @@ class SemabsNode(LifecycleNodeMixin, Node):
 
     def _known_relations(self) -> tuple[str, ...]:
         scene = self._scene  # another thread may let it go
-        return RELATIONS if scene is None else scene.relations
+        try:
+            return scene.relations if scene else known_relations(self.parameters.core_config)
+        except ValueError:
+            return RELATIONS  # what is wrong with the checkpoint is said when it is loaded
 
     # --- lifecycle --------------------------------------------------------------------------------
 

@@ -58,19 +58,20 @@ def answer(
         out: folder for pictures and meshes.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     """
-    from semabs_core.config import SemabsConfig
-    from semabs_core.description import ALL_RELATIONS, check_classes, parse_description
+    from semabs_core.config import SemabsConfig, load_config
+    from semabs_core.description import check_classes, parse_description
+    from semabs_core.models import known_relations
     from semabs_core.pipeline import SceneUnderstanding
     from semabs_core.visualize import answers, figures
     from semabs_core.vocabulary import never_shown
 
     # All that is asked for is checked before the models are loaded, which may take minutes.
-    # Which of the relations the network knows is seen then.
-    wanted = parse_description(sentence, ALL_RELATIONS) if sentence else None
+    options = load_config(config) if config else SemabsConfig()
+    wanted = parse_description(sentence, known_relations(options)) if sentence else None
     names = check_classes(names)
     check_folder(out)
     frame = scene.frame(0)
-    pipeline = SceneUnderstanding.from_config(config or SemabsConfig(), device=device)
+    pipeline = SceneUnderstanding.from_config(options, device=device)
     if pipeline.untrained:
         say(f"NOTE: {', '.join(pipeline.untrained)} untrained: answers mean nothing")
     if pipeline.foreign:

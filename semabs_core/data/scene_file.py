@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -145,6 +146,8 @@ def save_scene(scene: Scene, path: str | os.PathLike) -> None:
 
 def _read_npz(file: Path) -> dict[str, Any]:
     """The arrays of a ``.npz`` that belong to a scene."""
+    if not zipfile.is_zipfile(file):
+        raise ValueError("it is no NumPy archive (np.savez writes one), or cut off")
     with np.load(file, allow_pickle=False) as archive:
         return {name: archive[name] for name in WORDS + ARRAYS if name in archive.files}
 

@@ -30,6 +30,7 @@ def nothing_is_loaded(monkeypatch):
     [
         (["none.npz"], "there is no scene file none.npz"),
         (["{room}", "the mug opposite the lamp"], "unknown relation 'opposite'"),
+        (["{room}", "the mug beneath the lamp"], "unknown relation 'beneath'; known are: in,"),
         (["{room}", "--classes", "mug, mug"], "repeated: mug"),
         (["{room}", "--out", "{room}"], "nothing can be written to"),
     ],

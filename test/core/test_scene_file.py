@@ -157,3 +157,13 @@ def test_pickled_arrays_are_refused(tmp_path):
     np.savez(tmp_path / "evil.npz", rgb=np.array([{"a": 1}], dtype=object))
     with pytest.raises(SceneError, match=r"evil.npz is damaged or no scene file: .*allow_pickle"):
         load_scene(tmp_path / "evil.npz")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello\n", b"PK\x03\x04 cut off"])
+def test_what_is_no_archive_is_said_to_be_none(tmp_path, content):
+    file = tmp_path / "text.npz"
+    file.write_bytes(content)
+    with pytest.raises(
+        SceneError, match=r"text.npz is damaged or no scene file: .*no NumPy archive"
+    ):
+        load_scene(file)

@@ -1,6 +1,7 @@
 """Goals over DDS: many at once, at the wrong moment, cancelled early, fetched late."""
 
 import dataclasses
+import json
 import math
 import threading
 
@@ -15,6 +16,7 @@ from rclpy.qos import QoSProfile
 from semabs.action import Localize
 from support import wait_for
 
+from semabs_core.checkpoint import FORMAT
 from semabs_core.description import RelationError
 from semabs_core.network_config import RELATIONS
 from semabs_core.pipeline import SceneUnderstanding
@@ -258,7 +260,11 @@ def test_without_a_calibration_the_probability_is_no_number(make_node, localize,
     assert math.isnan(result.probability)
 
 
-def test_relations_are_those_of_the_network_that_is_loaded(make_node):
+def test_relations_are_those_of_the_network_that_is_loaded(make_node, tmp_path):
+    config = {"task": "localization", "relations": ["on", "under"]}
+    stored = {"format": FORMAT, "network": config}
+    (tmp_path / "network.json").write_text(json.dumps(stored))
+    assert make_node(localization__checkpoint=str(tmp_path))._known_relations() == ("on", "under")
     node = make_node()
     assert node._known_relations() == RELATIONS
     assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
