@@ -138,7 +138,7 @@ def test_a_signal_while_a_process_is_started_waits_until_it_is_known(tmp_path, m
     demo = Demo("", "", tmp_path)
 
     def popen(command, **_):
-        demo.interrupt(signal.SIGTERM, None)
+        demo.interrupt(int(signal.SIGTERM), None)
         return SimpleNamespace(poll=lambda: 0, wait=lambda timeout: 0)
 
     monkeypatch.setattr(subprocess, "Popen", popen)
@@ -146,4 +146,4 @@ def test_a_signal_while_a_process_is_started_waits_until_it_is_known(tmp_path, m
         demo.start("player", {})
     assert list(demo.processes) == ["player"]
     with pytest.raises(KeyboardInterrupt, match="2"):
-        demo.interrupt(signal.SIGINT, None)
+        demo.interrupt(int(signal.SIGINT), None)
