@@ -17,8 +17,9 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     """The number format that a name stands for; ``auto`` is the one that is fast on the device.
 
     That is bfloat16 on a GPU of compute capability 8 or more and float16 on older ones, which only
-    emulate bfloat16. A CPU takes bfloat16 where it has AMX; where it has AVX512_BF16 alone it
-    could, but an encoder then takes 1.4 to 1.5 times as long as in float32 (measured on AMD EPYC).
+    emulate bfloat16. A CPU takes bfloat16 where it has AMX. Where it has AVX512_BF16 alone it
+    depends: an encoder took 1.4 to 1.5 times as long as in float32 on one such machine and half as
+    long on another, so float32, which has the more exact digits, stays; ``bf16`` is worth a try.
     The rule looks at what the hardware is and not at a clock, so that answers are the same from run
     to run.
 

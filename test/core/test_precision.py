@@ -20,7 +20,7 @@ def test_names_stand_for_formats_everywhere(name, dtype):
     ("capabilities", "dtype"),
     [
         ({"amx_bf16": True, "avx512_bf16": True}, torch.bfloat16),
-        ({"avx512_bf16": True}, torch.float32),  # it could, but is slower with it
+        ({"avx512_bf16": True}, torch.float32),  # slower on some of them
         ({"avx2": True}, torch.float32),
         ({}, torch.float32),
     ],
