@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,11 +31,13 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     ),
     "on the left of": (
         "on the left of", "to the left of", "at the left of", "left of", "on the left side of",
-        "to the left side of", "on the left hand side of", "on the left-hand side of",
+        "to the left side of", "at the left side of", "on the left hand side of",
+        "on the left-hand side of",
     ),
     "on the right of": (
         "on the right of", "to the right of", "at the right of", "right of", "on the right side of",
-        "to the right side of", "on the right hand side of", "on the right-hand side of",
+        "to the right side of", "at the right side of", "on the right hand side of",
+        "on the right-hand side of",
     ),
     "on": ("on", "on top of", "on the top of", "atop", "atop of", "upon", "onto", "supported by"),
     "under": ("under", "underneath", "beneath", "below"),
@@ -94,22 +97,33 @@ class RelationError(DescriptionError):
 
 @dataclass(frozen=True)
 class Description:
-    """What is asked for.
+    """What is asked for: a thing by its relation to another one, or a thing alone.
 
     Attributes:
         target: the thing to find, words only.
-        relation: such as one of :data:`semabs_core.network_config.RELATIONS`.
-        reference: what it is found by.
+        relation: such as one of :data:`semabs_core.network_config.RELATIONS`; empty for a thing
+            alone.
+        reference: what it is found by; empty for a thing alone.
     """
 
     target: str
-    relation: str
-    reference: str
+    relation: str = ""
+    reference: str = ""
 
     @property
     def sentence(self) -> str:
-        """As ``clip_spatial`` networks read it."""
+        """As ``clip_spatial`` networks read it; a thing alone is none of theirs."""
         return f"{self.target} {self.relation} a {self.reference}"
+
+    @property
+    def words(self) -> str:
+        """For people: "mug behind lamp", or "mug"."""
+        return " ".join(filter(None, (self.target, self.relation, self.reference)))
+
+    @property
+    def names(self) -> list[str]:
+        """The things that are named: target and reference, or the target."""
+        return [name for name in (self.target, self.reference) if name]
 
 
 _PHRASES = {tuple(p.split()): name for name, phrases in SYNONYMS.items() for p in phrases}
@@ -169,11 +183,11 @@ def check_classes(classes: Sequence[str]) -> list[str]:
 def make_description(
     target: str, relation: str, reference: str, relations: Sequence[str] = RELATIONS
 ) -> Description:
-    """A description from its three parts, each cleaned and checked.
+    """A description from its parts, each cleaned and checked.
 
     Args:
         target: what to find.
-        relation: a relation or a phrase that means one.
+        relation: a relation or a phrase that means one; empty, as the reference, for a thing alone.
         reference: what it is found by.
         relations: those that the network knows.
 
@@ -181,6 +195,8 @@ def make_description(
         DescriptionError: if the target or reference has no words, or too many (RelationError for
             the relation).
     """
+    if not relation.strip() and not reference.strip():
+        return Description(noun_phrase(target, "target"))
     return Description(
         noun_phrase(target, "target"),
         canonical_relation(relation, relations),
@@ -189,7 +205,7 @@ def make_description(
 
 
 def parse_description(sentence: str, relations: Sequence[str] = RELATIONS) -> Description:
-    """Take a sentence apart at its first spatial relation.
+    """Take a sentence apart at its first spatial relation; without one it names a thing alone.
 
     Articles, requests ("find", "where is") and fillers ("that is standing") are dropped; all other
     words stay, so that long-tail names ("hair dryer with its wires all tangled up") survive. What
@@ -200,8 +216,9 @@ def parse_description(sentence: str, relations: Sequence[str] = RELATIONS) -> De
         relations: those that the network knows.
 
     Raises:
-        DescriptionError: if there is no relation, target or reference, or if the sentence is
-            longer than ``MAX_SENTENCE_LENGTH`` characters.
+        DescriptionError: if there is no target, a relation without a reference, a side that is no
+            known relation ("left side of"), or if the sentence is longer than
+            ``MAX_SENTENCE_LENGTH`` characters.
         RelationError: if the relation is one that the network does not know, such as "beneath".
     """
     _check_length(sentence, MAX_SENTENCE_LENGTH, "sentence")
@@ -212,6 +229,8 @@ def parse_description(sentence: str, relations: Sequence[str] = RELATIONS) -> De
     tokens = text.split()
     plain = [token.strip(",.;:!?\"'()").lower() for token in tokens]
     start, end = _find_relation(plain, sentence)
+    if start == end:
+        return _thing_alone(tokens, plain, sentence)
     phrase = " ".join(plain[start:end])
     target = _strip_tail(tokens[:start], plain[:start])
     reference = " ".join(tokens[end:])
@@ -235,7 +254,7 @@ def _check_length(words: str, limit: int, role: str) -> None:
 
 
 def _find_relation(plain: list[str], sentence: str) -> tuple[int, int]:
-    """Token range of the first relation, known or refused; the longest phrase there."""
+    """Token range of the first relation, known or refused; the longest phrase, empty for none."""
     for start in range(1 if len(plain) > 1 else 0, len(plain)):
         for length in range(min(_LONGEST, len(plain) - start), 0, -1):
             phrase = tuple(plain[start : start + length])
@@ -247,10 +266,17 @@ def _find_relation(plain: list[str], sentence: str) -> tuple[int, int]:
         raise DescriptionError(
             f"nothing stands before {first!r} in '{shorten(sentence)}': name the target"
         )
-    raise DescriptionError(
-        f"no spatial relation in '{shorten(sentence)}'; say for example "
-        "'the mug behind the lamp' with one of: " + ", ".join(RELATIONS)
-    )
+    return len(plain), len(plain)
+
+
+def _thing_alone(tokens: list[str], plain: list[str], sentence: str) -> Description:
+    """A sentence without a relation: "where is the mug" to "mug"."""
+    if any(first in _SIDES and second == "of" for first, second in itertools.pairwise(plain)):
+        raise DescriptionError(
+            f"no known spatial relation in '{shorten(sentence)}', although it names a side; say "
+            "for example 'the mug behind the lamp' with one of: " + ", ".join(RELATIONS)
+        )
+    return make_description(" ".join(_strip_tail(tokens, plain)), "", "")
 
 
 def _is_compound(plain: list[str], start: int, length: int) -> bool:

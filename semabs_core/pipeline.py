@@ -6,7 +6,7 @@ Callers see real metres in the world; the scene frame of the networks stays insi
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,12 +15,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semabs_core.answering import coordinates_at, logits_at
 from semabs_core.config import UNTRAINED, ConfigError, SemabsConfig, fixed_changes, load_config
 from semabs_core.description import Description, check_classes, make_description
 from semabs_core.encoder import ImageTextEncoder
 from semabs_core.frame_reader import FrameReader
 from semabs_core.frame_state import FrameState, Stopwatch, make_frame_state
+from semabs_core.grid_answers import answer_region, logits_on_grid
 from semabs_core.models import check_text_width, choose_relevancy, common_bounds, load_models
 from semabs_core.networks import CompletionNetwork, LocalizationNetwork, SpatialNetwork
 from semabs_core.presence import make_presence_classifier
@@ -216,8 +216,7 @@ class SceneUnderstanding:
         for i, name in enumerate(names):
             watch.report("completion", i / len(names))
             volume = next(volumes)
-            text = [self._text([name])] if self._aware else []
-            logits = self._logits(self.completion, grid, [volume], text, "", watch)
+            logits = self._class_logits(name, volume, grid, watch)
             better = logits > best
             best[better], label[better] = logits[better], i + 1
         label[best < self.cutoff] = FREE
@@ -241,11 +240,13 @@ class SceneUnderstanding:
     def localize(
         self,
         target: str,
-        relation: str,
-        reference: str,
+        relation: str = "",
+        reference: str = "",
         on_progress: OnProgress | None = None,
     ) -> Localization:
         """Find a described thing, in view or hidden; whether or not it is found, a best guess.
+
+        A thing alone, without relation and reference, is where the completion network sees it best.
 
         Args:
             target: what to find.
@@ -266,38 +267,17 @@ class SceneUnderstanding:
                 "no voxel of the region is in view and not known to be free: check the region, the "
                 "floor's height and the camera's pose"
             )
-        names = self._localization_words(description)
-        volumes, text = list(self._reader.volumes(state, self.localization, names, watch)), []
-        if self.localization.config.approach == "semantic_aware":
-            raw = self.encoder.encode_text([description.target, description.reference])
-            text = [raw[None, :1], raw[None, 1:]]
-        watch.report("localization", 0.0)
-        logits = self._logits(self.localization, grid, volumes, text, description.relation, watch)
+        logits = self._description_logits(description, state, grid, watch)
         found, probability = self.presence(
             description, lambda: self._reader.image_features(state, watch)
         )
-        answer = self._answer(grid, logits, state, watch)
-        return replace(answer, found=found, probability=probability)
-
-    def _answer(
-        self, grid: QueryGrid, logits: NDArray, state: FrameState, watch: Stopwatch
-    ) -> Localization:
-        """Logits of the open points to the answer region, its best point, extent and score."""
-        options = self.config.localization
         size, _ = state.grid_frame(options.resolution)
-        region = logits >= logits.max() - options.region_margin
-        scores = 1 / (1 + np.exp(-logits.astype(np.float64)))
-        points = grid.world(grid.open[region])
-        extent = np.ptp(points, axis=0) + size
-        best = int(logits.argmax())
-        return Localization(
-            position_m=grid.world(grid.open[best : best + 1])[0],
-            extent_m=extent,
-            score=float(scores[best]),
-            points_m=points,
-            scores=scores[region].astype(np.float32),
+        answer = answer_region(grid, logits, options.region_margin, size)
+        return replace(
+            answer,
+            found=found,
+            probability=probability,
             timings_s=watch.timings_s,
-            voxel_size_m=size,
             stamp_s=state.frame.stamp_s,
         )
 
@@ -314,6 +294,28 @@ class SceneUnderstanding:
             raise FrameError("there is no frame yet: call set_frame first")
         return self._state
 
+    def _class_logits(
+        self, name: str, volume: Tensor, grid: QueryGrid, watch: Stopwatch
+    ) -> NDArray[np.float32]:
+        """Logits (M,) of the completion network that a class is there."""
+        text = [self._text([name])] if self._aware else []
+        return self._logits(self.completion, grid, [volume], text, "", watch)
+
+    def _description_logits(
+        self, description: Description, state: FrameState, grid: QueryGrid, watch: Stopwatch
+    ) -> NDArray[np.float32]:
+        """Logits (M,) that the described thing is there: of the network that knows such things."""
+        if not description.relation:
+            (volume,) = self._reader.volumes(state, self.completion, description.names, watch)
+            return self._class_logits(description.target, volume, grid, watch)
+        names, text = self._localization_words(description), []
+        volumes = list(self._reader.volumes(state, self.localization, names, watch))
+        if self.localization.config.approach == "semantic_aware":
+            raw = self.encoder.encode_text(description.names)
+            text = [raw[None, :1], raw[None, 1:]]
+        watch.report("localization", 0.0)
+        return self._logits(self.localization, grid, volumes, text, description.relation, watch)
+
     def _localization_words(self, description: Description) -> list[str]:
         """What the localization network makes volumes of, in the order of its ``feature_keys``."""
         approach = self.localization.config.approach
@@ -321,7 +323,7 @@ class SceneUnderstanding:
             return [description.sentence]
         if approach == "semantic_aware":
             return ["rgb"]
-        return [description.target, description.reference]
+        return description.names
 
     def _text(self, names: list[str]) -> Tensor:
         """Normalised label features (1, P, D), as completion networks read them."""
@@ -337,14 +339,5 @@ class SceneUnderstanding:
         relation: str,
         watch: Stopwatch,
     ) -> NDArray[np.float32]:
-        """Logits (M,) at the open voxels of a grid; see :func:`semabs_core.answering.logits_at`."""
-        with watch.stage("decode"):
-            coordinates = coordinates_at(network, self._batches(grid, watch))
-            return logits_at(network, coordinates, volumes, text, relation).cpu().numpy()
-
-    def _batches(self, grid: QueryGrid, watch: Stopwatch) -> Iterator[Tensor]:
-        """Points (m, 3) of the open voxels of a grid, in batches of bounded size."""
-        for start in range(0, len(grid.open), self.config.query_batch):
-            watch.report("decode", 0.0)
-            index = torch.from_numpy(grid.open[start : start + self.config.query_batch])
-            yield grid.points(index.to(self._device))
+        batch = self.config.query_batch
+        return logits_on_grid(network, grid, volumes, text, relation, batch, watch)

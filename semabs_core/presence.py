@@ -160,13 +160,16 @@ class PresenceClassifier:
             Found or not, and the probability; NaN where there is no calibration, or the encoder was
             never shown such a thing.
         """
-        names = [description.target, description.reference]
+        names = description.names
         if self.known is not None and not all(map(self.known.thing_in, names)):
             return False, math.nan
         if self.model is None:
             return True, math.nan
-        target, reference = self.evidence(features(), names)[:, None]
-        probability = float(self.model.probability(description.relation, target, reference)[0])
+        evidence = self.evidence(features(), names)[:, None]
+        if description.relation:
+            probability = float(self.model.probability(description.relation, *evidence)[0])
+        else:  # as if by a reference that is certainly there
+            probability = float(self.model.visible(evidence[0])[0])
         return probability >= self.model.threshold, probability
 
 

@@ -197,7 +197,6 @@ def localization_to_markers(
 ) -> MarkerArray:
     """The answer region as cubes, its best point as a sphere, its extent as a box, the question."""
     size_m = localization.voxel_size_m
-    text = f"{wanted.target} {wanted.relation} {wanted.reference}"
     region = Marker(
         header=header, ns="region", id=0, type=Marker.CUBE_LIST, action=Marker.ADD,
         color=color(REGION_COLOR, 0.6),
@@ -221,6 +220,6 @@ def localization_to_markers(
     box.pose.orientation.w = 1.0
     box.scale = Vector3(**xyz(localization.extent_m))
     above = localization.position_m + [0, 0, 0.15]
-    name = text_marker(f"{text}: {localization.outcome}", above, 0, header)
+    name = text_marker(f"{wanted.words}: {localization.outcome}", above, 0, header)
     clear = Marker(header=header, action=Marker.DELETEALL)
     return MarkerArray(markers=[clear, region, best, box, name])

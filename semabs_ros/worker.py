@@ -194,7 +194,7 @@ class Worker:
         answer: Completion | Localization
         if goal.kind == "localize":
             wanted = goal.request
-            names = [wanted.target, wanted.reference]
+            names = wanted.names
             answer = self._scene.localize(wanted.target, wanted.relation, wanted.reference, hook)
             code, message = "NONE" if answer.found else "NOT_FOUND", answer.verdict
             self._publish(source, answer, lambda: self._outputs.localized(source, wanted, answer))

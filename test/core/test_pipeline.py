@@ -148,6 +148,16 @@ def test_localization_answers_in_the_world(scene, room):
     assert geometry.in_frustum(result.points_m, frame.camera, frame.T_world_camera).all()
 
 
+def test_a_thing_alone_is_where_the_completion_sees_it_best(scene, room):
+    scene.set_frame(room.frame(0))
+    found, seen = scene.localize("the table"), scene.complete(["table"])
+    assert found.score == pytest.approx(seen.scores.max())
+    best = np.unravel_index(seen.scores.argmax(), seen.scores.shape)
+    T = seen.T_world_grid
+    place = T[:3, :3] @ ((np.array(best) + 0.5) * seen.voxel_size_m) + T[:3, 3]
+    np.testing.assert_allclose(found.position_m, place, atol=1e-5)
+
+
 def test_a_wider_margin_gives_a_larger_region(scene):
     core = scene.config
     sizes = []

@@ -86,6 +86,12 @@ def test_a_hidden_target_needs_to_be_there_and_a_reference_to_be_seen():
     assert left == pytest.approx(expit(-9) * expit(3))
 
 
+def test_a_thing_alone_needs_to_be_seen(monkeypatch):
+    classifier = PresenceClassifier(None, MODEL, None)
+    monkeypatch.setattr(classifier, "evidence", lambda features, names: np.array([[2.0, -9.0]]))
+    assert classifier(Description("mug"), list) == (True, pytest.approx(expit(2)))
+
+
 def test_the_fit_finds_the_best_line_at_even_odds():
     """Of two normal distributions with the same spread, the odds are exp((m1 - m0) x / s^2 + b)."""
     rng = np.random.default_rng(0)

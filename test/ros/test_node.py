@@ -113,6 +113,15 @@ def test_a_sentence_is_as_good_as_three_parts(make_node, localize, camera):
     assert sentence.pose.pose == parts.pose.pose
 
 
+def test_a_thing_alone_is_localized_too(make_node, localize, camera):
+    make_node(autostart=True)
+    status, alone = ask_when_active(localize, target="mug")
+    assert status == STATUS.STATUS_SUCCEEDED
+    assert point_cloud2.read_points(alone.region).size > 0
+    _, sentence = localize.ask(sentence="Where is the mug?")
+    assert sentence.pose.pose == alone.pose.pose
+
+
 def test_completes_with_given_and_with_current_classes(make_node, complete, camera):
     make_node(autostart=True)
     status, result = ask_when_active(complete, classes=["sofa", "the mug"])
@@ -131,7 +140,7 @@ def test_completes_with_given_and_with_current_classes(make_node, complete, came
         (BEHIND | dict(target="  "), RESULT.INVALID_GOAL, "the target has no words"),
         (BEHIND | dict(reference=""), RESULT.INVALID_GOAL, "the reference has no words"),
         (dict(), RESULT.INVALID_GOAL, "the target has no words"),
-        (dict(sentence="the mug"), RESULT.INVALID_GOAL, "no spatial relation in 'the mug'"),
+        (dict(sentence="mug left side of"), RESULT.INVALID_GOAL, "no known spatial relation in"),
         (dict(sentence="cat under a sofa"), RESULT.UNKNOWN_RELATION, "unknown relation 'under'"),
         (BEHIND | dict(sentence="mug on table"), RESULT.INVALID_GOAL, "either a sentence or"),
         (

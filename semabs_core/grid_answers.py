@@ -1,0 +1,77 @@
+"""A network asked on a frame's grid, and the place that its logits mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from semabs_core.answering import coordinates_at, logits_at
+from semabs_core.frame_state import Stopwatch
+from semabs_core.networks import SpatialNetwork
+from semabs_core.query_grid import QueryGrid
+from semabs_core.types import Localization
+
+
+def logits_on_grid(
+    network: SpatialNetwork,
+    grid: QueryGrid,
+    volumes: Sequence[Tensor],
+    text: Sequence[Tensor],
+    relation: str,
+    batch: int,
+    watch: Stopwatch,
+) -> NDArray[np.float32]:
+    """Logits (M,) at the M open voxels of a grid; see :func:`semabs_core.answering.logits_at`.
+
+    Args:
+        network: on the device where to compute.
+        grid: where it is asked.
+        volumes: as the network wants them.
+        text: the same.
+        relation: of the description, for localization networks.
+        batch: points per call, bounds the memory.
+        watch: times the stage ``decode`` and reports it before each batch.
+    """
+
+    def batches() -> Iterator[Tensor]:
+        for start in range(0, len(grid.open), batch):
+            watch.report("decode", start / len(grid.open))
+            index = torch.from_numpy(grid.open[start : start + batch])
+            yield grid.points(index.to(network.lower.device))
+
+    with watch.stage("decode"):
+        coordinates = coordinates_at(network, batches())
+        return logits_at(network, coordinates, volumes, text, relation).cpu().numpy()
+
+
+def answer_region(
+    grid: QueryGrid, logits: NDArray[np.float32], margin: float, voxel_size_m: float
+) -> Localization:
+    """The answer of a network that was asked at the open points of a grid.
+
+    Args:
+        grid: where it was asked.
+        logits: (M,) at the M open points, M at least 1.
+        margin: the region is where the logit is above its maximum minus this.
+        voxel_size_m: distance of neighbours in the grid, metres.
+
+    Returns:
+        The region, its best point, extent and score; nothing is said of whether it is found.
+    """
+    region = logits >= logits.max() - margin
+    scores = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    points = grid.world(grid.open[region])
+    best = int(logits.argmax())
+    return Localization(
+        position_m=grid.world(grid.open[best : best + 1])[0],
+        extent_m=np.ptp(points, axis=0) + voxel_size_m,
+        score=float(scores[best]),
+        points_m=points,
+        scores=scores[region].astype(np.float32),
+        timings_s={},
+        voxel_size_m=voxel_size_m,
+    )
