@@ -157,7 +157,9 @@ class CompletionConfig(QueryConfig):
     """Open-vocabulary semantic scene completion."""
 
     checkpoint: str = option(
-        "shipped:completion", "checkpoint folder, shipped:NAME, or 'untrained' for random weights"
+        "shipped:completion",
+        "checkpoint folder, shipped:NAME, published:NAME (such as published:ours/ovssc), or "
+        "'untrained' for random weights",
     )
     cutoff: float | None = option(
         None,
@@ -173,7 +175,9 @@ class LocalizationConfig(QueryConfig):
     """Visually obscured object localization."""
 
     checkpoint: str = option(
-        "shipped:localization", "checkpoint folder, shipped:NAME, or 'untrained' for random weights"
+        "shipped:localization",
+        "checkpoint folder, shipped:NAME, published:NAME (such as published:ours/vool), or "
+        "'untrained' for random weights",
     )
     region_margin: float = option(
         0.15,

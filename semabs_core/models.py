@@ -28,7 +28,8 @@ from semabs_core.networks import (
 )
 from semabs_core.precision import choose_dtype
 from semabs_core.relevancy import DEFAULT_PROMPTS
-from semabs_core.weights.shipped import LOCAL, PREFIX, resolve_weights
+from semabs_core.weights.published import resolve_checkpoint
+from semabs_core.weights.shipped import LOCAL, PREFIX
 
 
 def load_models(
@@ -59,10 +60,10 @@ def known_relations(config: SemabsConfig) -> tuple[str, ...]:
 
     Raises:
         CheckpointError: if its checkpoint is damaged.
-        WeightsError: if ``shipped:`` names nothing that ships.
+        WeightsError: if ``shipped:`` or ``published:`` names nothing that is here.
     """
     checkpoint = config.localization.checkpoint
-    return RELATIONS if checkpoint == UNTRAINED else read_relations(resolve_weights(checkpoint))
+    return RELATIONS if checkpoint == UNTRAINED else read_relations(resolve_checkpoint(checkpoint))
 
 
 def load_task_network(
@@ -90,7 +91,7 @@ def load_task_network(
             network = build_network(shape)
         network.metadata = {}
         return network.eval().requires_grad_(False)
-    network = load_network(resolve_weights(checkpoint))
+    network = load_network(resolve_checkpoint(checkpoint))
     if network.config.task != task:
         raise ConfigError(f"{task}.checkpoint {checkpoint} holds a {network.config.task} network")
     return network

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from semabs_core.commands.common import Folder, progress_bar, say
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from semabs_core.evaluation.tables import FigureTable
 
 
 def evaluate(
@@ -111,25 +117,47 @@ def presence(
 
 def summarize(
     rows: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(help="NAME=FILE (.parquet, published .pkl); a repeated NAME: seeds"),
-    ],
+    ] = None,
     cutoff: Annotated[str, typer.Option(help="validation, stored, test or a logit")] = "validation",
-    published: Annotated[bool, typer.Option(help="published figures beside ours")] = False,
+    published: Annotated[
+        bool, typer.Option(help="published figures beside ours; without rows, those alone")
+    ] = False,
     intervals: Annotated[int, typer.Option(help="bootstrap replicates for 95 % intervals")] = 0,
     against: Annotated[str, typer.Option(help="NAME whose lead over each other is shown")] = "",
     nyu: Annotated[bool, typer.Option(help="NYU's table with its eleven classes")] = False,
     out: Annotated[Path | None, typer.Option(help="also write .md or .csv")] = None,
 ) -> None:
     """Print the tables of completion or localization by approach and column."""
-    from semabs_core.evaluation.rows import read_rows
-    from semabs_core.evaluation.summary import SummaryOptions, summarize_nyu
+    from semabs_core.evaluation.summary import SummaryOptions, published_tables, summarize_nyu
     from semabs_core.evaluation.summary import summarize as tabulate
     from semabs_core.evaluation.tables import check_table_path
 
     if out is not None:
         check_table_path(out)
-    tables: dict[str, list[Any]] = {}
+    if not rows:
+        if not published:
+            raise typer.BadParameter("name files of rows, or ask for the --published figures alone")
+        _show(published_tables(), out)
+        return
+    tables = _tables(rows)
+    try:
+        number: str | float = float(cutoff)
+    except ValueError:
+        number = cutoff
+    metric = "voxel60x60x60_iou" if nyu else "voxel32x32x32_iou"
+    options = SummaryOptions(
+        metric, number, published=published, replicates=intervals, against=against
+    )
+    _show([(summarize_nyu if nyu else tabulate)(tables, options)], out)
+
+
+def _tables(rows: Sequence[str]) -> dict[str, list[pd.DataFrame]]:
+    """The files of rows by the names of their approaches."""
+    from semabs_core.evaluation.rows import read_rows
+
+    tables: dict[str, list[pd.DataFrame]] = {}
     for item in rows:
         name, separator, path = item.partition("=")
         table = read_rows(path if separator else name)
@@ -139,16 +167,15 @@ def summarize(
         tables.setdefault(key, []).append(table)
         if left_out := sum(table.attrs.get("skipped", {}).values()):
             say(f"NOTE: {key} was evaluated without {left_out} damaged scene(s)")
-    try:
-        number: str | float = float(cutoff)
-    except ValueError:
-        number = cutoff
-    metric = "voxel60x60x60_iou" if nyu else "voxel32x32x32_iou"
-    options = SummaryOptions(
-        metric, number, published=published, replicates=intervals, against=against
-    )
-    result = (summarize_nyu if nyu else tabulate)(tables, options)
-    say(result.to_rich())
+    return tables
+
+
+def _show(tables: Sequence[FigureTable], out: Path | None) -> None:
+    """Print tables, and write them into one file."""
+    from semabs_core.evaluation.tables import save_tables
+
+    for table in tables:
+        say(table.to_rich())
     if out is not None:
-        result.save(out)
+        save_tables(tables, out)
         say(f"written to {out}")

@@ -19,15 +19,16 @@ app = typer.Typer(no_args_is_help=True, help="Weights: list, download, convert, 
 @app.command("list")
 def list_weights() -> None:
     """The weights in this package, and the published ones."""
-    from semabs_core.weights.download import PUBLISHED_URL, checkpoint_folders, default_folder
+    from semabs_core.weights.download import PUBLISHED_URL
+    from semabs_core.weights.published import published_checkpoints
     from semabs_core.weights.shipped import PREFIX, shipped_names, size_of
 
     table = Table("name", "MB", "what")
     for name, entry in shipped_names().items():
         table.add_row(PREFIX + name, f"{size_of(name) / 1e6:.1f}", Text(str(entry["about"])))
-    there = checkpoint_folders(default_folder() / "published")
-    for checkpoint in there:
-        table.add_row(Text(str(checkpoint)), "", "published")
+    there = published_checkpoints()
+    for name, folder in there.items():
+        table.add_row(Text(name), "", Text(str(folder)))
     say(table)
     if not there:
         say(f"published: not here; `semabs weights download` brings them ({PUBLISHED_URL})")
@@ -114,7 +115,8 @@ def download_weights(
     sha256: Annotated[str, typer.Option(help="its checksum, where you know it")] = "",
 ) -> None:
     """Download the published weights (3.5 GB); carries on where it was cut off."""
-    from semabs_core.weights.download import PUBLISHED_URL, default_folder, download, unpack
+    from semabs_core.weights.download import PUBLISHED_URL, download, unpack
+    from semabs_core.weights.published import default_folder, published_checkpoints
 
     folder, address = out or default_folder(), url or PUBLISHED_URL
     name = PurePosixPath(urlsplit(address).path).name
@@ -128,8 +130,10 @@ def download_weights(
             address, archive, sha256 or None,
             lambda done, total: progress.update(task, completed=done, total=total or None),
         )  # fmt: skip
-    for checkpoint in unpack(archive, folder / "published"):
-        say(str(checkpoint))
+    checkpoints = unpack(archive, folder / "published")
+    names = {place: name for name, place in published_checkpoints().items()}
+    for checkpoint in checkpoints:
+        say(names.get(checkpoint, str(checkpoint)))
 
 
 @app.command()

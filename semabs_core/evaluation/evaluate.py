@@ -23,7 +23,7 @@ from semabs_core.evaluation.run import EvaluationRun, OnProgress, SplitRows
 from semabs_core.evaluation.scene import EvaluationOptions
 from semabs_core.networks import SpatialNetwork
 from semabs_core.training.distributed import Process, joined
-from semabs_core.weights.shipped import resolve_weights
+from semabs_core.weights.published import resolve_checkpoint
 
 GATHER_TIMEOUT = timedelta(days=7)
 """The first process waits for the others' scenes, however long they take."""
@@ -77,7 +77,7 @@ def evaluate(
         group: Any = (
             dist.new_group(backend="gloo", timeout=GATHER_TIMEOUT) if process.world > 1 else None
         )
-        network = load_network(resolve_weights(str(checkpoint)), process.device)
+        network = load_network(resolve_checkpoint(str(checkpoint)), process.device)
         options = options or EvaluationOptions()
         attrs = _describe(network, checkpoint, data, preset)
         run = EvaluationRun(

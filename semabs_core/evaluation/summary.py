@@ -326,3 +326,13 @@ def summarize_nyu(rows: Mapping[str, Rows], options: SummaryOptions | None = Non
     """NYU's table: mean IoU over the scenes of each of its eleven classes, and their mean."""
     options = options or SummaryOptions(metric="voxel60x60x60_iou")
     return _tabulate(rows, options, "ovssc_nyu", "Completion of NYU", _Approach.nyu)
+
+
+def published_tables() -> list[FigureTable]:
+    """The published tables alone: completion, localization, completion of NYU."""
+    tables = (
+        ("ovssc_thor", "Completion", _Approach.completion),
+        ("vool_thor", "Localization", _Approach.localization),
+        ("ovssc_nyu", "Completion of NYU", _Approach.nyu),
+    )
+    return [_tabulate({}, SummaryOptions(published=True), *table) for table in tables]

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,8 +96,14 @@ class FigureTable:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write as Markdown (``.md``) or CSV (``.csv``), beside and renamed."""
-        file = check_table_path(path)
-        write_atomic(file, self.to_markdown() if file.suffix == ".md" else self.to_csv())
+        save_tables([self], path)
+
+
+def save_tables(tables: Sequence[FigureTable], path: str | os.PathLike) -> None:
+    """Write tables below each other as Markdown (``.md``) or CSV (``.csv``), beside and renamed."""
+    file = check_table_path(path)
+    texts = [table.to_markdown() if file.suffix == ".md" else table.to_csv() for table in tables]
+    write_atomic(file, "\n".join(texts))
 
 
 def check_table_path(path: str | os.PathLike) -> Path:

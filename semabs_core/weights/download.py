@@ -13,6 +13,7 @@ import requests
 
 from semabs_core.checkpoint import first_line
 from semabs_core.files import PART_SUFFIX, rename_durably
+from semabs_core.weights.published import checkpoint_folders
 from semabs_core.weights.shipped import WeightsError, sha256_of
 
 PUBLISHED_URL = "https://semantic-abstraction.cs.columbia.edu/downloads/models.tar.lz4"
@@ -22,11 +23,6 @@ CHUNK = 1 << 16
 TIMEOUT_S = 30.0
 OnProgress = Callable[[int, int], None]
 """Called as ``on_progress(bytes done, bytes in all)``; in all is 0 where the host does not say."""
-
-
-def default_folder() -> Path:
-    """Where downloads go: ``SEMABS_HOME``, else ``~/.cache/semabs``."""
-    return Path(os.environ.get("SEMABS_HOME") or Path.home() / ".cache" / "semabs")
 
 
 def download(
@@ -143,8 +139,3 @@ def unpack(archive: Path, folder: Path) -> list[Path]:
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(part, folder)
     return checkpoint_folders(folder)
-
-
-def checkpoint_folders(folder: Path) -> list[Path]:
-    """The published checkpoints below a folder."""
-    return sorted({file.parent for file in folder.rglob("args.pkl")})

@@ -128,3 +128,12 @@ def test_names_in_brackets_are_printed_as_they_are(tmp_path):
     assert output.count("ours [bold]") == 2, "in the table and in the note"
     assert "without 2 damaged scene(s)" in output
     assert f"{tmp_path}/[red]: " in semabs("weights", "verify", f"{tmp_path}/[red]")
+
+
+def test_the_published_tables_are_printed_alone(tmp_path):
+    file = tmp_path / "published.md"
+    output = semabs("summarize", "--published", "--out", file)
+    for text in ("Completion,", "Localization,", "Completion of NYU,", "40.1", "ClipSpatial"):
+        assert text in output
+        assert text in file.read_text()
+    assert "ask for the --published figures" in semabs("summarize")

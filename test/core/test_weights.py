@@ -12,14 +12,18 @@ import pytest
 import safetensors.torch
 import torch
 from support import ENCODER, NETWORK_FIXTURES
+from typer.testing import CliRunner
 
 from semabs_core.checkpoint import load_network
+from semabs_core.cli import app
 from semabs_core.config import parse_config
 from semabs_core.encoder import MODEL_CONFIG, MODEL_WEIGHTS, EncoderError, load_encoder
+from semabs_core.models import known_relations, load_task_network
 from semabs_core.pipeline import SceneUnderstanding
 from semabs_core.weights.check import check_weights, convert_weights
 from semabs_core.weights.download import download, unpack
 from semabs_core.weights.fingerprint import fingerprint, same_encoder
+from semabs_core.weights.published import published_checkpoints, resolve_checkpoint
 from semabs_core.weights.shipped import (
     WeightsError,
     sha256_of,
@@ -135,6 +139,24 @@ def test_only_checkpoints_are_unpacked_and_nothing_outside_the_folder(tmp_path):
     load_network(found)
     names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
     assert not any("readme" in name or name == "vool.pth" or "evil" in name for name in names)
+
+
+def test_downloaded_checkpoints_are_named_in_configs(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEMABS_HOME", str(tmp_path))
+    config = parse_config({"localization": {"checkpoint": "published:ours/vool"}})
+    with pytest.raises(WeightsError, match=r"published:ours/vool is not here: `semabs weights dow"):
+        known_relations(config)
+    source = NETWORK_FIXTURES / "vool_semabs"
+    members = {f"models/ours/vool/{f.name}": f.read_bytes() for f in source.iterdir()}
+    archive = archive_of(tmp_path / "models.tar.lz4", members)
+    assert archive == tmp_path / "models.tar.lz4", "where the download would be"
+    assert "published:ours/vool" in CliRunner().invoke(app, ["weights", "download"]).output
+    assert list(published_checkpoints()) == ["published:ours/vool"]
+    network = load_task_network("published:ours/vool", "localization", config, None)
+    assert network.config == load_network(source).config
+    assert known_relations(config) == network.config.relations
+    with pytest.raises(WeightsError, match="no checkpoint 'published:a', but published:ours/vool"):
+        resolve_checkpoint("published:a")
 
 
 def test_damaged_archives_are_refused_and_leave_what_was_there(tmp_path):
