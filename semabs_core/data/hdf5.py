@@ -7,6 +7,7 @@ never replaced by positions.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -125,6 +126,7 @@ def read_scene(path: str | os.PathLike, need: Collection[str] | None = None) -> 
             objid_to_class=read_strings(data["objid_to_class"]),
             descriptions=_descriptions(data),
             scene_scale=float(archive.attrs.get("scene_scale", DEFAULT_SCENE_SCALE)),
+            view_info=_view_info(data, path),
         )
     check_scene_data(scene, wanted, str(path))
     return scene
@@ -141,6 +143,8 @@ def write_scene(path: str | os.PathLike, scene: SceneData) -> None:
     def fill(archive: h5py.File) -> None:
         archive.attrs["scene_scale"] = scene.scene_scale
         data = archive.create_group("data")
+        if scene.view_info:
+            data.attrs["view_info"] = json.dumps(scene.view_info)
         for name in (*STACKS, *TSDF):
             value = getattr(scene, name)
             if value is not None:
@@ -164,6 +168,19 @@ def write_scene(path: str | os.PathLike, scene: SceneData) -> None:
             )
 
     write_archive(Path(path), fill)
+
+
+def _view_info(data: h5py.Group, path: str | os.PathLike) -> dict[str, float | str]:
+    """Notes about the view; none in published files."""
+    try:
+        info = json.loads(data.attrs.get("view_info", "{}"))
+    except (TypeError, ValueError) as error:
+        raise SceneFileError(f"{path}: the attribute view_info is no JSON ({error})") from error
+    if not isinstance(info, dict) or not all(
+        isinstance(v, (int, float, str)) for v in info.values()
+    ):
+        raise SceneFileError(f"{path}: the attribute view_info must map names to numbers or words")
+    return info
 
 
 def _tsdf(archive: h5py.File, name: str) -> NDArray | None:

@@ -75,6 +75,8 @@ class SceneData:
         domain_randomized_rgb: (n, H, W, 3) uint8, or None.
         descriptions: sentences about the scene.
         scene_scale: scene units per metre.
+        view_info: notes about the first view by name, numbers or words, such as
+            ``camera_height_m``, ``pitch_deg`` and ``sensor``; empty where the file has none.
     """
 
     rgb: NDArray[np.uint8]
@@ -91,6 +93,7 @@ class SceneData:
     domain_randomized_rgb: NDArray[np.uint8] | None = None
     descriptions: list[SceneDescription] = field(default_factory=list)
     scene_scale: float = DEFAULT_SCENE_SCALE
+    view_info: dict[str, float | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

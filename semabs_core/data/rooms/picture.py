@@ -95,16 +95,24 @@ def depth_and_ids(
         Exact depth (H, W) in metres along the optical axis (0 for nothing), item index (H, W) or
         -1, and the absolute cosine (H, W) between ray and surface normal.
     """
+    depth, parts, facing = depth_and_parts(geometry, camera, T_viewer_camera)
+    return depth, np.where(parts >= 0, geometry.item_of[parts], np.int32(-1)), facing
+
+
+def depth_and_parts(
+    geometry: Geometry, camera: Camera, T_viewer_camera: NDArray
+) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]:
+    """As :func:`depth_and_ids`, but with the index of the part that each pixel's centre meets."""
     rays = camera_rays(camera, T_viewer_camera)
     hit = geometry.raycaster.cast_rays(tensor(rays), nthreads=1)
     depth = hit["t_hit"].numpy()
     found = np.isfinite(depth)
     triangle = hit["primitive_ids"].numpy()
-    ids = np.full(depth.shape, -1, dtype=np.int32)
-    ids[found] = geometry.item_of[geometry.part_of[triangle[found]]]
+    parts = np.full(depth.shape, -1, dtype=np.int32)
+    parts[found] = geometry.part_of[triangle[found]]
     unit = _unit(rays[..., 3:])
     facing = np.abs((hit["primitive_normals"].numpy() * unit).sum(axis=-1))
-    return np.where(found, depth, 0).astype(np.float32), ids, facing
+    return np.where(found, depth, 0).astype(np.float32), parts, facing
 
 
 def cast(geometry: Geometry, rays: NDArray[np.float32]) -> Hits:

@@ -41,7 +41,11 @@ def occupant(geometry: Geometry, points: NDArray[np.float32]) -> NDArray[np.int6
 
 
 def sample_points(
-    geometry: Geometry, bounds: NDArray, count: int, rng: np.random.Generator
+    geometry: Geometry,
+    bounds: NDArray,
+    count: int,
+    rng: np.random.Generator,
+    facet_m: float = np.inf,
 ) -> NDArray[np.float64]:
     """Points of the volume, half of them near the items' surfaces, each item with a fair share.
 
@@ -50,17 +54,20 @@ def sample_points(
         bounds: (2, 3) lower and upper corner of the volume, viewer frame, metres.
         count: how many.
         rng: source of chance.
+        facet_m: larger triangles are divided until no edge of theirs in the volume is longer.
 
     Returns:
         (count, 3) float64, viewer frame, metres, all inside the bounds.
     """
     low, high = np.asarray(bounds)
     triangles = geometry.vertices[geometry.triangles].astype(np.float64)
+    item = geometry.item_of[geometry.part_of]
+    if np.isfinite(facet_m):
+        triangles, item = _divided(triangles, item, (low - 0.2, high + 0.2), facet_m)
     normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
     areas = np.linalg.norm(normals, axis=1)
     centres = triangles.mean(axis=1)
     areas = np.where(((centres > low - 0.2) & (centres < high + 0.2)).all(axis=1), areas, 0)
-    item = geometry.item_of[geometry.part_of]
     totals = np.bincount(item, weights=areas, minlength=int(geometry.item_of.max()) + 1)
     shares = np.sqrt(totals) + 0.35 * (totals > 0)
     chances = areas * (shares / np.maximum(totals, 1e-12))[item]
@@ -76,6 +83,27 @@ def sample_points(
     points = points[((points > low) & (points < high)).all(axis=1)]
     anywhere = rng.uniform(low, high, size=(count - len(points), 3))
     return np.concatenate([points, anywhere])
+
+
+def _divided(
+    triangles: NDArray, owners: NDArray, bounds: tuple[NDArray, NDArray], edge_m: float
+) -> tuple[NDArray[np.float64], NDArray]:
+    """Triangles (F, 3, 3) that reach into a box, halved at their longest edges; their owners."""
+    low, high = bounds
+    done: list[tuple[NDArray, NDArray]] = []
+    while len(triangles):
+        reach = ((triangles.max(axis=1) > low) & (triangles.min(axis=1) < high)).all(axis=1)
+        triangles, owners = triangles[reach], owners[reach]
+        lengths = np.linalg.norm(triangles - np.roll(triangles, -1, axis=1), axis=2)
+        small = lengths.max(axis=1) <= edge_m
+        done.append((triangles[small], owners[small]))
+        triangles, owners, lengths = triangles[~small], owners[~small], lengths[~small]
+        turn = (lengths.argmax(axis=1)[:, None] + np.arange(3)) % 3
+        a, b, c = np.moveaxis(np.take_along_axis(triangles, turn[..., None], axis=1), 1, 0)
+        middle = (a + b) / 2
+        halves = [np.stack([a, middle, c], axis=1), np.stack([middle, b, c], axis=1)]
+        triangles, owners = np.concatenate(halves), np.concatenate([owners, owners])
+    return np.concatenate([t for t, _ in done]), np.concatenate([o for _, o in done])
 
 
 def _part_bounds(geometry: Geometry) -> tuple[NDArray, NDArray]:

@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 from numpy.typing import NDArray
 
 from semabs_core.data.rooms.parts import rotation
 from semabs_core.data.rooms.picture import Light, Lighting
 from semabs_core.data.rooms.plan import HEIGHT_M, Plan
+from semabs_core.data.rooms.sensors import blob
 from semabs_core.geometry import Matrix, transform_points
 from semabs_core.types import Camera
 
 CAMERA_HEIGHT_M = 1.5
 PITCH_DEG = 20.0
+OPTICAL = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
+"""From a camera's axes (x right, y down, z ahead) to a viewer's, of one that looks level."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A camera in a room, and what is made of its picture.
+
+    Attributes:
+        camera: intrinsics and image size.
+        T_viewer_camera: (4, 4) rigid, metres.
+        T_viewer_room: (4, 4) rigid, metres.
+        T_scene_viewer: (4, 4) the similarity to scene units.
+        info: notes about the view for evaluations to group by.
+    """
+
+    camera: Camera
+    T_viewer_camera: Matrix
+    T_viewer_room: Matrix
+    T_scene_viewer: Matrix
+    info: dict[str, float | str] = field(default_factory=dict)
+
+    @property
+    def scale(self) -> float:
+        """Scene units per metre."""
+        return float(np.cbrt(np.linalg.det(self.T_scene_viewer[:3, :3])))
 
 
 def draw_camera(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Camera, Matrix]:
@@ -27,13 +56,12 @@ def draw_camera(rng: np.random.Generator, size: tuple[int, int]) -> tuple[Camera
     pitch = np.clip(rng.normal(PITCH_DEG, 3), 13, 27)
     roll = rng.normal(0, 0.7)
     T = np.eye(4)
-    optical = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
-    T[:3, :3] = rotation("y", float(pitch)) @ rotation("x", float(roll)) @ optical
+    T[:3, :3] = rotation("y", float(pitch)) @ rotation("x", float(roll)) @ OPTICAL
     T[:3, 3] = [0, 0, CAMERA_HEIGHT_M + rng.normal(0, 0.08)]
     return Camera(K, width, height), T
 
 
-def draw_lighting(plan: Plan) -> Lighting:
+def draw_lighting(plan: Plan, T_viewer_room: Matrix) -> Lighting:
     """A ceiling lamp, daylight from a side, light from everywhere; warm or cool."""
     rng = plan.rng
     warmth = rng.uniform(-0.5, 1.0)
@@ -44,7 +72,7 @@ def draw_lighting(plan: Plan) -> Lighting:
         [rng.uniform(-3.2, -1.5), side * rng.uniform(1.2, 2.2), rng.uniform(1.5, 2.2)]
     )
     window[1] = np.clip(window[1], plan.right + 0.1, plan.left - 0.1)
-    T, day = plan.T_viewer_room, np.array([0.92, 0.98, 1.08])
+    T, day = T_viewer_room, np.array([0.92, 0.98, 1.08])
     lights = [
         Light(
             transform_points(T, lamp), tint * rng.uniform(1.6, 2.8), float(rng.uniform(0.1, 0.2))
@@ -79,14 +107,5 @@ def sense(
     lost = (facing < 0.08) | (jump & (rng.random(depth_m.shape) < 0.35))
     lost |= rng.random(depth_m.shape) < 0.002
     for _ in range(int(rng.integers(0, 4))):
-        lost |= _blob(depth_m.shape, rng)
+        lost |= blob(depth_m.shape, rng)
     return np.where(lost | (depth_m <= 0), 0, noisy).astype(np.float32)
-
-
-def _blob(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.bool_]:
-    """A ragged spot without readings."""
-    height, width = shape
-    v, u = np.mgrid[0:height, 0:width]
-    radius = rng.uniform(0.01, 0.03) * width
-    distance = np.hypot(v - rng.uniform(0, height), u - rng.uniform(0, width))
-    return distance < radius * (1 + 0.25 * rng.normal(size=shape))
