@@ -1,242 +1,288 @@
-"""A client of the node: asks for a completion and a localization, prints and draws the answers.
-
-It talks to the node over topics and actions alone, as any planner would.
-"""
+"""``SemabsClient``: asks a running semabs node from any Python program, planner or notebook."""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import math
-import sys
+import os
 import threading
-import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any
 
-import cv_bridge
-import numpy as np
 import rclpy
-from action_msgs.msg import GoalStatus
-from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.action import ActionClient
+from rclpy.action import ActionClient, get_action_names_and_types
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import MultiThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.task import Future
-from rich.console import Console
-from scipy.spatial import KDTree
 from semabs.action import Complete, Localize
-from sensor_msgs.msg import Image
-from sensor_msgs_py import point_cloud2
+from semabs.srv import SetClasses
 
-from semabs_core.types import Localization, RGBDFrame
-from semabs_core.visualize import answers
-from semabs_ros.diagnostics import status_name
-from semabs_ros.frames import FrameSource
-from semabs_ros.node_config import NodeConfig
-from semabs_ros.programs import ProgramOption, read_options, start
-from semabs_ros.results import voxels_to_completion
+from semabs_ros.answers import Completion, Localization, read_completion, read_localization
+from semabs_ros.pending import (
+    GRACE_S,
+    ActionCall,
+    Call,
+    NoNodeError,
+    PendingAnswer,
+    SemabsError,
+    ServiceCall,
+)
 from semabs_ros.spinning import spin
 
-T = TypeVar("T")
-OPTIONS = (
-    ProgramOption("node_name", "semabs", "name of the semabs node"),
-    ProgramOption("classes", [], "names to label; empty: the node's"),
-    ProgramOption("sentence", "", "what to localize, such as 'the mug behind the table lamp'"),
-    ProgramOption("target", "", "what to localize, instead of a sentence"),
-    ProgramOption("relation", "", "its spatial relation to the reference"),
-    ProgramOption("reference", "", "what the target is found by"),
-    ProgramOption("timeout_s", 120.0, "how long to wait for each answer [s]"),
-    ProgramOption("out", "", "folder for pictures and meshes; empty: none are written"),
-)
+__all__ = [
+    "Completion",
+    "Localization",
+    "NoNodeError",
+    "PendingAnswer",
+    "SemabsClient",
+    "SemabsError",
+]
+OnFeedback = Callable[[str, float], object]
+"""Told the stage of the work and how much of it is done, 0..1; runs in the client's thread."""
+LOOK_S = 0.1
+"""How often a client looks for the node and at the clock while a question is open."""
+_NUMBERS = itertools.count()
 
 
-class ClientError(RuntimeError):
-    """The system did not answer; the message says what was waited for and what is known."""
+class SemabsClient:
+    """Asks a semabs node; every method may be called from any thread.
 
+    A client has a small ROS node and a thread of its own that takes the answers in. So a method
+    that waits can be called inside a callback of another node without a deadlock: it occupies only
+    the executor's thread that runs this callback. (A planner whose executor has but one thread
+    serves nothing else meanwhile; there the ``..._async`` methods, which never wait, are better.)
+    Any number of clients may exist, in one process or in many; the node queues their goals.
 
-class Client(Node):
-    """Asks a running semabs node; its parameters are ``OPTIONS``."""
+    Use it in a ``with`` block, or call :meth:`close` in the end.
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__("semabs_client", **options)
-        given = read_options(self, OPTIONS)
-        self.node_name, self.classes = given["node_name"], given["classes"]
-        self.models_status = status_name(self.resolve_topic_name(self.node_name), "models")
-        self.words = {word: given[word] for word in ("sentence", "target", "relation", "reference")}
-        self.timeout_s, self.out = given["timeout_s"], given["out"]
-        # Made before the node is spun: rclpy registers an ActionClient before it is whole.
-        self.clients_of = {
-            name: ActionClient(self, action, f"{self.node_name}/{name}")
-            for name, action in (("complete", Complete), ("localize", Localize))
+    Args:
+        node: name of the semabs node, with its namespace where it has one: ``/arm/semabs``.
+        context: the ROS context; None for the default one, or, where ``rclpy.init`` was not called,
+            one of the client's own.
+    """
+
+    def __init__(self, node: str = "semabs", context: rclpy.Context | None = None) -> None:
+        self.node_name = node if node.startswith("/") else f"/{node}"
+        self._own_context = context is None and not rclpy.ok()
+        self._context = context or (
+            rclpy.Context() if self._own_context else rclpy.get_default_context()
+        )
+        if self._own_context:
+            rclpy.init(context=self._context, args=[])
+        self._node = Node(
+            f"semabs_client_{os.getpid()}_{next(_NUMBERS)}",
+            context=self._context,
+            use_global_arguments=False,  # a program's __node:= is the name of its own node
+            enable_rosout=False,
+            start_parameter_services=False,
+        )
+        self._actions = {
+            action: ActionClient(self._node, action, f"{self.node_name}/{name}")
+            for name, action in (("localize", Localize), ("complete", Complete))
         }
-        self.frames = FrameSource(self, NodeConfig, lambda: None)
-        self.relevancy: np.ndarray | None = None
-        self.diagnostics: dict[str, tuple[str, dict[str, str]]] = {}
-        self.create_subscription(DiagnosticArray, "/diagnostics", self._diagnose, 10)
-        self.create_timer(0.5, self._follow, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self._follows = False
+        self._set_classes = self._node.create_client(SetClasses, f"{self.node_name}/set_classes")
+        self._calls: list[Call] = []
+        self._lock, self._closed = threading.Lock(), False
+        self._node.create_timer(LOOK_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._thread = threading.Thread(target=self._work, name="semabs_client", daemon=True)
+        self._thread.start()
 
-    def _follow(self) -> None:
-        if self._follows:
-            self.frames.follow()
+    def localize(
+        self,
+        sentence: str = "",
+        *,
+        target: str = "",
+        relation: str = "",
+        reference: str = "",
+        timeout_s: float = 60.0,
+        on_feedback: OnFeedback | None = None,
+    ) -> Localization:
+        """Find what a sentence describes, in view or hidden.
 
-    def _diagnose(self, array: DiagnosticArray) -> None:
-        for status in array.status:
-            values = {item.key: item.value for item in status.values}
-            self.diagnostics[status.name] = status.message, values
+        What the picture does not support comes with ``found`` False and the best guess filled in.
 
-    def _store_relevancy(self, message: Image) -> None:
-        self.relevancy = cv_bridge.CvBridge().imgmsg_to_cv2(message, "rgb8")
-
-    def wait(self, what: str, ready: Callable[[], T | None]) -> T:
-        """Wait until ``ready`` returns something.
-
-        Raises:
-            ClientError: after ``timeout_s``, with what the node says of itself.
-        """
-        deadline = time.monotonic() + self.timeout_s
-        while time.monotonic() < deadline:
-            found = ready()
-            if found:
-                return found
-            time.sleep(0.05)
-        known = "; ".join(f"{name}: {text}" for name, (text, _) in self.diagnostics.items())
-        known = known or f"no diagnostics: is the node {self.node_name} running?"
-        raise ClientError(f"no {what} within {self.timeout_s:g} s ({known})")
-
-    @property
-    def question(self) -> str:
-        """What is asked, as a sentence."""
-        parts = (self.words[word] for word in ("target", "relation", "reference"))
-        return self.words["sentence"] or " ".join(parts)
-
-    def take_frame(self) -> RGBDFrame:
-        """One frame of the camera, for the pictures."""
-        self.frames.start()
-        self._follows = True
-        frame = self.wait("RGB-D frame with TF", self.frames.take).frame
-        self._follows = False
-        self.frames.stop()
-        return frame
-
-    def ask(self, name: str, goal: Any) -> Any:
-        """Send a goal and wait for its result.
+        Args:
+            sentence: such as ``"the mug behind the table lamp"``.
+            target: what to find, with relation and reference, instead of a sentence.
+            relation: such as ``behind``.
+            reference: what it is found by.
+            timeout_s: how long to wait for node, frame and answer together; the node's own word of
+                why there is none may come up to 2 s later.
+            on_feedback: told how far it is.
 
         Raises:
-            ClientError: if there is no server, the goal is refused, or it ends with an error
-                other than NOT_FOUND.
+            NoNodeError: if no node of the name is there within the timeout.
+            SemabsError: if there is no answer; ``code`` and the message say why.
         """
-        client = self.clients_of[name]
-        self.wait(f"action server {self.node_name}/{name}", client.server_is_ready)
-        handle = self._result(client.send_goal_async(goal), f"answer to the {name} goal")
-        if not handle.accepted:
-            raise ClientError(f"the {name} goal was refused (see the node's log)")
-        answer = self._result(handle.get_result_async(), f"result of the {name} goal")
-        result = answer.result
-        if result.error_code == Localize.Result.NOT_FOUND:
-            return result  # with the best guess
-        if answer.status != GoalStatus.STATUS_SUCCEEDED:
-            why = result.message or f"it ended with status {answer.status}, without a result"
-            raise ClientError(f"the {name} goal failed: {why}")
-        return result
+        return self.localize_async(
+            sentence, target=target, relation=relation, reference=reference, timeout_s=timeout_s,
+            on_feedback=on_feedback,
+        ).result()  # fmt: skip
 
-    def _result(self, future: Future, what: str) -> Any:
-        self.wait(what, future.done)
-        return future.result()
+    def localize_async(
+        self,
+        sentence: str = "",
+        *,
+        target: str = "",
+        relation: str = "",
+        reference: str = "",
+        timeout_s: float = 60.0,
+        on_feedback: OnFeedback | None = None,
+    ) -> PendingAnswer[Localization]:
+        """As :meth:`localize`, without waiting; it raises nothing but for a wrong timeout."""
+        goal = Localize.Goal(
+            sentence=sentence, target=target, relation=relation, reference=reference
+        )
+        return self._ask("localize", goal, read_localization, timeout_s, on_feedback)
 
-    def active(self) -> bool:
-        """Whether the node says that it is active.
+    def complete(
+        self,
+        classes: Sequence[str] = (),
+        *,
+        timeout_s: float = 60.0,
+        on_feedback: OnFeedback | None = None,
+    ) -> Completion:
+        """Label every voxel of the region with one of the classes, hidden parts included.
+
+        Args:
+            classes: names; none: the node's current ones.
+            timeout_s: as in :meth:`localize`.
+            on_feedback: told how far it is.
 
         Raises:
-            ClientError: if it says that it cannot be configured.
+            NoNodeError: if no node of the name is there within the timeout.
+            SemabsError: if there is no answer; ``code`` and the message say why.
         """
-        text, values = self.diagnostics.get(self.models_status, ("", {}))
-        if values.get("state") == "unconfigured" and text not in ("", "unconfigured"):
-            raise ClientError(f"the node cannot be configured: {text}")
-        return values.get("state") == "active"
+        return self.complete_async(classes, timeout_s=timeout_s, on_feedback=on_feedback).result()
 
-    def run(self) -> None:
-        """Ask, print and draw."""
-        console = Console(width=100)
-        self.wait("active semabs node", self.active)
-        untrained = self.diagnostics[self.models_status][1].get("untrained")
-        if untrained:
-            console.print(
-                f"[bold yellow]NOTE: the {untrained} networks are untrained (seeded random "
-                "weights): the flow is real, the answers mean nothing.[/]"
+    def complete_async(
+        self,
+        classes: Sequence[str] = (),
+        *,
+        timeout_s: float = 60.0,
+        on_feedback: OnFeedback | None = None,
+    ) -> PendingAnswer[Completion]:
+        """As :meth:`complete`, without waiting."""
+        goal = Complete.Goal(classes=names(classes))
+        return self._ask("complete", goal, read_completion, timeout_s, on_feedback)
+
+    def set_classes(self, classes: Sequence[str], *, timeout_s: float = 10.0) -> None:
+        """Set the classes of the continuous completion.
+
+        Raises:
+            NoNodeError: if no node of the name is there within the timeout.
+            SemabsError: if the node refuses them; the message says why.
+        """
+        self.set_classes_async(classes, timeout_s=timeout_s).result()
+
+    def set_classes_async(
+        self, classes: Sequence[str], *, timeout_s: float = 10.0
+    ) -> PendingAnswer[None]:
+        """As :meth:`set_classes`, without waiting."""
+        request = SetClasses.Request(classes=names(classes))
+        return self._start(
+            ServiceCall(self._set_classes, request, **self._common("set_classes", timeout_s))
+        )
+
+    def close(self) -> None:
+        """Cancel what is open and let go of node and thread; later calls do nothing."""
+        with self._lock:
+            already, self._closed = self._closed, True
+            calls = list(self._calls)
+        if already:
+            return
+        for call in calls:
+            call.cancel()
+        for call in calls:
+            with contextlib.suppress(Exception):
+                call.future.result(GRACE_S)
+        self._executor.shutdown(timeout_sec=GRACE_S)
+        self._thread.join(timeout=GRACE_S)
+        self._node.destroy_node()
+        if self._own_context:
+            rclpy.shutdown(context=self._context)
+
+    def __enter__(self) -> SemabsClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(
+        self, what: str, goal: Any, read: Callable, timeout_s: float, on_feedback: OnFeedback | None
+    ) -> PendingAnswer:
+        client = self._actions[Localize if what == "localize" else Complete]
+        return self._start(
+            ActionCall(client, goal, read, on_feedback, **self._common(what, timeout_s))
+        )
+
+    def _common(self, what: str, timeout_s: float) -> dict[str, Any]:
+        if not (math.isfinite(timeout_s) and timeout_s > 0):
+            raise ValueError(f"timeout_s must be a number of seconds above 0, got {timeout_s!r}")
+        return dict(
+            what=what,
+            timeout_s=float(timeout_s),
+            schedule=self._executor.create_task,
+            check_waiting=self._check_waiting,
+            absent=self._absent,
+        )
+
+    def _start(self, call: Call) -> PendingAnswer:
+        with self._lock:
+            if self._closed:
+                raise SemabsError("CLOSED", f"{call.what}: the client was closed")
+            self._calls.append(call)
+        call.future.add_done_callback(lambda _: self._forget(call))
+        self._executor.create_task(call.advance)
+        return PendingAnswer(call)
+
+    def _forget(self, call: Call) -> None:
+        with self._lock:
+            self._calls = [other for other in self._calls if other is not call]
+
+    def _look(self) -> None:
+        for call in list(self._calls):
+            call.advance()
+
+    def _work(self) -> None:
+        """Spin until the client is closed or ROS is shut down; then nothing is left waiting."""
+        spin(self._executor, self._node.get_logger().error)
+        with self._lock:
+            self._closed, calls = True, list(self._calls)
+        for call in calls:
+            call.fail(SemabsError("CLOSED", f"{call.what}: the client or ROS was shut down"))
+
+    def _check_waiting(self) -> None:
+        if threading.current_thread() is self._thread:
+            raise SemabsError(
+                "INVALID_GOAL",
+                "a callback of a SemabsClient must not wait for that client: use the _async method",
             )
-        frame = self.take_frame()
-        kind = f"{self.node_name}/relevancy/image"
-        subscription = self.create_subscription(Image, kind, self._store_relevancy, 1)
-        answer = self.ask("complete", Complete.Goal(classes=self.classes))
-        completion = voxels_to_completion(answer.voxels)
-        counts = dict(zip(completion.classes, answer.voxels_per_class, strict=True))
-        console.print(answers.completion_table(counts, f"Completion: {answer.message}"))
-        if self.out:
-            self.wait("relevancy image", lambda: self.relevancy is not None)
-        self.destroy_subscription(subscription)
-        localization = None
-        if any(self.words.values()):
-            answer = self.ask("localize", Localize.Goal(**self.words))
-            localization = localization_of(answer)
-            if answer.error_code == Localize.Result.NOT_FOUND:
-                console.print("[bold yellow]NOT FOUND: the best guess follows.[/]")
-            console.print(answers.localization_table(localization, self.question, answer.message))
-        if self.out:
-            assert self.relevancy is not None
-            written = answers.write_answers(
-                self.out, frame, self.relevancy, completion, localization, self.question
-            )
-            console.print("written: " + ", ".join(map(str, written)))
+
+    def _absent(self, waited_s: float) -> str:
+        servers = get_action_names_and_types(self._node)
+        others = sorted(
+            name.removesuffix("/localize")
+            for name, kinds in servers
+            if "semabs/action/Localize" in kinds and name != f"{self.node_name}/localize"
+        )
+        hint = f"; there is {', '.join(others)}: SemabsClient(node={others[0]!r})" if others else ""
+        domain = self._context.get_domain_id()
+        return (
+            f"no semabs node {self.node_name} within {waited_s:g} s: start it (`ros2 launch semabs "
+            f"semabs.launch.py`) in ROS_DOMAIN_ID {domain}, or give its name and namespace{hint}"
+        )
 
 
-def localization_of(answer: Localize.Result) -> Localization:
-    """An action's result as the core's type."""
-    points = point_cloud2.read_points(answer.region)
-    position, extent = answer.pose.pose.position, answer.extent
-    return Localization(
-        position_m=np.array([position.x, position.y, position.z]),
-        extent_m=np.array([extent.x, extent.y, extent.z]),
-        score=float(answer.score),
-        found=answer.error_code != Localize.Result.NOT_FOUND,
-        probability=float(answer.probability),
-        points_m=np.stack([points[axis] for axis in "xyz"], axis=-1).astype(float),
-        scores=points["score"].astype(np.float32),
-        timings_s={},
-        voxel_size_m=_spacing(points),
-    )
+def names(classes: Sequence[str]) -> list[str]:
+    """Class names as a list.
 
-
-def _spacing(points: np.ndarray) -> float:
-    """Distance of the nearest neighbours in a cloud of voxel centres, metres; NaN for one point."""
-    places = np.stack([points[axis] for axis in "xyz"], axis=-1)
-    distances, _ = KDTree(places).query(places, k=2)
-    nearest = distances[np.isfinite(distances[:, 1]), 1]
-    return float(nearest.min()) if len(nearest) else math.nan
-
-
-def main() -> None:
-    """Ask once; an answer that does not come is one clear line and exit code 1."""
-    purpose = "Asks a running semabs node for a completion and a localization."
-    client = start("client", purpose, OPTIONS, Client)
-    executor = MultiThreadedExecutor(num_threads=2)
-    executor.add_node(client)
-    thread = threading.Thread(
-        target=spin, args=(executor, lambda text: client.get_logger().error(text)), daemon=True
-    )
-    thread.start()
-    code = 0
-    try:
-        client.run()
-    except ClientError as error:
-        print(f"client: {error}", file=sys.stderr)
-        code = 1
-    except KeyboardInterrupt:
-        code = 130
-    rclpy.try_shutdown()
-    thread.join(timeout=5)
-    sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()
+    Raises:
+        ValueError: if it is one text, whose letters would be taken for names.
+    """
+    if isinstance(classes, str):
+        raise ValueError(f"classes must be a list of names, got the text {classes!r}")
+    return list(classes)

@@ -125,7 +125,7 @@ class Demo:
             "node", {"autostart": "true", "config_file": quoted(str(self.config)), **classes}
         )
         client = {"out": quoted(str(self.out)), "timeout_s": str(TIMEOUT_S)}
-        self.start("client", {**client, **classes, **question}, shown=True)
+        self.start("client_node", {**client, **classes, **question}, shown=True)
         return self.watch()
 
     def make_out(self) -> None:
@@ -151,7 +151,7 @@ class Demo:
         """Wait for the client; a player or node that dies ends the demo with its last words."""
         deadline = time.monotonic() + TIMEOUT_S + 60
         while time.monotonic() < deadline:
-            code = self.processes["client"].poll()
+            code = self.processes["client_node"].poll()
             if code is not None:
                 if code:
                     self.last_words("node")

@@ -6,7 +6,7 @@ import array
 from collections.abc import Sequence
 
 import numpy as np
-from geometry_msgs.msg import Point, Transform, Vector3
+from geometry_msgs.msg import Point, Vector3
 from numpy.typing import NDArray
 from semabs.msg import Labels, SemanticVoxels
 from sensor_msgs.msg import PointCloud2, PointField
@@ -17,7 +17,7 @@ from semabs_core.description import Description
 from semabs_core.types import FREE, UNKNOWN, Completion, Localization
 from semabs_core.visualize.colors import class_colors
 from semabs_core.visualize.meshes import surface_voxels
-from semabs_ros.convert import byte_array, matrix_to_pose, transform_to_matrix, xyz
+from semabs_ros.convert import byte_array, matrix_to_pose, xyz
 from semabs_ros.frames import Source
 
 COARSEST = 0.1
@@ -71,25 +71,6 @@ def completion_to_voxels(completion: Completion, header: Header) -> SemanticVoxe
         shape=np.array(completion.labels.shape, dtype=np.uint32),
         classes=completion.classes,
         labels=byte_array(completion.labels.ravel(order="F")),
-    )
-
-
-def voxels_to_completion(message: SemanticVoxels) -> Completion:
-    """The message back to a completion, without scores and timings."""
-    shape = tuple(int(n) for n in message.shape)
-    labels = np.frombuffer(bytes(message.labels), dtype=np.uint8).reshape(shape, order="F")
-    pose = message.origin
-    transform = Transform(
-        translation=Vector3(x=pose.position.x, y=pose.position.y, z=pose.position.z),
-        rotation=pose.orientation,
-    )
-    return Completion(
-        classes=list(message.classes),
-        labels=labels.copy(),
-        scores=np.zeros(shape, dtype=np.float32),
-        voxel_size_m=float(message.voxel_size),
-        T_world_grid=transform_to_matrix(transform),
-        timings_s={},
     )
 
 

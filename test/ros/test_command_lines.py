@@ -35,7 +35,7 @@ def test_usage_names_every_parameter_its_default_and_its_meaning():
     assert "scene (default: empty)" in text
 
 
-@pytest.mark.parametrize("module", ["semabs_ros.node", "semabs_ros.client"])
+@pytest.mark.parametrize("module", ["semabs_ros.node", "semabs_ros.client_node"])
 def test_help_prints_the_usage_and_starts_nothing(module):
     done = run(module, "--help")
     assert done.returncode == 0, done.stderr

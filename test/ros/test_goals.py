@@ -22,7 +22,7 @@ from semabs_core.network_config import RELATIONS
 from semabs_core.pipeline import SceneUnderstanding
 from semabs_core.types import FrameError
 from semabs_ros.actions import Asking, localize_request
-from semabs_ros.client import Client, ClientError, localization_of
+from semabs_ros.client import SemabsClient
 
 
 @pytest.fixture
@@ -158,50 +158,12 @@ def test_long_words_are_refused_in_few(make_node, localize, complete):
         assert len(result.message) < 500
 
 
-def test_a_result_that_is_no_longer_kept_is_no_success(make_node, localize, spinner):
+def test_a_result_that_is_no_longer_kept_is_no_success(make_node, localize):
     make_node(result_timeout_s=1)
     handle = localize.send(**BEHIND)
     assert localize.outcome(handle)[0] == STATUS.STATUS_ABORTED
     # What rclpy answers then: status unknown, error code 0.
     wait_for(lambda: localize.outcome(handle)[0] == STATUS.STATUS_UNKNOWN, what="forgotten result")
-    client = Client(context=spinner.context)
-    spinner.add(client)
-    client.clients_of = {"localize": ForgetfulClient()}
-    with pytest.raises(ClientError, match="ended with status 0, without a result"):
-        client.ask("localize", Localize.Goal())
-
-
-class ForgetfulClient:
-    """Accepts a goal and knows nothing of it afterwards."""
-
-    accepted = True
-    status, result_value = STATUS.STATUS_UNKNOWN, Localize.Result()
-
-    def server_is_ready(self):
-        return True
-
-    def send_goal_async(self, goal):
-        return Done(self)
-
-    def get_result_async(self):
-        return Done(self)
-
-    @property
-    def result(self):
-        return self.result_value
-
-
-class Done:
-    """A future that is done."""
-
-    def __init__(self, value):
-        self.value = value
-
-    def done(self):
-        return True
-
-    def result(self):
-        return self.value
 
 
 def test_results_are_kept_for_minutes(make_node):
@@ -244,12 +206,11 @@ def test_what_is_not_found_is_aborted_with_the_best_guess(
     np.testing.assert_allclose([position.x, position.y, position.z], answers[0].position_m)
     assert result.pose.header.frame_id == "map"
     assert result.region.width == len(answers[0].points_m)
-    client = Client(context=spinner.context)
-    spinner.add(client)
-    answer = client.ask("localize", Localize.Goal(**BEHIND))
-    assert answer.error_code == RESULT.NOT_FOUND
-    guess = localization_of(answer)
+    with SemabsClient(context=spinner.context) as client:
+        guess = client.localize(**BEHIND)
     assert not guess.found
+    assert guess.probability == 0.125
+    assert "not found (probability 0.12)" in guess.message
     np.testing.assert_allclose(guess.position_m, answers[1].position_m)
 
 

@@ -21,7 +21,7 @@ from semabs.msg import SemanticVoxels
 from sensor_msgs.msg import PointCloud2
 from support import wait_for
 
-from semabs_ros.client import Client
+from semabs_ros.client_node import Client
 from semabs_ros.node import SemabsNode
 from semabs_ros.problem import Problem
 from semabs_ros.reports import REPEAT_S, Reporter

@@ -27,7 +27,7 @@ from sensor_msgs_py import point_cloud2
 from support import NETWORK_FIXTURES, wait_for
 from visualization_msgs.msg import Marker, MarkerArray
 
-from semabs_ros.results import voxels_to_completion
+from semabs_ros.answers import read_voxels
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_streams_every_output(make_node, peer, camera, room):
     assert list(voxels.classes) == ["floor", "table", "lamp"]
     assert list(voxels.shape) == [16, 16, 16]
     assert voxels.voxel_size == pytest.approx(10 / 3 / 15)
-    completion = voxels_to_completion(voxels)
+    completion = read_voxels(voxels)
     same = [c for c in messages["completion/points"] if c.header.stamp == voxels.header.stamp]
     cloud = point_cloud2.read_points(wait_for(lambda: same or messages["completion/points"])[0])
     assert set(cloud.dtype.names) == {"x", "y", "z", "rgb", "label", "score"}
@@ -127,7 +127,7 @@ def test_completes_with_given_and_with_current_classes(make_node, complete, came
     status, result = ask_when_active(complete, classes=["sofa", "the mug"])
     assert status == STATUS.STATUS_SUCCEEDED
     assert list(result.voxels.classes) == ["sofa", "mug"]
-    counts = voxels_to_completion(result.voxels).voxels_per_class()
+    counts = read_voxels(result.voxels).voxels_per_class()
     assert list(result.voxels_per_class) == list(counts.values())
     _, result = complete.ask()
     assert list(result.voxels.classes) == ["floor", "table", "lamp"]

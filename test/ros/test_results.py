@@ -13,6 +13,7 @@ from visualization_msgs.msg import Marker
 from semabs_core.description import Description
 from semabs_core.types import Completion, Localization
 from semabs_ros import results
+from semabs_ros.answers import read_voxels
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_voxels_run_x_fastest_and_round_trip(completion):
     assert message.labels[0 + 3 * (1 + 4 * 2)] == 1
     assert message.labels[1] == message.UNKNOWN
     assert isinstance(message.labels, array.array)
-    again = results.voxels_to_completion(message)
+    again = read_voxels(message)
     np.testing.assert_array_equal(again.labels, completion.labels)
     np.testing.assert_allclose(again.T_world_grid, completion.T_world_grid, atol=1e-12)
     assert again.voxels_per_class() == {"mug": 1, "box": 1}
