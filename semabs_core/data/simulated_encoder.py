@@ -20,65 +20,17 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from semabs_core.data.simulated_traits import RANGES, Ranges, draw_traits
 from semabs_core.data.smooth_noise import blur_matrix, smooth_noise
 from semabs_core.tiling import PRESETS, Preset, TileGrid, placement, tile_grids
 
 PREPOSITIONS = re.compile(r"\s(?:of|with|in|on|for|from|without)\s")
 MIN_PATCH = 2
 """Pixels; where the patches of a fine tile would be smaller, the tile has fewer."""
+USUAL_SHARE = 0.03
+"""Of the picture, that a thing has."""
 LARGE_SHARE = 0.06
 """What covers more of the picture than this often lights up weakly, or in part."""
-Range = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Ranges:
-    """Between what a pretend encoder's parameters are drawn, evenly.
-
-    Attributes:
-        confusion: how strong its confusions are, 1 for as strong as the words' own evidence.
-        strong_share: share of (word, class) pairs that it confuses strongly.
-        weak: size of its many weak confusions.
-        unknown: share of words that it does not know.
-        amplitude: spread (standard deviation of the logarithm) between words.
-        absent: how high the most similar thing lights up for a word that is not in the picture.
-        uneven: spread (of the logarithm) of the evidence within an object.
-        part: how much of an object's evidence lies in a part of it.
-        part_size: of that part, in extents of the object.
-        contour: evidence that contours add.
-        texture: background noise.
-        leak: share of the evidence that goes to the surroundings.
-        leak_reach: how far, in lengths of the picture.
-        mixing: how far neighbouring patches mix, patches.
-        attention: how peaked the attention is.
-        whole: how much of the evidence that the whole tile shows is taken off.
-        contrast: how far tiles with little evidence are brought up: 0 not at all, 1 fully.
-        tile_gain: spread (of the logarithm) between tiles.
-        patch_noise: spread (of the logarithm) of the attention between patches of a tile.
-    """
-
-    confusion: Range = (0.3, 1.0)
-    strong_share: Range = (0.01, 0.06)
-    weak: Range = (0.02, 0.15)
-    unknown: Range = (0.0, 0.2)
-    amplitude: Range = (0.25, 0.6)
-    absent: Range = (0.2, 0.8)
-    uneven: Range = (0.2, 0.8)
-    part: Range = (0.2, 0.9)
-    part_size: Range = (0.2, 0.5)
-    contour: Range = (0.0, 0.6)
-    texture: Range = (0.01, 0.1)
-    leak: Range = (0.0, 0.4)
-    leak_reach: Range = (0.01, 0.06)
-    mixing: Range = (0.2, 0.9)
-    attention: Range = (0.2, 1.0)
-    whole: Range = (0.2, 0.9)
-    contrast: Range = (0.0, 0.5)
-    tile_gain: Range = (0.1, 0.4)
-    patch_noise: Range = (0.1, 0.6)
-
-
-RANGES = Ranges()
 
 
 @dataclass(frozen=True)
@@ -89,7 +41,8 @@ class PretendEncoder:
         preset: how it looks at the picture.
         tiling: as in :func:`semabs_core.tiling.tile_grids`.
         patches: patches along each edge of a tile.
-        traits: its value of every parameter of :class:`Ranges`.
+        traits: its value of every parameter of
+            :class:`semabs_core.data.simulated_traits.Ranges`.
     """
 
     preset: Preset
@@ -102,7 +55,7 @@ class PretendEncoder:
         """A random one."""
         preset = str(rng.choice(["ours", "fast", "chefer_et_al"], p=[0.45, 0.45, 0.1]))
         tiling = str(rng.choice(["full", "published"], p=[0.8, 0.2]))
-        traits = {name: float(rng.uniform(*limits)) for name, limits in vars(ranges).items()}
+        traits = draw_traits(rng, ranges)
         return cls(PRESETS[preset], tiling, int(rng.integers(7, 17)), traits)
 
     def maps(
@@ -128,6 +81,11 @@ class PretendEncoder:
         index = np.searchsorted(objects, seg)
         index = np.where(seg < 0, len(objects), index)
         evidence = self._evidence([names[i] for i in objects], words, rng)
+        share = np.bincount(index.ravel(), minlength=len(objects) + 1) / index.size
+        evidence *= self._size_gain(share)
+        shown = np.array([[names[i] == word for i in objects] for word in words])
+        shares = np.where(shown.any(axis=1), shown @ share[:-1], USUAL_SHARE)
+        evidence *= self._size_gain(shares)[:, None]
         field = self._field(index, evidence, rng)
         saliency = smooth_noise(1, seg.shape, 8, rng)
         saliency += torch.from_numpy(rng.normal(0, 0.7, len(objects) + 1).astype(np.float32))[index]
@@ -137,6 +95,11 @@ class PretendEncoder:
         for grid in grids:
             total += self._scale(field, saliency, grid, rng)
         return (total / len(grids)).clamp_min_(0).numpy()
+
+    def _size_gain(self, share: NDArray[np.float64]) -> NDArray[np.float32]:
+        """How much more, or less, things of these shares of the picture speak for words."""
+        gain = (share.clip(0.005, 0.5) / USUAL_SHARE) ** (self.traits["large"] / 2)
+        return gain.astype(np.float32)
 
     def _evidence(
         self, objects: Sequence[str], words: Sequence[str], rng: np.random.Generator
@@ -163,6 +126,8 @@ class PretendEncoder:
         lifted = np.maximum(best, np.minimum(traits["absent"], 1) * rng.uniform(0.5, 1, len(words)))
         evidence *= (lifted / np.maximum(best, 1e-6))[:, None]
         evidence *= np.exp(rng.normal(0, traits["amplitude"], (len(words), 1)))
+        faint = rng.random((len(words), 1)) < traits["faint"]
+        evidence *= np.where(faint, 10 ** rng.uniform(-2, -0.5, faint.shape), 1)
         return evidence.astype(np.float32)
 
     def _field(
@@ -175,9 +140,10 @@ class PretendEncoder:
         shared = smooth_noise(1, index.shape, int(rng.integers(5, 14)), rng)
         share = np.bincount(index.ravel(), minlength=evidence.shape[1]) / index.size
         threshold = torch.from_numpy(_thresholds(share, rng))[where]
-        field = torch.from_numpy(evidence)[:, where]
+        field = torch.from_numpy(np.take(evidence, index, axis=1))
         field *= (traits["uneven"] * (noise + shared)).exp_()
-        field *= torch.sigmoid(4 * (0.6 * noise + shared - threshold))
+        lit = torch.sigmoid(4 * (0.6 * noise + shared - threshold))
+        field *= 1 - traits["patchy"] * (1 - lit)
         field *= self._parts(index, count, rng)
         field *= 1 + traits["contour"] * _contours(index)
         field += traits["texture"] * smooth_noise(count, index.shape, 24, rng)
@@ -227,7 +193,7 @@ class PretendEncoder:
         seen *= attention
         down = placement(grid.rows, grid.size, patches, height)
         across = placement(grid.columns, grid.size, patches, width)
-        return down @ (seen.flatten(3, 4).flatten(1, 2) @ across.T)
+        return (down @ seen.flatten(3, 4).flatten(1, 2)) @ across.T
 
 
 @lru_cache(maxsize=4096)

@@ -8,6 +8,7 @@ import torch
 
 from semabs_core.data.simulated import reduce_ids, simulate_masks, simulate_relevancy
 from semabs_core.data.simulated_encoder import PretendEncoder, kinship, pooling
+from semabs_core.data.simulated_traits import RANGES, draw_traits
 from semabs_core.data.smooth_noise import blur_matrix, smooth_noise
 from semabs_core.tiling import PRESETS, tile_grids
 
@@ -29,10 +30,18 @@ def room(height: int = 96, width: int = 128) -> np.ndarray:
     return seg
 
 
-def draws(count: int, **options):
+def draws(count: int, size: int = 128, **options) -> list[np.ndarray]:
     """Maps of several calls."""
-    for seed in range(count):
-        yield simulate_relevancy(room(), NAMES, WORDS, np.random.default_rng(seed), **options)
+    return [
+        simulate_relevancy(room(), NAMES, WORDS, np.random.default_rng(seed), size, **options)
+        for seed in range(count)
+    ]
+
+
+@pytest.fixture(scope="module")
+def calls() -> list[np.ndarray]:
+    """Maps of twenty pretend encoders."""
+    return draws(20, mask_share=0.0)
 
 
 def calm_encoder(preset: str = "fast", **traits: float) -> PretendEncoder:
@@ -71,6 +80,19 @@ def test_the_same_state_gives_the_same_maps_and_another_call_gives_others():
     assert correlation < 0.99
 
 
+def test_faults_of_an_encoder_go_together():
+    drawn = [draw_traits(np.random.default_rng(seed)) for seed in range(200)]
+    for name, limits in vars(RANGES).items():
+        values = [traits[name] for traits in drawn]
+        assert limits[0] <= min(values)
+        assert max(values) <= limits[1]
+    first, second, other = (
+        [traits[name] for traits in drawn] for name in ("confusion", "leak", "part")
+    )
+    assert np.corrcoef(first, second)[0, 1] > 0.5
+    assert abs(np.corrcoef(first, other)[0, 1]) < 0.3
+
+
 def test_the_picture_is_not_changed():
     seg = room()
     simulate_relevancy(seg, NAMES, WORDS, np.random.default_rng(0))
@@ -78,20 +100,20 @@ def test_the_picture_is_not_changed():
 
 
 @pytest.mark.parametrize("row", range(5))
-def test_an_object_is_brighter_than_the_rest_in_most_calls(row):
+def test_an_object_is_brighter_than_the_rest_in_most_calls(calls, row):
     own = room() == row + 1
-    wins = [maps[row][own].mean() > maps[row][~own].mean() for maps in draws(20)]
+    wins = [maps[row][own].mean() > maps[row][~own].mean() for maps in calls]
     assert np.mean(wins) > 0.7
 
 
-def test_a_word_lights_up_what_shares_its_head_noun():
+def test_a_word_lights_up_what_shares_its_head_noun(calls):
     table = room() == 3
-    wins = [maps[5][table].mean() > maps[5][~table].mean() for maps in draws(20, mask_share=0.0)]
+    wins = [maps[5][table].mean() > maps[5][~table].mean() for maps in calls]
     assert np.mean(wins) > 0.7
 
 
-def test_a_word_for_something_absent_lights_up_something():
-    assert all(maps[6].max() > 0 for maps in draws(10, mask_share=0.0))
+def test_a_word_for_something_absent_lights_up_something(calls):
+    assert all(maps[6].max() > 0 for maps in calls)
 
 
 def test_a_picture_of_nothing_has_maps_too():
@@ -103,7 +125,7 @@ def test_a_picture_of_nothing_has_maps_too():
 
 
 def test_saturated_maps_share_their_ceiling():
-    for maps in draws(5, mask_share=0.0, saturated_share=1.0):
+    for maps in draws(5, size=64, mask_share=0.0, saturated_share=1.0):
         highest = maps.max(axis=(1, 2))
         at_ceiling = np.isclose(highest, highest.max(), rtol=1e-6)
         assert at_ceiling.any()
@@ -111,7 +133,7 @@ def test_saturated_maps_share_their_ceiling():
 
 
 def test_a_share_of_the_calls_gives_masks():
-    binary = [set(np.unique(maps)) <= {0.0, 1.0} for maps in draws(40, mask_share=0.5)]
+    binary = [set(np.unique(maps)) <= {0.0, 1.0} for maps in draws(40, size=64, mask_share=0.5)]
     assert 0.1 < np.mean(binary) < 0.6  # about 0.35: a half, less the soft ones
 
 
