@@ -184,7 +184,7 @@ class PretendEncoder:
         whole = whole_rows @ attended @ whole_columns.T
         whole /= whole_rows @ saliency.exp() @ whole_columns.T
         power = (whole_rows @ field.square() @ whole_columns.T).clamp_min_(0).sqrt_()
-        gain = rng.normal(0, traits["tile_gain"] / views**0.25, whole.shape).astype(np.float32)
+        gain = rng.normal(0, traits["tile_gain"], whole.shape).astype(np.float32)
         gain = torch.from_numpy(gain).exp_() * power.add_(0.05) ** -traits["contrast"]
         seen = (rows @ (field @ columns.T)).unflatten(2, tiles[2:]).unflatten(1, tiles[:2])
         seen -= traits["whole"] * whole[:, :, None, :, None]

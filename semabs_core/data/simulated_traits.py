@@ -62,7 +62,7 @@ class Ranges:
     attention: Range = (0.0, 1.0)
     whole: Range = (0.0, 0.9)
     contrast: Range = (0.0, 0.5)
-    tile_gain: Range = (0.05, 0.4)
+    tile_gain: Range = (0.1, 0.6)
     patch_noise: Range = (0.05, 0.6)
 
 
