@@ -10,7 +10,10 @@ import pytest
 
 from semabs_core.data.hdf5 import SceneFileError, read_scene, write_scene
 from semabs_core.data.rooms import RoomOptions, make_room
+from semabs_core.data.rooms.items import Geometry
+from semabs_core.data.rooms.picture import cast
 from semabs_core.data.rooms.robot_region import GOAL, Sight, draw_region
+from semabs_core.data.rooms.room import furnish
 from semabs_core.data.rooms.sensors import SENSORS, Exact, measure, shadow
 from semabs_core.geometry import (
     back_project,
@@ -153,6 +156,51 @@ def test_a_close_up_may_have_its_region_on_the_table():
     assert len(tops) > 10
     assert all(0.58 <= region.low[2] <= 0.7 for region in tops)
     assert all(0.8 <= region.size_m <= 1.4 for region in tops)
+
+
+@pytest.fixture(scope="module")
+def open_plans():
+    plans = [furnish(np.random.default_rng(seed), "train", ROBOT) for seed in range(12)]
+    return [plan for plan in plans if plan.beyond]
+
+
+def test_doorways_open_onto_a_furnished_space(open_plans):
+    """From before the opening one sees through the wall, onto something behind it."""
+    assert 2 <= len(open_plans) < 12
+    for plan in open_plans:
+        low, high = plan.beyond[0]
+        middle = np.array([*((low + high) / 2)[:2], 1.0])
+        own = np.array([[plan.front, plan.right, 0], [0, plan.left, 2.5]])
+        assert not in_bounds(middle[None], own).any()
+        in_space = [
+            item.name for item in plan.items if in_bounds(np.array([item.position]), plan.beyond[0])
+        ]
+        assert set(in_space) - {"wall", "floor", "ceiling"}
+
+
+def test_rays_pass_openings_and_no_other_wall(open_plans):
+    for plan in open_plans:
+        own = np.array([[plan.front, plan.right, 0.05], [0, plan.left, 2.45]])
+        geometry = Geometry.of(
+            [item for item in plan.items if item.name in ("wall", "floor", "ceiling")], np.eye(4)
+        )
+        rng = np.random.default_rng(0)
+        rays = rng.normal(size=(4000, 6)).astype(np.float32)
+        rays[:, :3] = [plan.front / 2, (plan.left + plan.right) / 2, 1.2]
+        ends = cast(geometry, rays)
+        assert ends.found.all()
+        gone = ~in_bounds(ends.points, own, 0.13)
+        assert gone.any()
+        assert in_bounds(ends.points[gone], plan.beyond[0], 0.13).all()
+
+
+def test_rooms_for_robots_are_furnished_at_the_wall_behind_the_viewpoint():
+    shares = []
+    for seed in range(8):
+        plan = furnish(np.random.default_rng(seed), "train", ROBOT)
+        x = np.array([item.position[0] for item in plan.items])
+        shares.append((x < plan.eye[0] + 0.5).mean())
+    assert np.mean(shares) > 0.05
 
 
 def wall(z=3.0, size=(48, 64), **changes):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -61,7 +62,7 @@ class Body:
     parts: list[Part]
     areas: list[Area] = field(default_factory=list)
 
-    @property
+    @cached_property
     def bounds(self) -> NDArray[np.float64]:
         """(2, 3) lower and upper corner, body frame, metres."""
         vertices = np.concatenate([part.vertices for part in self.parts])

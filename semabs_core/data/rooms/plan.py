@@ -17,7 +17,7 @@ from semabs_core.data.rooms.items import Item
 from semabs_core.data.rooms.parts import rotation
 from semabs_core.geometry import Matrix, invert, transform_points
 
-WALLS = {"back": 0.0, "left": 90.0, "right": -90.0}
+WALLS = {"back": 0.0, "left": 90.0, "right": -90.0, "front": 180.0}
 """The yaw of a body whose back is at the wall."""
 HEIGHT_M = 2.5
 GAP_M = 0.003
@@ -45,6 +45,9 @@ class Plan:
         colored: names of the classes whose labels state the colour in this room.
         items: what is there.
         blocks: the space that it takes.
+        everywhere: whether things go to all of the room, not only to where the viewpoint looks.
+        beyond: spaces behind openings in the walls, (2, 3) lower and upper corners.
+        lamps: lights in those, as position (3,) and power.
     """
 
     rng: np.random.Generator
@@ -58,6 +61,9 @@ class Plan:
     colored: frozenset[str]
     blocks: Blocks
     items: list[Item] = field(default_factory=list)
+    everywhere: bool = False
+    beyond: list[NDArray[np.float64]] = field(default_factory=list)
+    lamps: list[tuple[NDArray[np.float64], float]] = field(default_factory=list)
 
     @classmethod
     def draw(
@@ -93,7 +99,12 @@ class Plan:
         return invert(T)
 
     def in_view(self, x: float, y: float) -> bool:
-        """Whether a spot of the room is in the cube that networks look at, and in the picture."""
+        """Whether a spot of the room is in the cube that networks look at, and in the picture.
+
+        All of the room is, if things go everywhere.
+        """
+        if self.everywhere:
+            return self.front < x < 0 and self.right < y < self.left
         ahead, aside, _ = transform_points(self.T_viewer_room, np.array([x, y, 0.0]))
         return 1.1 < ahead < 4.1 and abs(aside) < min(1.6, 0.6 * ahead)
 
@@ -169,11 +180,12 @@ class Plan:
         for _ in range(WALL_TRIES):
             wall = str(self.rng.choice(walls))
             half, out = (high[1] - low[1]) / 2, high[0] + GAP_M + gap
-            if wall == "back":
+            if wall in ("back", "front"):
                 y = self.rng.uniform(self.right + half, max(self.left - half, self.right + half))
-                at = np.array([-out, y, z - low[2]])
+                at = np.array([-out if wall == "back" else self.front + out, y, z - low[2]])
             else:
-                side, x = self.left - out, self.rng.uniform(-2.8 + half, -half)
+                start = self.front if self.everywhere else -2.8
+                side, x = self.left - out, self.rng.uniform(start + half, -half)
                 at = np.array([x, side if wall == "left" else self.right + out, z - low[2]])
             if self.in_view(at[0], at[1]):
                 index = self.try_put(name, body, at, WALLS[wall])
@@ -192,8 +204,9 @@ class Plan:
         name, body = built or self.make(key)
         found: tuple[float, NDArray, float] | None = None
         for _ in range(TRIES):
+            start = self.front if self.everywhere else -3.0
             at = np.array(
-                [self.rng.uniform(-3.0, -0.1), self.rng.uniform(self.right, self.left), 0.0]
+                [self.rng.uniform(start, -0.1), self.rng.uniform(self.right, self.left), 0.0]
             )
             at[2] = -body.bounds[0, 2]
             yaw = float(self.rng.uniform(-180, 180)) if yaw_deg is None else yaw_deg

@@ -31,8 +31,12 @@ ROLL_DEG = 5.0
 PORTRAIT_SHARE = 0.35
 CLOSE_SHARE = 0.28
 AIMED_SHARE = 0.6
+BEYOND_SHARE = 0.4
+"""How often an aimed view of a room with a doorway looks at what is behind."""
 TRIES = 60
 CLOSE_TRIES = 30
+NEAR_M = 0.45
+"""What is nearer than this is too near for most sensors; a tenth of the picture may be."""
 PROBE = 32
 """Pixels along the longer side of the picture by which a viewpoint is judged."""
 TILT_ERROR_DEG = 0.7
@@ -135,8 +139,11 @@ def _overview(plan: Plan) -> Aim | None:
         ]
     )
     if rng.random() < AIMED_SHARE:
-        item = plan.items[int(rng.integers(len(plan.items)))]
-        to = np.array(item.position) - eye
+        if plan.beyond and rng.random() < BEYOND_SHARE:
+            target = plan.beyond[0].mean(axis=0)
+        else:
+            target = np.array(plan.items[int(rng.integers(len(plan.items)))].position)
+        to = target - eye
         heading = np.degrees(np.arctan2(to[1], to[0])) + rng.normal(0, 12)
         pitch = np.degrees(np.arctan2(-to[2], np.hypot(to[0], to[1]))) + rng.normal(-6, 8)
     else:
@@ -210,10 +217,10 @@ def _merit(sight: Sight, aim: Aim) -> float:
     _, counts = np.unique(sight.things[sight.things >= 0], return_counts=True)
     share = counts / len(sight.things)
     conditions = [
-        1.1 - float((sight.depth_m < 0.35).mean()),
-        float(np.median(sight.depth_m)) / (0.4 if close else 0.9),
-        float(share.sum()) / (0.3 if close else 0.12),
-        int((counts >= 2).sum()) / (2 if close else 3),
+        1.1 - float((sight.depth_m < NEAR_M).mean()),
+        float(np.median(sight.depth_m)) / (0.55 if close else 0.9),
+        float(share.sum()) / (0.3 if close else 0.15),
+        int((counts >= 4).sum()) / (2 if close else 4),
         (0.85 if close else 0.65) / max(float(share.max(initial=0)), 1e-3),
         float(sight.on_surface.mean()) / 0.2 if close else 1.0,
     ]

@@ -12,15 +12,17 @@ from semabs_core.data.relations import SceneObject, describe
 from semabs_core.data.rooms.bodies import CATALOGUE
 from semabs_core.data.rooms.classes import NOVEL_CLASSES, base_class
 from semabs_core.data.rooms.clutter import fill_areas, strew_floor
+from semabs_core.data.rooms.doorway import WALL_M, Doorway
 from semabs_core.data.rooms.items import Geometry, Item
 from semabs_core.data.rooms.layouts import LAYOUTS
 from semabs_core.data.rooms.paints import randomized
 from semabs_core.data.rooms.picture import camera_rays, depth_and_parts, photograph
-from semabs_core.data.rooms.plan import HEIGHT_M, Plan
+from semabs_core.data.rooms.plan import HEIGHT_M, WALLS, Plan
+from semabs_core.data.rooms.rest import furnish_rest
 from semabs_core.data.rooms.robot_region import CAMERA_X, SCENE_BOUNDS
 from semabs_core.data.rooms.robot_view import draw_view
 from semabs_core.data.rooms.sensors import Exact, expose, measure
-from semabs_core.data.rooms.shell import WALL_M, build_shell
+from semabs_core.data.rooms.shell import build_shell
 from semabs_core.data.rooms.truth import occupant, sample_points
 from semabs_core.data.rooms.viewpoint import View, draw_camera, draw_lighting, sense
 from semabs_core.data.scene_data import DEFAULT_SCENE_SCALE, SceneData, SceneDescription
@@ -28,6 +30,10 @@ from semabs_core.data.splits import SPLITS
 from semabs_core.geometry import Matrix, in_bounds, in_frustum, invert, transform_points
 
 VIEWS = ("classic", "robot")
+DOORWAY_SHARE = 0.45
+"""How often a robot's room has an opening to what is behind."""
+UNITS = ("kitchen", "back")
+"""A room and its wall that is full of built-in units, so without a doorway."""
 GLASS = ("mirror", "window")
 SPECIAL = ("empty", "out of bounds")
 FIRST_ID = len(SPECIAL)
@@ -149,8 +155,16 @@ def furnish(rng: np.random.Generator, split: str, options: RoomOptions) -> Plan:
     )
     plan = Plan.draw(rng, allowed, colored)
     kind = str(rng.choice(list(LAYOUTS)))
-    build_shell(plan, kind)
+    robot = options.views == "robot"
+    doorway = None
+    if robot:
+        plan.front -= float(rng.uniform(0, 1.5))
+        if rng.random() < DOORWAY_SHARE:
+            doorway = Doorway.draw(plan, [wall for wall in WALLS if (kind, wall) != UNITS])
+    build_shell(plan, kind, doorway)
     LAYOUTS[kind](plan)
+    if robot:
+        furnish_rest(plan, kind)
     strew_floor(plan, kind, int(rng.integers(5, 12)))
     fill_areas(plan, kind, float(rng.uniform(0.8, 2.0)))
     return plan
@@ -191,11 +205,13 @@ def _labelled_points(
 def _is_outside(
     plan: Plan, view: View, points: NDArray, margin_m: float = 0.0
 ) -> NDArray[np.bool_]:
-    """(N,) bool: which points (N, 3) of the viewer frame are beyond the room's faces."""
-    low = np.array([plan.front, plan.right, 0.0])
-    high = np.array([0.0, plan.left, HEIGHT_M])
+    """(N,) bool: which points (N, 3) of the viewer frame are beyond the room's faces.
+
+    What is behind a doorway belongs to the room here.
+    """
+    own = np.array([[plan.front, plan.right, 0.0], [0.0, plan.left, HEIGHT_M]])
     room = transform_points(invert(view.T_viewer_room), points)
-    return ~in_bounds(room, np.stack([low, high]), margin_m)
+    return ~np.any([in_bounds(room, box, margin_m) for box in (own, *plan.beyond)], axis=0)
 
 
 def _points_in_sight(

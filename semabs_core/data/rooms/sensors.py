@@ -90,7 +90,7 @@ def _kinect(exact: Exact, rng: np.random.Generator) -> NDArray:
         step = float(rng.uniform(1.0, 3.0)) * 1e-3 * square
         depth = np.rint(depth / step) * step
     lost = shadow(exact, rng) | (edge & (rng.random(edge.shape) < 0.3))
-    lost |= (depth < rng.uniform(0.35, 0.5)) | (depth > rng.uniform(4.5, 9.0))
+    lost |= (depth < rng.uniform(0.3, 0.45)) | (depth > rng.uniform(4.5, 9.0))
     lost |= _shiny(exact, rng) | _scattered(exact.facing < GRAZING, rng, 0.8)
     lost |= _scattered(exact.light < rng.uniform(0.02, 0.1), rng, float(rng.uniform(0.2, 0.9)))
     for _ in range(int(rng.integers(0, 6))):

@@ -79,6 +79,9 @@ def draw_lighting(plan: Plan, T_viewer_room: Matrix) -> Lighting:
         ),
         Light(transform_points(T, window), day * rng.uniform(0.3, 2.0), 0.35),
     ]
+    lights += [
+        Light(transform_points(T, position), tint * power, 0.15) for position, power in plan.lamps
+    ]
     return Lighting(
         lights, (0.5 + 0.5 * tint) * rng.uniform(0.36, 0.55), float(rng.uniform(1.0, 1.4))
     )
