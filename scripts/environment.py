@@ -88,7 +88,7 @@ class Environment:
         say(f"virtual environment {self.venv}")
         options = ["--system-site-packages"] if self.native else []
         run([PYTHON, "-m", "venv", *options, str(self.venv)])
-        packages = ["--editable", f"{ROOT}[dev]"]
+        packages = ["--editable", f"{ROOT}[app,dev,docs]"]
         if not self.native:
             packages += [part for file in files[1:] for part in ("-r", str(file))]
         elif not shutil.which("colcon"):

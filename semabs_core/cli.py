@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from semabs_core.commands import app as app_command
 from semabs_core.commands import data, demo, evaluation, train, weights
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app = typer.Typer(
 
 app.command()(demo.demo)
 app.command()(demo.ask)
+app.command()(app_command.app)
 app.command(cls=train.TrainCommand)(train.train)
 app.command("eval")(evaluation.evaluate)
 app.command()(evaluation.pointing)

@@ -1,0 +1,1 @@
+"""The web page of ``semabs app``; needs the extra ``semabs[app]`` (Gradio)."""

@@ -1,0 +1,194 @@
+"""The page in a real browser: what two visitors see, and what a bad file says. Shipped weights."""
+
+import socket
+
+import numpy as np
+import pytest
+from browser import Browser, find_chromium
+from PIL import Image
+from support import wait_for
+
+from semabs_core.app.server import check_gradio, serve
+from semabs_core.config import parse_config
+from semabs_core.data.scene_file import built_in_scene, save_scene
+
+pytest.importorskip("gradio", reason="the page needs the extra semabs[app]", exc_type=ImportError)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_chromium() is None, reason="there is no Chromium (apt: chromium)"),
+]
+CONFIG = {
+    "encoder": {"precision": "fp32"},
+    "completion": {"resolution": 32},
+    "localization": {"resolution": 32},
+}
+TAB = "[...document.querySelectorAll('button[role=tab]')].find(e => e.innerText.includes('RGB-D'))"
+
+
+@pytest.fixture(scope="module")
+def address():
+    check_gradio()
+    from semabs_core.app.models import Models
+    from semabs_core.app.page import build_page
+
+    page = build_page(Models(parse_config(CONFIG), "cpu"))
+    yield serve(page, "127.0.0.1", 0, block=False)
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    browser = Browser(tmp_path_factory.mktemp("chromium"))
+    yield browser
+    browser.close()
+
+
+def visit(browser, address):
+    user = browser.user()
+    user.open(address)
+    user.wait("!!document.querySelector('#show')", "page")
+    return user
+
+
+def captions(user):
+    found = "[...document.querySelectorAll('#panels .caption-label')].map(e => e.innerText.trim())"
+    return user.js(found)
+
+
+def type_labels(user, text):
+    user.fill("#labels textarea", text)
+    user.click("#show")
+
+
+def wait_for_panels(user, *names):
+    shown = "[...document.querySelectorAll('#panels .caption-label')].map(e => e.innerText)"
+    user.wait(f"{shown}.length == {len(names)}", f"panels of {names}")
+    found = captions(user)
+    assert [caption.split(" (max")[0] for caption in found] == list(names)
+
+
+def pixels(user, path):
+    """What the browser shows."""
+    user.screenshot(path)
+    return np.asarray(Image.open(path).convert("RGB")).astype(int)
+
+
+def test_two_visitors_at_once_see_their_own_words(browser, address, tmp_path):
+    one, other = visit(browser, address), visit(browser, address)
+    assert "shipped:encoder" in one.text()
+    assert "things by name" in one.text()
+    type_labels(one, "basket ball, fridge")
+    type_labels(other, "stove")
+    wait_for_panels(one, "basket ball", "fridge")
+    wait_for_panels(other, "stove")
+    # The orange ball is found: its panel differs from the picture by the colours of the map.
+    shown = "document.querySelector('#panels img')"
+    one.wait(f"{shown}.complete && {shown}.naturalWidth > 100", "first panel")
+    before = one.js(f"{shown}.src")
+    one.js(
+        "(e => { e.value = 0.9; e.dispatchEvent(new Event('input', {bubbles: true}));"
+        " e.dispatchEvent(new Event('change', {bubbles: true})); })"
+        "(document.querySelector('#threshold input[type=range]'))"
+    )
+    one.wait(f"{shown}.src != {before!r}", "panels at another threshold")
+    assert captions(other)[0].startswith("stove")
+
+
+def test_a_scene_is_completed_and_searched_in_3d(browser, address, tmp_path):
+    save_scene(built_in_scene(), tmp_path / "kitchen.npz")
+    user = visit(browser, address)
+    user.js(f"{TAB}.click()")
+    user.wait("!!document.querySelector('#scene_file input[type=file]')", "file input")
+    user.fill("#sentence textarea", "")
+    user.upload("#scene_file input[type=file]", tmp_path / "kitchen.npz")
+    # The scene's own words are filled in.
+    filled = "document.querySelector('#sentence textarea').value"
+    user.wait(f"{filled} == 'wine bottle in fridge'", "words of the scene")
+    user.click("#ask")
+    user.wait("document.querySelector('#said').innerText.includes('best point')", "answer")
+    assert "“wine bottle in fridge”: found (probability" in user.text()
+    assert "voxels" in user.js("document.querySelector('#legend').innerText")
+    user.wait("!!document.querySelector('canvas')", "3D view")
+    found = wait_for(lambda: drawn(user, tmp_path), 120, "scene in the 3D view")
+    user.js("[...document.querySelectorAll('#shown input')].at(-1).click()")  # measured
+    measured = wait_for(lambda: changed(user, tmp_path, found), 120, "another view")
+    box = canvas_box(user)
+    middle = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    user.drag(middle, (middle[0] + 150, middle[1] + 20))
+    wait_for(lambda: changed(user, tmp_path, measured), 120, "view that was turned")
+
+
+def canvas_box(user):
+    return user.js(
+        "(b => [b.left, b.top, b.right, b.bottom].map(Math.round))"
+        "(document.querySelector('canvas').getBoundingClientRect())"
+    )
+
+
+def drawn(user, folder):
+    """The 3D view's picture, as bytes; None while it is blank."""
+    left, top, right, bottom = canvas_box(user)
+    view = pixels(user, folder / "view.png")[top + 40 : bottom, left:right]
+    return view.astype(np.uint8).tobytes() if view.size and view.std() > 5 else None
+
+
+def changed(user, folder, before):
+    """The 3D view's picture once a visible part of it differs."""
+    view = drawn(user, folder)
+    if view is None or len(view) != len(before):
+        return None
+    now, then = (np.frombuffer(part, np.uint8).astype(int) for part in (view, before))
+    return view if (abs(now - then) > 20).mean() > 0.01 else None
+
+
+def said_in_toast(user, text):
+    user.wait(f"document.body.innerText.includes({text!r})", f"message {text!r}")
+
+
+def test_bad_files_and_words_are_messages(browser, address, tmp_path):
+    user = visit(browser, address)
+    type_labels(user, " , ")
+    said_in_toast(user, "type at least one label")
+    (tmp_path / "notes.png").write_text("no picture at all")
+    clear = (
+        "[...document.querySelectorAll('#picture button')].find(e => /remove|clear/i.test(e.title))"
+    )
+    user.js(f"{clear}.click()")
+    user.wait("!!document.querySelector('#picture input[type=file]')", "picture input")
+    user.upload("#picture input[type=file]", tmp_path / "notes.png")
+    user.wait("!!document.querySelector('#picture img')", "uploaded file")
+    type_labels(user, "mug")
+    said_in_toast(user, "notes.png cannot be read: it is no picture, or cut off")
+    user.js(f"{TAB}.click()")
+    user.wait("!!document.querySelector('#scene_file input[type=file]')", "file input")
+    (tmp_path / "scene.npz").write_bytes(b"PK no scene")
+    user.upload("#scene_file input[type=file]", tmp_path / "scene.npz")
+    said_in_toast(user, "no scene file")
+    user.fill("#classes textarea", "mug")
+    user.click("#ask")
+    said_in_toast(user, "scene.npz is damaged or no scene file")
+
+
+def test_the_page_asks_nobody_else(browser, address):
+    user = visit(browser, address)
+    assert user.requested()
+    other = [
+        url for url in user.requested()
+        if not url.startswith((address, "data:", "blob:", address.replace("http", "ws")))
+    ]  # fmt: skip
+    assert other == []
+    blocked = user.js("fetch('https://example.com').then(() => false, () => true)")
+    assert blocked
+
+
+def test_a_port_that_is_taken_is_an_error():
+    import gradio as gr
+
+    from semabs_core.app.models import Models  # noqa: F401  (as the command has it loaded)
+
+    with socket.socket() as taken, gr.Blocks() as page:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=str(port)):
+            serve(page, "127.0.0.1", port, block=False)
