@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semabs_core.network_config import NetworkConfig
-from semabs_core.unet3d import ResidualUNet3D
+from semabs_core.unet3d import make_unet
 from semabs_core.voxels import scatter_mean
 
 TEMPERATURE = 0.07
@@ -33,8 +33,8 @@ class VolumeEncoder(nn.Module):
             nn.LeakyReLU(),
             nn.Linear(config.hidden, config.channels - config.reads_tsdf),
         )
-        self.unet = ResidualUNet3D(
-            config.channels, config.channels, config.f_maps, config.levels, config.groups
+        self.unet = make_unet(
+            config.channels, config.fine_maps, config.f_maps, config.levels, config.groups
         )
 
     def forward(

@@ -19,8 +19,11 @@ RELATIONS = ("in", "behind", "in front of", "on the left of", "on the right of",
 """The published relations, which a network knows if its config names no others."""
 PAD_RELATION = "[pad]"
 """What stands in the relation's place of a row that is padding."""
-INPUT_WIDTHS = {"patch_masks": 1, "saliency": 1, "rgb": 3, "tsdf": 0}
+INPUT_WIDTHS = {"patch_masks": 1, "saliency": 1, "rivals": 1, "rgb": 3, "tsdf": 0}
 """What networks may read, and how wide each is per point: a TSDF is a volume, not of points."""
+NORMALIZATIONS = ("gain", "evidence")
+"""``gain``: relevancy less the mean map times 50, as published (step 7); ``evidence``: without a
+scale, see :mod:`semabs_core.evidence`."""
 
 
 def choose_inputs(approach: str, inputs: Sequence[str] = ()) -> tuple[str, ...]:
@@ -38,27 +41,33 @@ def choose_inputs(approach: str, inputs: Sequence[str] = ()) -> tuple[str, ...]:
     chosen = tuple(name for name in INPUT_WIDTHS if name in named)
     unknown = [name for name in inputs if name not in INPUT_WIDTHS]
     relevancy = [name for name in chosen if name in ("patch_masks", "saliency")]
-    if unknown or (("rgb" not in chosen or relevancy) if aware else len(relevancy) != 1):
+    read = {*relevancy, *({"rivals"} & set(chosen))}
+    if unknown or (("rgb" not in chosen or read) if aware else len(relevancy) != 1):
         wanted = (
             "rgb, and perhaps tsdf"
             if aware
-            else ("saliency or patch_masks, and perhaps rgb and tsdf")
+            else "saliency or patch_masks, and perhaps rivals, rgb and tsdf"
         )
         raise ValueError(f"network_inputs of {approach} must be {wanted}; got {', '.join(inputs)}")
     return chosen
 
 
 def point_features(
-    inputs: Sequence[str], relevancy: Tensor | None, rgb: Tensor | None, cutoff: float
+    inputs: Sequence[str],
+    relevancy: Tensor | None,
+    rgb: Tensor | None,
+    cutoff: float,
+    rivals: Tensor | None = None,
 ) -> Tensor:
     """What a network reads per point, from what is known of the points.
 
     Args:
         inputs: out of :data:`INPUT_WIDTHS`, in its order.
-        relevancy: (..., N) of :func:`~semabs_core.relevancy.for_networks`; None for networks that
-            read none.
+        relevancy: (..., N) as the network's normalization wants it; None for networks that read
+            none.
         rgb: (N, 3) in 0..1; None for networks that read none.
         cutoff: above which relevancy, before its gain, counts for ``patch_masks``.
+        rivals: (..., N) of :func:`~semabs_core.evidence.rivals`, for networks that read it.
 
     Returns:
         (..., N, F) float32.
@@ -68,6 +77,8 @@ def point_features(
         parts.append((relevancy > RELEVANCY_GAIN * cutoff).float()[..., None])
     if relevancy is not None and "saliency" in inputs:
         parts.append(relevancy[..., None])
+    if rivals is not None and "rivals" in inputs:
+        parts.append(rivals[..., None])
     if rgb is not None and "rgb" in inputs:
         leading = relevancy.shape[:-1] if relevancy is not None else ()
         parts.append(rgb.expand(*leading, -1, -1))
@@ -84,9 +95,11 @@ class NetworkConfig:
         voxel_shape: cells of the virtual grid per axis.
         bounds: lower and upper corner of the grid, scene units.
         channels: channels C of the volumes.
-        f_maps: channels of the U-Net's finest level.
+        f_maps: channels of the U-Net's finest level; with ``fine_maps``, of the level below it.
         groups: groups of its group norms.
         levels: its number of resolutions.
+        fine_maps: channels of a finest level with one convolution each way, see
+            :class:`semabs_core.unet3d.FineUNet3D`; 0 for the published U-Net.
         hidden: width H of the point encoder.
         pointing_dim: width d of localization features.
         pointing_method: ``cosine_sim``, ``dot_product`` or ``additive``.
@@ -94,8 +107,12 @@ class NetworkConfig:
         text_dim: width D of the vision-language model's text features.
         sampling: ``aligned``, or ``published`` for weights trained by the published code.
         network_inputs: what is read: ``saliency`` (relevancy), or ``patch_masks`` (1 where the
-            relevancy is above ``patch_mask_cutoff``), besides perhaps ``rgb`` and ``tsdf`` (the
-            truncated signed distance of the depth, a volume). None named: those of the approach.
+            relevancy is above ``patch_mask_cutoff``), besides perhaps ``rivals`` (evidence of the
+            strongest other word), ``rgb`` and ``tsdf`` (the truncated signed distance of the depth,
+            a volume). None named: those of the approach.
+        normalization: ``gain`` or ``evidence``, the scale of the relevancy that is read.
+        refine: whether relevancy is spread along the edges of colour and depth before it is read,
+            see :mod:`semabs_core.refinement`; with ``evidence`` alone.
         patch_mask_cutoff: relevancy, less the mean map, that counts as a mask.
         relations: the spatial relations that a localization network knows, in the order of its
             learned vectors.
@@ -112,6 +129,7 @@ class NetworkConfig:
     f_maps: int = 16
     groups: int = 8
     levels: int = 6
+    fine_maps: int = 0
     hidden: int = 128
     pointing_dim: int = 64
     pointing_method: str = "cosine_sim"
@@ -119,6 +137,8 @@ class NetworkConfig:
     text_dim: int = 512
     sampling: str = "aligned"
     network_inputs: tuple[str, ...] = ()
+    normalization: str = "gain"
+    refine: bool = False
     patch_mask_cutoff: float = 0.004
     relations: tuple[str, ...] = RELATIONS
 
@@ -131,6 +151,7 @@ class NetworkConfig:
             "approach": APPROACHES[: 3 if self.task == "localization" else 2],
             "pointing_method": POINTING_METHODS,
             "sampling": SAMPLINGS,
+            "normalization": NORMALIZATIONS,
         }
         for name, allowed in choices.items():
             value = getattr(self, name)
@@ -139,6 +160,10 @@ class NetworkConfig:
         object.__setattr__(
             self, "network_inputs", choose_inputs(self.approach, tuple(self.network_inputs))
         )
+        if self.normalization == "gain" and ("rivals" in self.network_inputs or self.refine):
+            raise ValueError("rivals and refine need the normalization evidence, got gain")
+        if self.normalization == "evidence" and "patch_masks" in self.network_inputs:
+            raise ValueError("patch_masks need the normalization gain, got evidence")
         object.__setattr__(self, "relations", tuple(self.relations))
         if (
             not self.relations
@@ -148,7 +173,7 @@ class NetworkConfig:
             raise ValueError(
                 f"relations must be different names other than {PAD_RELATION}, got {self.relations}"
             )
-        for name in ("f_maps", "channels"):
+        for name in ("f_maps", "channels", *(("fine_maps",) if self.fine_maps else ())):
             width = getattr(self, name)
             if width < 1 or (width > self.groups and width % self.groups):
                 raise ValueError(

@@ -105,3 +105,48 @@ class ResidualUNet3D(nn.Module):
         for decoder, skip in zip(self.decoders, reversed(skips[:-1]), strict=True):
             x = decoder(x, skip)
         return self.final(x)
+
+
+class FineUNet3D(nn.Module):
+    """A residual U-Net at half the resolution, with one convolution each way at the full one.
+
+    Nearly all of the work of :class:`ResidualUNet3D` is at its finest level, where little has to be
+    decided. (B, in_channels, X, Y, Z) to (B, out_channels, X, Y, Z).
+
+    Args:
+        in_channels: channels of the input volume.
+        out_channels: channels of the result.
+        fine_maps: channels at the full resolution.
+        f_maps: channels at half of it, see :class:`ResidualUNet3D`.
+        levels: number of resolutions, the full one among them.
+        groups: groups of the group norm.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        fine_maps: int,
+        f_maps: int,
+        levels: int,
+        groups: int,
+    ) -> None:
+        super().__init__()
+        self.before = NormConv(in_channels, fine_maps, groups)
+        self.down = nn.Conv3d(fine_maps, f_maps, 2, stride=2, bias=False)
+        self.coarse = ResidualUNet3D(f_maps, f_maps, f_maps, levels - 1, groups)
+        self.up = nn.ConvTranspose3d(f_maps, fine_maps, 2, stride=2)
+        self.after = NormConv(fine_maps, fine_maps, groups)
+        self.final = nn.Conv3d(fine_maps, out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        fine = F.relu(self.before(x))
+        fine = fine + self.up(self.coarse(convolve(self.down, fine)))
+        return self.final(F.relu(self.after(fine)) + fine)
+
+
+def make_unet(channels: int, fine_maps: int, f_maps: int, levels: int, groups: int) -> nn.Module:
+    """The U-Net from and to so many channels; without ``fine_maps`` the published one."""
+    if not fine_maps:
+        return ResidualUNet3D(channels, channels, f_maps, levels, groups)
+    return FineUNet3D(channels, channels, fine_maps, f_maps, levels, groups)

@@ -19,8 +19,9 @@ from semabs_core.data.labels import (
 )
 from semabs_core.data.sampling import balanced_order
 from semabs_core.data.scene_data import SceneData, SceneDescription
-from semabs_core.data.scene_dataset import Lookup, SceneDataset
+from semabs_core.data.scene_dataset import SceneDataset
 from semabs_core.data.text_features import read_text_features
+from semabs_core.data.words import Lookup
 from semabs_core.network_config import NetworkConfig
 
 __all__ = [
@@ -48,9 +49,15 @@ class CompletionDataset(SceneDataset):
         self, scene: SceneData, cloud: Cloud, known: set[str], rng: np.random.Generator
     ) -> Iterator[Row]:
         labels = [name for name in completion_labels(scene, VIEW, cloud.in_view) if name in known]
+        ignore = cloud.outside | ~cloud.in_view
+        absent = []
+        if self.absent_share and not self.full:
+            absent = rng.permutation(self.absent(known, scene.objid_to_class)).tolist()
         for number in range(len(labels)) if self.full else rng.permutation(len(labels)):
+            if absent and rng.random() < self.absent_share:
+                yield Row((absent.pop(),), np.zeros_like(ignore), ignore)
             target = is_word(scene.objid_to_class, scene.full_objid_pts[VIEW], (labels[number],))
-            yield Row((labels[number],), target, cloud.outside | ~cloud.in_view)
+            yield Row((labels[number],), target, ignore)
 
     def _features(self, cloud: Cloud, rows: list[Row], lookup: Lookup) -> Item:
         names = [row.words[0] for row in rows]
@@ -133,7 +140,9 @@ DATASETS: dict[str, type[SceneDataset]] = {
 
 def input_options(network: NetworkConfig) -> dict[str, Any]:
     """The options of a data set that follow from what a network reads."""
-    names = ("network_inputs", "patch_mask_cutoff", "voxel_shape", "relations")
+    names = (
+        "network_inputs", "patch_mask_cutoff", "voxel_shape", "relations", "normalization", "refine"
+    )  # fmt: skip
     return {name: getattr(network, name) for name in names}
 
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from semabs_core.config import RegionConfig
 from semabs_core.data.augment import random_transform
 from semabs_core.data.labels import is_word
 from semabs_core.data.sampling import balanced_queries, fixed_size_choice
@@ -31,6 +32,8 @@ from semabs_core.voxels import tsdf_grid
 PAD = "[pad]"
 VIEW = 0
 """Relevancy is stored for the first view, which is the one that items are made of."""
+INPUT_MARGIN_M = RegionConfig.input_margin_m
+"""Readings so far outside the bounds count, as they do on a robot by default."""
 PER_LABEL = ("input_features", "label_features", "target_features", "reference_features")
 
 Item = dict[str, Any]
@@ -124,9 +127,9 @@ def make_cloud(
     """Back-project, augment, leave out what is out of bounds, draw the input points.
 
     The camera's pose is applied as it is stored: it holds the scale and perhaps a reflection. If
-    augmentation leaves no input point, the scene goes in as it is. The bounds are strict here, as
-    published: rooms hold their floor 1 to 4 cm above the lower bound, and nearly all of its
-    readings are inside. A robot's floor is where it is, see ``RegionConfig.input_margin_m``.
+    augmentation leaves no input point, the scene goes in as it is. Readings within a margin of the
+    bounds count, moved to the border, as on a robot (``RegionConfig.input_margin_m``): a floor that
+    lies on the lower bound would otherwise be cut in half by rounding alone.
 
     Args:
         scene: a scene with bare names.
@@ -144,10 +147,12 @@ def make_cloud(
     seen = transform_points(scene.cam_pose, seen)
     stored = scene.full_xyz_pts[VIEW]
     T = np.eye(4) if augment_for is None else random_transform(bounds, augment_for, rng)
-    inside = np.flatnonzero(in_bounds(transform_points(T, seen), bounds))
+    margin = INPUT_MARGIN_M * scene.scene_scale
+    near = bounds + margin * np.array([[-1.0], [1.0]])
+    inside = np.flatnonzero(in_bounds(transform_points(T, seen), near))
     if not len(inside):
         T = np.eye(4)
-        inside = np.flatnonzero(in_bounds(seen, bounds))
+        inside = np.flatnonzero(in_bounds(seen, near))
     if not len(inside):
         raise SceneFileError("no depth reading lies in the scene's bounds")
     chosen = inside[fixed_size_choice(len(inside), num_input_points, rng)]
@@ -160,7 +165,7 @@ def make_cloud(
         uv=uv.astype(np.float32),
         colors=picture[row, column].astype(np.float32) / np.float32(255),
         view=View(depth, scene_camera(scene), T @ scene.cam_pose, bounds),
-        input_xyz=transform_points(T, seen[chosen]).astype(np.float32),
+        input_xyz=transform_points(T, seen[chosen]).clip(*bounds).astype(np.float32),
         query_xyz=queries.astype(np.float32),
         outside=no_room | ~in_bounds(queries, bounds),
         in_view=in_frustum(stored, scene_camera(scene), scene.cam_pose),

@@ -205,18 +205,18 @@ class _Writer:
             settings = read_settings(file, source, preset)
         except SceneFileError:
             return False
-        return set(words) <= set(stored) and settings == self.settings
+        wanted = {*words, *self.settings.mean_vocabulary}
+        return wanted <= set(stored) and settings == self.settings
 
     def _record(self, preset: str, picture: NDArray[np.uint8], words: list[str]) -> RelevancyRecord:
         """Relevancy of a picture (H, W, 3), reduced for storage."""
         extractor, prompts = self.extractors[preset], self.settings.prompts
         vocabulary = self.settings.mean_vocabulary
-        maps = reduce_maps(extractor(picture, [*words, *vocabulary], prompts))
-        features = F.normalize(extractor.label_features(words, prompts), dim=-1)
-        count = len(words)
-        return RelevancyRecord(
-            words, maps[:count], maps[count:].mean(axis=0), features.cpu().numpy()
-        )
+        labels = list(dict.fromkeys([*words, *vocabulary]))
+        maps = reduce_maps(extractor(picture, labels, prompts))
+        features = F.normalize(extractor.label_features(labels, prompts), dim=-1)
+        mean = maps[[labels.index(word) for word in vocabulary]].mean(axis=0)
+        return RelevancyRecord(labels, maps, mean, features.cpu().numpy())
 
 
 def reduce_maps(maps: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -6,7 +6,6 @@ import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -32,19 +31,29 @@ from semabs_core.data.items import (
     all_queries,
     empty_cloud,
     make_cloud,
-    maps_at,
     some_queries,
 )
+from semabs_core.config import MEAN_VOCABULARY
 from semabs_core.data.labels import (
     rename,
+    scene_words,
     split_synonyms,
     usable_descriptions,
 )
 from semabs_core.data.relevancy_records import read_settings
 from semabs_core.data.relevancy_settings import RelevancySettings, common_settings
-from semabs_core.data.scene_data import SOURCES, SceneData, SceneFileError
+from semabs_core.data.scene_data import SOURCES, SPECIAL_NAMES, SceneData, SceneFileError
 from semabs_core.data.splits import split_paths
 from semabs_core.data.text_features import read_text_settings
+from semabs_core.data.words import (
+    SIMULATED,
+    Lookup,
+    WordOptions,
+    absent_words,
+    draw_context,
+    read_words,
+    simulated_record,
+)
 from semabs_core.network_config import (
     APPROACHES,
     INPUT_WIDTHS,
@@ -52,23 +61,9 @@ from semabs_core.network_config import (
     choose_inputs,
     point_features,
 )
-from semabs_core.relevancy import for_networks
 
 ARRAYS = ("depth", "seg", "full_xyz_pts", "full_objid_pts")
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Lookup:
-    """Relevancy at the input points and text features, by word.
-
-    Attributes:
-        maps: (N, F) float32 each, what networks read of a word.
-        features: (D,) float32 each.
-    """
-
-    maps: dict[str, Tensor]
-    features: dict[str, Tensor]
 
 
 class SceneDataset(Dataset[Item], ABC):
@@ -82,7 +77,7 @@ class SceneDataset(Dataset[Item], ABC):
         folder: the data set's folder.
         split: name of a split; in a synonyms split, objects go by their synonyms.
         approach: ``semantic_abstraction``, ``semantic_aware`` or (localization) ``clip_spatial``.
-        preset: relevancy preset, as stored.
+        preset: name of the relevancy, as stored; or ``simulated``.
         num_input_points: N, depth readings per item.
         num_query_points: M, at most so many query points per label.
         num_labels: P, at most so many labels or descriptions.
@@ -94,8 +89,13 @@ class SceneDataset(Dataset[Item], ABC):
         network_inputs: what the network reads, as in
             :class:`semabs_core.network_config.NetworkConfig`.
         patch_mask_cutoff: as there.
+        normalization: as there.
+        refine: as there.
         voxel_shape: as there; cells of the TSDF, for networks that read one.
         relations: as there; descriptions by others are left out.
+        records: names of relevancy to draw from, item by item, ``simulated`` among them; none for
+            ``preset`` alone. With ``full``, it is ``preset`` all the same.
+        absent_share: share of the labels of completion that name nothing in the scene.
 
     Attributes:
         paths: the usable files, relative to the folder.
@@ -124,6 +124,10 @@ class SceneDataset(Dataset[Item], ABC):
         patch_mask_cutoff: float = NetworkConfig.patch_mask_cutoff,
         voxel_shape: tuple[int, int, int] = NetworkConfig.voxel_shape,
         relations: Sequence[str] = NetworkConfig.relations,
+        normalization: str = NetworkConfig.normalization,
+        refine: bool = NetworkConfig.refine,
+        records: Sequence[str] = (),
+        absent_share: float = 0.0,
     ) -> None:
         _require_choice("approach", approach, APPROACHES[: 3 if self.task == "localization" else 2])
         _require_choice("source", source, (*SOURCES, "random"))
@@ -138,8 +142,12 @@ class SceneDataset(Dataset[Item], ABC):
         self.num_labels, self.seed, self.full = num_labels, seed, full
         self.augment = augment and not full
         self.network_inputs = choose_inputs(approach, network_inputs)
-        self.patch_mask_cutoff, self.voxel_shape = patch_mask_cutoff, voxel_shape
+        self.reads = WordOptions(self.network_inputs, patch_mask_cutoff, normalization, refine)
+        self.voxel_shape = voxel_shape
         self.relations = tuple(relations)
+        self.records = tuple(records) if records and not full else (preset,)
+        self.absent_share = absent_share
+        self.class_names: set[str] = set()
         self.epoch = 0
         self.faults: dict[str, str] = {}
         self.synonyms = split_synonyms(folder, split)
@@ -158,9 +166,12 @@ class SceneDataset(Dataset[Item], ABC):
         """Width D of the text features."""
         if self._text:
             return len(next(iter(self._text.values())))
+        stored = [name for name in self.records if name != SIMULATED]
+        if not stored:
+            return NetworkConfig.text_dim
         for path, sources in self._sources.items():
             try:
-                record = read_relevancy(self.folder / path, sources[0], self.preset, ())
+                record = read_relevancy(self.folder / path, sources[0], stored[0], ())
                 return record.features.shape[1]
             except SceneFileError as error:
                 self._skip(path, error)
@@ -210,6 +221,7 @@ class SceneDataset(Dataset[Item], ABC):
                 scene = check_scene(self.folder / path)
                 if self.task == "completion" or usable_descriptions(scene, self.relations):
                     self._sources[path] = self._find_pictures(self.folder / path)
+                    self.class_names |= set(rename(scene, self.synonyms).objid_to_class)
             except SceneFileError as error:
                 self._skip(path, error)
         if not self._sources:
@@ -217,19 +229,32 @@ class SceneDataset(Dataset[Item], ABC):
             raise SceneFileError(f"split {self.split!r} of {self.folder} is of no use: {first}")
         if self._text:
             return read_text_settings(self.folder)
+        self.class_names -= set(SPECIAL_NAMES)
+        settings = [self._common_settings(name) for name in self.records if name != SIMULATED]
+        return settings[0] if settings else None
+
+    def _common_settings(self, record: str) -> RelevancySettings | None:
+        """How the relevancy of a name was made in all scenes."""
         found = {
-            f"{path}, {source}": read_settings(self.folder / path, source, self.preset)
+            f"{path}, {source}": read_settings(self.folder / path, source, record)
             for path, sources in self._sources.items()
             for source in sources
         }
         return common_settings(found, f"split {self.split!r} of {self.folder}")
+
+    @property
+    def mean_vocabulary(self) -> Sequence[str]:
+        """The words of the mean map."""
+        return self.settings.mean_vocabulary if self.settings else MEAN_VOCABULARY
 
     def _find_pictures(self, file: Path) -> list[str]:
         """Which pictures of a scene to choose from; their relevancy must be there."""
         there = image_sources(file)
         wanted = [source for source in there if self.source in (source, "random")] or there[:1]
         for source in () if self._text else wanted:
-            relevancy_labels(file, source, self.preset)
+            for record in self.records:
+                if record != SIMULATED:
+                    relevancy_labels(file, source, record)
         return wanted
 
     def _skip(self, path: str, error: SceneFileError) -> None:
@@ -250,32 +275,45 @@ class SceneDataset(Dataset[Item], ABC):
             cloud = make_cloud(scene, pictures[VIEW], self.num_input_points, augment_for, rng)
         except ValueError as error:  # of the depth, the intrinsics or the pose
             raise SceneFileError(f"{file}: {error}") from error
-        known = self._text or relevancy_labels(file, source, self.preset)
-        rows = self._rows(scene, cloud, set(known), rng)
+        record = self.records[rng.integers(len(self.records))]
+        rows = self._rows(scene, cloud, self._known(scene, file, source, record), rng)
         chosen = list(islice(rows, None if self.full else self.num_labels))
         if not chosen and not self.full:
             raise SceneFileError(f"{file} shows nothing that its relevancy has a map for")
         words = {word for row in chosen for word in row.words}
-        lookup = self._look_up(file, source, words, cloud)
+        if self._text:
+            features = {word: torch.from_numpy(self._text[word]) for word in words}
+            return self._assemble(path, cloud, chosen, Lookup({}, features), rng)
+        names = set(scene.objid_to_class)
+        wanted = words | set(self.mean_vocabulary) | names
+        if record == SIMULATED:
+            found = simulated_record(scene, wanted - set(SPECIAL_NAMES), self.text_dim, rng)
+        else:
+            found = read_relevancy(
+                file, source, record, wanted if self.reads.normalization == "evidence" else words
+            )
+        context = draw_context(found, self.mean_vocabulary, names, None if self.full else rng)
+        frame = (pictures[VIEW], scene.depth[VIEW])
+        lookup = read_words(self.reads, found, context, words, cloud, frame)
         return self._assemble(path, cloud, chosen, lookup, rng)
 
-    def _look_up(self, file: Path, source: str, words: Collection[str], cloud: Cloud) -> Lookup:
-        """What networks read of words, and their text features."""
+    def _known(self, scene: SceneData, file: Path, source: str, record: str) -> set[str]:
+        """The words that may be asked for in a scene."""
         if self._text:
-            return Lookup({}, {word: torch.from_numpy(self._text[word]) for word in words})
-        record = read_relevancy(file, source, self.preset, words)
-        relevancy = maps_at(for_networks(record.maps, record.mean), cloud.uv)
-        maps = self._point_features(relevancy, cloud)
-        features = torch.from_numpy(record.features)
-        return Lookup(
-            dict(zip(record.labels, maps, strict=True)),
-            dict(zip(record.labels, features, strict=True)),
-        )
+            return set(self._text)
+        if record != SIMULATED:
+            return set(relevancy_labels(file, source, record))
+        return self.class_names | set(self.mean_vocabulary) | set(scene_words(scene, VIEW))
+
+    def absent(self, known: set[str], names: Collection[str]) -> list[str]:
+        """Words among the known that name nothing in a scene with these names, sorted."""
+        words = known & (self.class_names | set(self.mean_vocabulary))
+        return absent_words(words, set(names) - set(SPECIAL_NAMES))
 
     def _point_features(self, relevancy: Tensor | None, cloud: Cloud) -> Tensor:
         """What networks read per input point."""
         rgb = torch.from_numpy(cloud.colors)
-        return point_features(self.network_inputs, relevancy, rgb, self.patch_mask_cutoff)
+        return point_features(self.network_inputs, relevancy, rgb, self.reads.patch_mask_cutoff)
 
     def _assemble(
         self, path: str, cloud: Cloud, rows: list[Row], lookup: Lookup, rng: np.random.Generator

@@ -40,6 +40,7 @@ class TrainingState:
         schedule: its state.
         scaler: state of the loss scaling; empty without it.
         rng: state of torch's random numbers on the CPU.
+        average: the moving average of the weights; empty without one.
     """
 
     step: int
@@ -52,6 +53,7 @@ class TrainingState:
     schedule: dict[str, Any]
     scaler: dict[str, Any]
     rng: torch.Tensor
+    average: dict[str, Any]
 
 
 def save_state(state: TrainingState, folder: Path) -> None:

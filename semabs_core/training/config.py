@@ -26,7 +26,15 @@ class DataConfig:
     source: Literal["rgb", "domain_randomized_rgb", "random"] = option(
         "rgb", "pictures to read: as rendered, with random colours, or either by chance"
     )
-    preset: str = option("ours", "relevancy preset, as stored in the data")
+    preset: str = option("ours", "relevancy, by the name under which the data holds it")
+    records: list[str] = option(
+        list,
+        "names of relevancy to draw from, scene by scene, such as that of several encoders, and "
+        "simulated, which is no encoder's; none: the preset's alone",
+    )
+    absent_share: float = option(
+        0.0, "share of the labels of completion that name nothing in the scene", ge=0, lt=1
+    )
     num_input_points: int = option(80_000, "depth readings per scene", ge=1)
     num_query_points: int = option(400_000, "query points per label", ge=1)
     num_labels: int = option(4, "labels or descriptions per scene and step", ge=1)
@@ -40,8 +48,16 @@ class OptimizationConfig:
     epochs: int = option(200, "passes over the data", ge=1)
     max_steps: int | None = option(None, "stop after so many steps; unset: after the epochs", ge=1)
     batch_size: int = option(1, "scenes per process and step", ge=1)
+    method: Literal["lamb", "adamw"] = option("lamb", "LAMB as published, or AdamW")
     learning_rate: float = option(1e-3, "at its peak", gt=0)
     weight_decay: float = option(1e-5, "pull of the weights towards zero", ge=0)
+    averaging: float = option(
+        0.0,
+        "share that the moving average of the weights keeps of itself in a step; the average is "
+        "what is validated and saved; 0: no average",
+        ge=0,
+        lt=1,
+    )
     warmup_steps: int = option(
         1024, "steps of linear increase, but at most a tenth of the run; a cosine follows", ge=0
     )

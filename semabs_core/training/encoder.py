@@ -279,6 +279,7 @@ class EncoderTrainer:
             schedule=self.schedule.state_dict(),
             scaler={},
             rng=torch.get_rng_state(),
+            average={},
         )
         save_state(state, self.folder)
         self._save_model()

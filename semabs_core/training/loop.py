@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from semabs_core.checkpoint import save_network
 from semabs_core.config import save_config
-from semabs_core.networks import build_network
+from semabs_core.networks import SpatialNetwork, build_network
 from semabs_core.precision import mixed_precision
 from semabs_core.training.batches import (
     EpochItems,
@@ -39,7 +39,12 @@ from semabs_core.training.config import CHANGEABLE, TrainingConfig, forward_dtyp
 from semabs_core.training.distributed import Process, joined
 from semabs_core.training.interrupts import StopRequest, interrupted, until_stopped
 from semabs_core.training.losses import confusion, summed_loss
-from semabs_core.training.optimizer import advance, make_optimizer, make_schedule
+from semabs_core.training.optimizer import (
+    advance,
+    make_average,
+    make_optimizer,
+    make_schedule,
+)
 from semabs_core.training.reporting import Interval, Reporter
 from semabs_core.training.settings import require_equal_settings, settings_of
 from semabs_core.training.skipping import SkippedSteps, check_weights
@@ -96,6 +101,7 @@ class Trainer:
         self.total_steps = min(whole, options.max_steps or whole)
         self.optimizer = make_optimizer(self.network.parameters(), options)
         self.schedule = make_schedule(self.optimizer, options, self.total_steps)
+        self.average = make_average(self.network, options)
         self.scaler = torch.amp.GradScaler(process.device.type, enabled=self.dtype == torch.float16)
         self.step, self.best = 0, -1.0
         self.validation: Validation | None = None
@@ -191,6 +197,8 @@ class Trainer:
         self.interval.learning_rate = float(self.schedule.get_last_lr()[0])
         if self._agree(math.isfinite(mean) and math.isfinite(norm)):
             self.scaler.step(self.optimizer)
+            if self.average is not None:
+                self.average.update_parameters(self.network)
             self.interval.add(mean, sums[1:], norm)
             self.skips.taken()
         else:
@@ -230,13 +238,18 @@ class Trainer:
         return self.model.no_sync()
 
     def _validate(self, validation_items: DataLoader) -> None:
-        found = validate(self.network, validation_items, self.process)
+        found = validate(self.result, validation_items, self.process)
         self.validation = found
         if found.iou > self.best:
             self.best = found.iou
             if self.process.is_first:
                 self._save_network(self.folder / BEST_FOLDER)
         self.reporter.write("validation", {**asdict(found), "best": self.best}, self.step)
+
+    @property
+    def result(self) -> SpatialNetwork:
+        """What the run is for: the network, or the moving average of its weights."""
+        return self.network if self.average is None else self.average.module
 
     def _save_network(self, folder: Path) -> None:
         """The weights with what their users need to know."""
@@ -249,7 +262,7 @@ class Trainer:
         if self.validation is not None and self.validation.labels:
             metadata["cutoff"] = self.validation.cutoff
             metadata["validation_iou"] = self.validation.iou
-        save_network(self.network, folder, metadata)
+        save_network(self.result, folder, metadata)
 
     def _save(self) -> None:
         """The state of the run and then the weights, by the first process."""
@@ -268,6 +281,7 @@ class Trainer:
             schedule=self.schedule.state_dict(),
             scaler=self.scaler.state_dict(),
             rng=torch.get_rng_state(),
+            average={} if self.average is None else self.average.state_dict(),
         )
         save_state(state, self.folder)
         self._save_network(self.folder)
@@ -292,6 +306,8 @@ class Trainer:
         self.optimizer.load_state_dict(state.optimizer)
         self.schedule.load_state_dict(state.schedule)
         self.scaler.load_state_dict(state.scaler)
+        if self.average is not None:
+            self.average.load_state_dict(state.average)
         torch.set_rng_state(state.rng)
         self.step, self.best = state.step, state.best
         self.validation = Validation(**state.validation) if state.validation else None

@@ -50,16 +50,28 @@ def open_data(config: TrainingConfig) -> TrainingData:
         "seed": config.seed,
         **input_options(network),
     }
-    items = dataset(split=options.split, augment=options.augment, source=options.source, **common)
+    items = dataset(
+        split=options.split,
+        augment=options.augment,
+        source=options.source,
+        records=options.records,
+        absent_share=options.absent_share,
+        **common,
+    )
     validation = None
     if options.validation_split in read_splits(options.folder, network.task):
         validation = dataset(split=options.validation_split, full=True, **common)
-        common_settings(
-            {options.split: items.settings, options.validation_split: validation.settings},
-            options.folder,
-        )
+        if not options.records:
+            common_settings(
+                {options.split: items.settings, options.validation_split: validation.settings},
+                options.folder,
+            )
     settings = items.settings
     metadata = {"preset": options.preset, **(asdict(settings) if settings else {})}
+    if options.records:
+        for name in ("encoder", "fingerprint", "text_dim"):
+            metadata.pop(name, None)  # made for any encoder
+        metadata["records"] = list(options.records)
     return TrainingData(items, collate, validation, metadata)
 
 

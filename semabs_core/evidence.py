@@ -1,0 +1,111 @@
+"""What speaks for a word in a frame, without the encoder's scale, and what speaks against it.
+
+Relevancy has no unit: from encoder to encoder, preset to preset and word to word it differs by
+factors. Here it becomes *evidence*: 0 where a word is no more relevant than words are on average,
+about 1 where a word is as relevant as words usually are at their best in this frame. Differences
+between words are kept by half: a word whose map is weaker by a factor of four has half the
+evidence. (Of the powers between all and nothing, the square root tells best which word a pixel
+shows, over words that are in the picture and words that are not.)
+
+*Rival* evidence is that of the strongest other word at each pixel. The words that count are those
+of the frame's context, not those that happen to be asked for, so that answers can be kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+USUAL = 0.75
+"""The quantile of the context's maxima that is a frame's usual one."""
+NOBODY = -1
+TINY = 1e-30
+
+
+@dataclass(frozen=True)
+class Context:
+    """The words of a frame against which a word is weighed.
+
+    Attributes:
+        words: the W words, in the order of their numbers.
+        usual: the maximum that a word's map usually has in this frame, in the maps' own scale.
+        first: (h, w) float32, the strongest evidence of the words.
+        second: (h, w) float32, the strongest but one.
+        owner: (h, w) int64, the number of the word that ``first`` is of.
+    """
+
+    words: tuple[str, ...]
+    usual: float
+    first: Tensor
+    second: Tensor
+    owner: Tensor
+
+
+def centred(maps: NDArray[np.float32] | Tensor, mean: NDArray[np.float32] | Tensor) -> Tensor:
+    """Maps (..., H, W) less the mean map (H, W), cut off at 0: how much more than words do."""
+    return (torch.as_tensor(maps) - torch.as_tensor(mean)).clamp_min(0)
+
+
+def make_context(maps: Mapping[str, Tensor]) -> Context:
+    """A frame's context.
+
+    Args:
+        maps: by word, (h, w) float32 of :func:`centred`; at least one.
+    """
+    stack = torch.stack(list(maps.values()))
+    peaks = stack.flatten(1).amax(dim=1)
+    there = peaks[peaks > 0]
+    usual = float(torch.quantile(there, USUAL)) if len(there) else 0.0
+    strengths = evidence(stack, usual)
+    if len(strengths) == 1:
+        strengths = torch.cat([strengths, torch.zeros_like(strengths)])
+    values, owners = strengths.topk(2, dim=0)
+    return Context(tuple(maps), usual, values[0], values[1], owners[0])
+
+
+def evidence(found: Tensor, usual: float) -> Tensor:
+    """Maps (..., h, w) of :func:`centred` as evidence; see :class:`Context` for ``usual``."""
+    peak = found.flatten(-2).amax(dim=-1)[..., None, None]
+    scale = (peak * usual).sqrt()
+    return torch.where(scale > 0, found / scale.clamp_min(TINY), 0.0)
+
+
+def rivals(word: str, context: Context) -> Tensor:
+    """The strongest evidence (h, w) of the context's other words."""
+    number = context.words.index(word) if word in context.words else NOBODY
+    return torch.where(context.owner == number, context.second, context.first)
+
+
+class Weigher:
+    """Weighs words of one frame against its context.
+
+    Args:
+        maps: relevancy (h, w) float32 of the context's words; at least one.
+        mean: (h, w), the mean map.
+        refine: spreads maps (L, h, w) along a frame's edges before they are weighed; None for none.
+    """
+
+    def __init__(
+        self,
+        maps: Mapping[str, NDArray[np.float32]],
+        mean: NDArray[np.float32],
+        refine: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        self.mean, self.refine = mean, refine
+        found = self._centred(list(maps.values()))
+        self.context = make_context(dict(zip(maps, found, strict=True)))
+
+    def __call__(self, maps: Mapping[str, NDArray[np.float32]]) -> Tensor:
+        """Words' relevancy (h, w) each to their evidence and their rivals': (L, 2, h, w)."""
+        own = evidence(self._centred(list(maps.values())), self.context.usual)
+        others = torch.stack([rivals(word, self.context) for word in maps])
+        return torch.stack([own, others], dim=1)
+
+    def _centred(self, maps: Sequence[NDArray[np.float32]]) -> Tensor:
+        found = centred(np.stack(maps), self.mean)
+        return self.refine(found) if self.refine else found
