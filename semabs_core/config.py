@@ -94,6 +94,11 @@ class RelevancyConfig:
     augmentations: int | None = option(
         None, "colour-jittered copies; unset: the checkpoint's, else the preset's", ge=0, le=64
     )
+    refine: bool | None = option(
+        None,
+        "spread relevancy along the edges of colour and depth before networks read it; unset: as "
+        "they were trained. For networks that read evidence",
+    )
     rollout_layers: int = option(
         1, "transformer blocks the relevancy is rolled out over", ge=1, le=48
     )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from semabs_core.config import ConfigError, RelevancyConfig
-from semabs_core.frame_state import FrameState, Stopwatch
+from semabs_core.evidence import Weigher
+from semabs_core.frame_state import GIVEN, FrameState, Stopwatch
 from semabs_core.models import RelevancyChoice
-from semabs_core.network_config import point_features
+from semabs_core.network_config import NetworkConfig, point_features
 from semabs_core.networks import SpatialNetwork
 from semabs_core.relevancy import EmbeddedTiles, RelevancyExtractor, for_networks
 from semabs_core.types import InferenceError
@@ -34,16 +36,21 @@ class FrameReader:
     ) -> None:
         self.extractor, self.chosen, self.options = extractor, chosen, options
 
-    def relevancy(self, state: FrameState, names: Sequence[str], watch: Stopwatch) -> Map:
-        """Relevancy (L, H, W) of names as networks read it (step 7).
+    def relevancy(
+        self, state: FrameState, config: NetworkConfig, names: Sequence[str], watch: Stopwatch
+    ) -> Map:
+        """What a network reads of names: (L, K, H, W).
+
+        K is 1, relevancy in the network's normalization; with ``evidence`` 2, that of the rivals
+        too.
 
         Raises:
             ValueError: if there is no name, or an empty one.
         """
         if not names:
             raise ValueError("names must not be empty")
-        maps, mean = self._maps(state, names, self._basis(names), watch)
-        return for_networks(np.stack([maps[name] for name in names]), mean)
+        found = self._read(state, config, names, watch)
+        return np.stack([found[name] for name in names])
 
     def volumes(
         self, state: FrameState, network: SpatialNetwork, names: Sequence[str], watch: Stopwatch
@@ -53,22 +60,20 @@ class FrameReader:
         The relevancy of all names that need it is extracted together, before the first volume.
         Networks that read no relevancy have one volume for all names.
         """
-        if not network.config.reads_relevancy:
-            shared = self._volume(state, network, (network.config.task,), None, watch)
+        config = network.config
+        if not config.reads_relevancy:
+            shared = self._volume(state, network, (config.task,), None, watch)
             yield from (shared for _ in names)
             return
-        basis = self._basis(names)
-        request = tuple(sorted(basis)) if self.options.mean == "request" else ()
-        keys = {name: (network.config.task, name, request) for name in names}
+        keys = {name: (config.task, name, self._request(state, names, name)) for name in names}
         missing = [name for name, key in keys.items() if key not in state.volumes]
-        maps, mean = self._maps(state, missing, basis, watch) if missing else ({}, None)
+        found = self._read(state, config, missing, watch, names) if missing else {}
         for name in names:
             volume = state.volumes.get(keys[name])
             if volume is None:
-                if name not in maps or mean is None:  # it made room for the others meanwhile
-                    maps, mean = self._maps(state, [name], basis, watch)
-                relevancy = for_networks(maps[name], mean)
-                volume = self._volume(state, network, keys[name], relevancy, watch)
+                if name not in found:  # it made room for the others meanwhile
+                    found = self._read(state, config, [name], watch, names)
+                volume = self._volume(state, network, keys[name], found[name], watch)
             yield volume
 
     def image_features(self, state: FrameState, watch: Stopwatch) -> list[Tensor]:
@@ -92,12 +97,16 @@ class FrameReader:
             return volume
         config, device = network.config, network.lower.device
         values = None
+        rivals = None
         if relevancy is not None:
-            values = torch.from_numpy(relevancy.reshape(-1))[state.pixels]
+            flat = torch.from_numpy(relevancy).flatten(1)
+            values, *others = flat[:, state.pixels]
+            rivals = others[0] if others else None
         rgb = None
         if "rgb" in config.network_inputs:
             rgb = torch.from_numpy(state.frame.rgb).reshape(-1, 3)[state.pixels].float() / 255
-        features = point_features(config.network_inputs, values, rgb, config.patch_mask_cutoff)
+        cutoff = config.patch_mask_cutoff
+        features = point_features(config.network_inputs, values, rgb, cutoff, rivals)
         watch.report("volumes", 0.0)
         with watch.stage("volumes"):
             tsdf = None
@@ -108,18 +117,93 @@ class FrameReader:
         state.volumes.put(key, volume)
         return volume
 
-    def _basis(self, names: Sequence[str]) -> tuple[str, ...]:
+    def _request(self, state: FrameState, names: Sequence[str], name: str) -> tuple[str, ...]:
+        """The words of a request that a name's volume depends on."""
+        if self.options.mean != "request" or (state.given and name in state.given.maps):
+            return ()
+        return tuple(sorted(self._basis(state, names)))
+
+    def _basis(self, state: FrameState, names: Sequence[str]) -> tuple[str, ...]:
         """The words whose mean map is subtracted in a request."""
         vocabulary = self.chosen.mean_vocabulary
         if self.options.mean == "vocabulary":
             return tuple(vocabulary)
-        basis = tuple(dict.fromkeys([*names, *vocabulary]))
+        given = state.given.maps if state.given else {}
+        own = [name for name in names if name not in given]
+        basis = tuple(dict.fromkeys([*own, *vocabulary]))
         if len(basis) < 2:
             raise ConfigError(
                 "mean 'request' with an empty mean_vocabulary needs at least two names: "
                 "the map of a single one minus its own mean is zero"
             )
         return basis
+
+    def _read(
+        self,
+        state: FrameState,
+        config: NetworkConfig,
+        names: Sequence[str],
+        watch: Stopwatch,
+        request: Sequence[str] = (),
+    ) -> dict[str, Map]:
+        """What a network reads of names, (K, H, W) each; see :meth:`relevancy`.
+
+        Args:
+            state: the frame.
+            config: of the network.
+            names: what is missing.
+            watch: notes the time.
+            request: all that is asked for, where that is more.
+        """
+        given = state.given
+        own = [name for name in names if given is None or name not in given.maps]
+        found: dict[str, Map] = {}
+        if given is not None and len(own) < len(names):
+            chosen = {name: given.maps[name] for name in names if name not in own}
+            found |= self._normal(state, config, chosen, given.maps, given.mean, GIVEN)
+        if own:
+            basis = self._basis(state, request or names)
+            weighs = self._weigher_key(config, basis)
+            known = weighs is None or weighs in state.weighers
+            if weighs is not None and not basis:
+                raise ConfigError(
+                    "relevancy.mean_vocabulary must not be empty: these networks weigh a word "
+                    "against others"
+                )
+            maps, mean = self._maps(state, own if known else [*own, *basis], basis, watch)
+            chosen = {name: maps[name] for name in own}
+            context = {} if known else {word: maps[word] for word in basis}
+            found |= self._normal(state, config, chosen, context, mean, basis)
+        return found
+
+    def _weigher_key(
+        self, config: NetworkConfig, basis: tuple[str, ...]
+    ) -> tuple[tuple[str, ...], bool] | None:
+        """What weighs the words of a request; None for networks that read no evidence."""
+        if config.normalization != "evidence":
+            return None
+        return basis, config.refine if self.options.refine is None else self.options.refine
+
+    def _normal(
+        self,
+        state: FrameState,
+        config: NetworkConfig,
+        chosen: Mapping[str, Map],
+        context: Mapping[str, Map],
+        mean: Map,
+        basis: tuple[str, ...],
+    ) -> dict[str, Map]:
+        """Relevancy (H, W) by name in a network's normalization, (K, H, W) each."""
+        key = self._weigher_key(config, basis)
+        if key is None:
+            return {name: for_networks(found, mean)[None] for name, found in chosen.items()}
+        if key not in state.weighers:
+            state.weighers[key] = Weigher(context, mean, state.refine if key[1] else None)
+        weighed = state.weighers[key](chosen)
+        shape = state.frame.depth_m.shape
+        if weighed.shape[2:] != shape:
+            weighed = F.interpolate(weighed, shape, mode="bilinear", align_corners=False)
+        return dict(zip(chosen, weighed.numpy(), strict=True))
 
     def _maps(
         self, state: FrameState, names: Sequence[str], basis: tuple[str, ...], watch: Stopwatch

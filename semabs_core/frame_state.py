@@ -14,13 +14,18 @@ from torch import Tensor
 
 from semabs_core import geometry
 from semabs_core.config import QueryConfig, RegionConfig, SemabsConfig
+from semabs_core.evidence import Weigher
+from semabs_core.given_relevancy import GivenRelevancy
 from semabs_core.lru import LruCache
 from semabs_core.query_grid import QueryGrid, make_query_grid
+from semabs_core.refinement import Refiner
 from semabs_core.relevancy import EmbeddedTiles, OnProgress
 from semabs_core.types import FrameError, RGBDFrame
 from semabs_core.voxels import tsdf_grid
 
 MIB = 2**20
+GIVEN = ("given relevancy",)
+"""Stands for the words of a context that comes from elsewhere."""
 
 
 @dataclass
@@ -45,6 +50,9 @@ class FrameState:
         image_features: per scale, (n, D) of those tiles, once they were asked for.
         grids: query grids by (resolution, masks).
         tsdfs: truncated signed distances by shape.
+        given: relevancy that comes from elsewhere, where there is any.
+        weighers: what weighs words, by (the words of its context, whether maps are refined).
+        refiner: spreads maps along the frame's edges, once it was needed.
     """
 
     frame: RGBDFrame
@@ -61,6 +69,9 @@ class FrameState:
     image_features: list[Tensor] | None = None
     grids: dict[tuple, QueryGrid] = field(default_factory=dict)
     tsdfs: dict[tuple[int, int, int], NDArray[np.float32]] = field(default_factory=dict)
+    given: GivenRelevancy | None = None
+    weighers: dict[tuple, Weigher] = field(default_factory=dict)
+    refiner: Refiner | None = None
 
     def grid(self, options: QueryConfig) -> QueryGrid:
         """The query grid of a task with its masks, made once."""
@@ -81,6 +92,19 @@ class FrameState:
     def take_picture(self, other: FrameState) -> None:
         """Take over what another state knows of the same picture, whatever its region is."""
         self.tiles, self.image_features, self.maps = other.tiles, other.image_features, other.maps
+        self.given, self.weighers, self.refiner = other.given, other.weighers, other.refiner
+
+    def give(self, given: GivenRelevancy) -> None:
+        """Take over relevancy from elsewhere, in the place of what was given before."""
+        self.given = given
+        self.volumes.clear()
+        self.weighers = {key: kept for key, kept in self.weighers.items() if key[0] != GIVEN}
+
+    def refine(self, maps: Tensor) -> Tensor:
+        """Maps (L, H, W) spread along the edges of the frame's colour and depth."""
+        if self.refiner is None:
+            self.refiner = Refiner(self.frame.rgb, self.frame.depth_m)
+        return self.refiner(maps)
 
     def grid_frame(self, resolution: int) -> tuple[float, NDArray[np.float64]]:
         """Voxel size in metres and the rigid ``T_world_grid`` of a dense grid."""

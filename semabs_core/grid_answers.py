@@ -13,7 +13,7 @@ from semabs_core.answering import coordinates_at, logits_at
 from semabs_core.frame_state import Stopwatch
 from semabs_core.networks import SpatialNetwork
 from semabs_core.query_grid import QueryGrid
-from semabs_core.types import Localization
+from semabs_core.types import FREE, UNKNOWN, Localization
 
 
 def logits_on_grid(
@@ -75,3 +75,30 @@ def answer_region(
         timings_s={},
         voxel_size_m=voxel_size_m,
     )
+
+
+def label_grid(
+    grid: QueryGrid,
+    label: NDArray[np.uint8],
+    best: NDArray[np.float32],
+    cutoff: float,
+    resolution: int,
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """The labels and scores of all voxels of a grid.
+
+    Args:
+        grid: where a network was asked.
+        label: (M,) the best label of each open voxel.
+        best: (M,) its logit.
+        cutoff: below this logit a voxel is free.
+        resolution: voxels per axis.
+
+    Returns:
+        Labels and scores (R, R, R).
+    """
+    labels = np.where(grid.seen, np.uint8(FREE), np.uint8(UNKNOWN))
+    labels[grid.open] = np.where(best < cutoff, np.uint8(FREE), label)
+    scores = np.zeros(len(labels), dtype=np.float32)
+    scores[grid.open] = torch.from_numpy(best).sigmoid().numpy()
+    shape = (resolution,) * 3
+    return labels.reshape(shape), scores.reshape(shape)

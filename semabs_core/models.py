@@ -28,6 +28,7 @@ from semabs_core.networks import (
 )
 from semabs_core.precision import choose_dtype
 from semabs_core.relevancy import DEFAULT_PROMPTS
+from semabs_core.weights.fingerprint import same_encoder
 from semabs_core.weights.published import resolve_checkpoint
 from semabs_core.weights.shipped import LOCAL, PREFIX
 
@@ -169,3 +170,21 @@ def check_text_width(encoder: ImageTextEncoder, networks: Sequence[SpatialNetwor
                 f"the {network.config.task} network reads text features of width {width}, but "
                 f"{encoder.name} gives {encoder.embed_dim}: use the encoder it was trained with"
             )
+
+
+def untrained_tasks(config: SemabsConfig) -> list[str]:
+    """The tasks whose networks have random weights."""
+    checkpoints = {
+        "completion": config.completion.checkpoint,
+        "localization": config.localization.checkpoint,
+    }
+    return [task for task, checkpoint in checkpoints.items() if checkpoint == UNTRAINED]
+
+
+def foreign_networks(networks: Sequence[SpatialNetwork], encoder: ImageTextEncoder) -> list[str]:
+    """The networks that were trained with another encoder alone, with its name."""
+    return [
+        f"{network.config.task} (trained with {network.metadata.get('encoder', 'another')})"
+        for network in networks
+        if not same_encoder(network.metadata, encoder.name, encoder.fingerprint)
+    ]

@@ -52,6 +52,11 @@ def choose_inputs(approach: str, inputs: Sequence[str] = ()) -> tuple[str, ...]:
     return chosen
 
 
+def point_width(inputs: Sequence[str]) -> int:
+    """Width F of what a network reads per point."""
+    return sum(INPUT_WIDTHS[name] for name in inputs)
+
+
 def point_features(
     inputs: Sequence[str],
     relevancy: Tensor | None,
@@ -209,7 +214,7 @@ class NetworkConfig:
     @property
     def point_width(self) -> int:
         """Width F of the features that are read per point."""
-        return sum(INPUT_WIDTHS[name] for name in self.network_inputs)
+        return point_width(self.network_inputs)
 
     def to_dict(self) -> dict:
         """Plain values for JSON."""

@@ -5,8 +5,9 @@ Callers see real metres in the world; the scene frame of the networks stays insi
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,26 +16,26 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semabs_core.config import UNTRAINED, ConfigError, SemabsConfig, fixed_changes, load_config
+from semabs_core.config import ConfigError, SemabsConfig, fixed_changes, load_config
 from semabs_core.description import Description, check_classes, make_description
 from semabs_core.encoder import ImageTextEncoder
 from semabs_core.frame_reader import FrameReader
 from semabs_core.frame_state import FrameState, Stopwatch, make_frame_state
-from semabs_core.grid_answers import answer_region, logits_on_grid
-from semabs_core.models import check_text_width, choose_relevancy, common_bounds, load_models
+from semabs_core.given_relevancy import check_given
+from semabs_core.grid_answers import answer_region, label_grid, logits_on_grid
+from semabs_core.models import (
+    check_text_width,
+    choose_relevancy,
+    common_bounds,
+    foreign_networks,
+    load_models,
+    untrained_tasks,
+)
 from semabs_core.networks import CompletionNetwork, LocalizationNetwork, SpatialNetwork
 from semabs_core.presence import make_presence_classifier
 from semabs_core.query_grid import QueryGrid
 from semabs_core.relevancy import OnProgress, RelevancyExtractor
-from semabs_core.types import (
-    FREE,
-    UNKNOWN,
-    Completion,
-    FrameError,
-    Localization,
-    RGBDFrame,
-)
-from semabs_core.weights.fingerprint import same_encoder
+from semabs_core.types import Completion, FrameError, Localization, RGBDFrame
 
 DEFAULT_CUTOFF = -3.0
 
@@ -100,8 +101,7 @@ class SceneUnderstanding:
         config = config_or_path
         if not isinstance(config, SemabsConfig):
             config = load_config(config)
-        if device is not None:
-            config = replace(config, device=device)
+        config = config if device is None else replace(config, device=device)
         return cls(config, *load_models(config))
 
     @property
@@ -112,35 +112,27 @@ class SceneUnderstanding:
     @property
     def untrained(self) -> list[str]:
         """Which of the networks have random weights: their answers mean nothing."""
-        checkpoints = {
-            "completion": self.config.completion.checkpoint,
-            "localization": self.config.localization.checkpoint,
-        }
-        return [name for name, checkpoint in checkpoints.items() if checkpoint == UNTRAINED]
+        return untrained_tasks(self.config)
 
     @property
     def foreign(self) -> list[str]:
         """Which of the networks were trained with another encoder: their answers are worth less."""
-        networks = {"completion": self.completion, "localization": self.localization}
-        return [
-            f"{task} (trained with {network.metadata.get('encoder', 'another')})"
-            for task, network in networks.items()
-            if not same_encoder(network.metadata, self.encoder.name, self.encoder.fingerprint)
-        ]
+        return foreign_networks((self.completion, self.localization), self.encoder)
 
     def unknown_words(self, names: Sequence[str]) -> list[str]:
         """The parts of names that the encoder was never shown: an answer about them means nothing.
 
         Such as ``["harry potter"]``; none where all is known, or nobody noted what is.
         """
-        return self.presence.known.unknown_words(names) if self.presence.known else []
+        given = self._state.given.maps if self._state and self._state.given else {}
+        asked = [name for name in names if name not in given]
+        return self.presence.known.unknown_words(asked) if self.presence.known else []
 
     @property
     def cutoff(self) -> float:
         """The logit below which a voxel is free for a class."""
-        if self.config.completion.cutoff is not None:
-            return self.config.completion.cutoff
-        return float(self.completion.metadata.get("cutoff", DEFAULT_CUTOFF))
+        own, stored = self.config.completion.cutoff, self.completion.metadata.get("cutoff")
+        return float(own if own is not None else DEFAULT_CUTOFF if stored is None else stored)
 
     def reconfigure(self, config: SemabsConfig) -> None:
         """Take over options that may change while models are loaded (``live``).
@@ -184,16 +176,30 @@ class SceneUnderstanding:
     def relevancy(
         self, names: Sequence[str], on_progress: OnProgress | None = None
     ) -> NDArray[np.float32]:
-        """Relevancy of names in the current frame as the networks read it (step 7).
+        """Relevancy (L, H, W) of L names in the current frame, as the completion network reads it.
+
+        That is evidence, or (``gain``) the mean map subtracted, times 50. ``on_progress`` is called
+        between batches; raise from it to stop.
+        """
+        config, watch = self.completion.config, Stopwatch(on_progress)
+        return self._reader.relevancy(self._current(), config, names, watch)[:, 0]
+
+    def set_relevancy(self, maps: Mapping[str, NDArray], centred: bool = False) -> None:
+        """Relevancy of the current frame from elsewhere: an encoder, a segmenter's masks, a file.
+
+        These names are not computed. They are weighed against each other, so their scale does not
+        matter, and all must be of one source.
 
         Args:
-            names: L names.
-            on_progress: called between batches; raise from it to stop.
+            maps: (h, w) each, numbers or bool, by name; another size than the picture's is resized.
+            centred: whether a mean map is taken off already; if not, that of these maps is.
 
-        Returns:
-            (L, H, W) float32: mean map subtracted, times 50.
+        Raises:
+            FrameError: if there is no frame.
+            ValueError: if a map is no map of the picture, or holds NaN.
         """
-        return self._reader.relevancy(self._current(), names, Stopwatch(on_progress))
+        state = self._current()
+        state.give(check_given(maps, centred, state.frame.depth_m.shape))
 
     @torch.no_grad()
     def complete(self, classes: list[str], on_progress: OnProgress | None = None) -> Completion:
@@ -219,17 +225,12 @@ class SceneUnderstanding:
             logits = self._class_logits(name, volume, grid, watch)
             better = logits > best
             best[better], label[better] = logits[better], i + 1
-        label[best < self.cutoff] = FREE
-        labels = np.where(grid.seen, np.uint8(FREE), np.uint8(UNKNOWN))
-        labels[grid.open] = label
-        scores = np.zeros(len(labels), dtype=np.float32)
-        scores[grid.open] = torch.from_numpy(best).sigmoid().numpy()
-        shape = (options.resolution,) * 3
+        labels, scores = label_grid(grid, label, best, self.cutoff, options.resolution)
         size, T_world_grid = state.grid_frame(options.resolution)
         return Completion(
             classes=names,
-            labels=labels.reshape(shape),
-            scores=scores.reshape(shape),
+            labels=labels,
+            scores=scores,
             voxel_size_m=size,
             T_world_grid=T_world_grid,
             timings_s=watch.timings_s,
@@ -268,9 +269,12 @@ class SceneUnderstanding:
                 "floor's height and the camera's pose"
             )
         logits = self._description_logits(description, state, grid, watch)
-        found, probability = self.presence(
-            description, lambda: self._reader.image_features(state, watch)
-        )
+        if state.given and (there := state.given.present(description.names)) is not None:
+            found, probability = there, math.nan
+        else:
+            found, probability = self.presence(
+                description, lambda: self._reader.image_features(state, watch)
+            )
         size, _ = state.grid_frame(options.resolution)
         answer = answer_region(grid, logits, options.region_margin, size)
         return replace(

@@ -22,7 +22,7 @@ from semabs_core.data.scene_data import SceneData, SceneDescription
 from semabs_core.data.scene_dataset import SceneDataset
 from semabs_core.data.text_features import read_text_features
 from semabs_core.data.words import Lookup
-from semabs_core.network_config import NetworkConfig
+from semabs_core.network_config import NetworkConfig, point_width
 
 __all__ = [
     "DATASETS",
@@ -61,7 +61,7 @@ class CompletionDataset(SceneDataset):
 
     def _features(self, cloud: Cloud, rows: list[Row], lookup: Lookup) -> Item:
         names = [row.words[0] for row in rows]
-        shape = (self.num_input_points, self.point_width)
+        shape = (self.num_input_points, point_width(self.network_inputs))
         aware = self.approach == "semantic_aware"
         return {
             "names": names,
@@ -112,7 +112,7 @@ class LocalizationDataset(SceneDataset):
         keys = {"semantic_aware": (), "clip_spatial": ("description",)}.get(
             self.approach, ("target", "reference")
         )
-        shape = (self.num_input_points, self.point_width)
+        shape = (self.num_input_points, point_width(self.network_inputs))
         features = {
             key: _stack([lookup.maps[row.words[place]] for row in rows], shape)
             for place, key in enumerate(keys)

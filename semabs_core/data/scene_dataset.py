@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from semabs_core.config import MEAN_VOCABULARY
 from semabs_core.data.hdf5 import (
     check_scene,
     image_sources,
@@ -33,7 +34,6 @@ from semabs_core.data.items import (
     make_cloud,
     some_queries,
 )
-from semabs_core.config import MEAN_VOCABULARY
 from semabs_core.data.labels import (
     rename,
     scene_words,
@@ -56,7 +56,6 @@ from semabs_core.data.words import (
 )
 from semabs_core.network_config import (
     APPROACHES,
-    INPUT_WIDTHS,
     NetworkConfig,
     choose_inputs,
     point_features,
@@ -177,11 +176,6 @@ class SceneDataset(Dataset[Item], ABC):
                 self._skip(path, error)
         raise SceneFileError(f"no scene of split {self.split!r} in {self.folder} can be used")
 
-    @property
-    def point_width(self) -> int:
-        """Width F of what networks read per point."""
-        return sum(INPUT_WIDTHS[name] for name in self.network_inputs)
-
     def set_epoch(self, epoch: int) -> None:
         """Items of this epoch next."""
         self.epoch = epoch
@@ -282,8 +276,8 @@ class SceneDataset(Dataset[Item], ABC):
             raise SceneFileError(f"{file} shows nothing that its relevancy has a map for")
         words = {word for row in chosen for word in row.words}
         if self._text:
-            features = {word: torch.from_numpy(self._text[word]) for word in words}
-            return self._assemble(path, cloud, chosen, Lookup({}, features), rng)
+            lookup = Lookup({}, {word: torch.from_numpy(self._text[word]) for word in words})
+            return self._assemble(path, cloud, chosen, lookup, rng)
         names = set(scene.objid_to_class)
         wanted = words | set(self.mean_vocabulary) | names
         if record == SIMULATED:

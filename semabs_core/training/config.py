@@ -77,6 +77,11 @@ class TrainingConfig(RunConfig):
     network: NetworkConfig = Field(default_factory=NetworkConfig)
     data: DataConfig = Field(default_factory=DataConfig)
     optimization: OptimizationConfig = Field(default_factory=OptimizationConfig)
+    start: str = option(
+        "",
+        "folder of a network to start from, or shipped:NAME; of one of the other task the volume "
+        "encoder; empty: seeded random weights",
+    )
     keep_every_epochs: int = option(
         0, "epochs between weights kept for good; 0: only the last", ge=0
     )

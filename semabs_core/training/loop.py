@@ -6,9 +6,9 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from semabs_core.checkpoint import save_network
 from semabs_core.config import save_config
-from semabs_core.networks import SpatialNetwork, build_network
+from semabs_core.networks import SpatialNetwork
 from semabs_core.precision import mixed_precision
 from semabs_core.training.batches import (
     EpochItems,
@@ -49,7 +49,13 @@ from semabs_core.training.reporting import Interval, Reporter
 from semabs_core.training.settings import require_equal_settings, settings_of
 from semabs_core.training.skipping import SkippedSteps, check_weights
 from semabs_core.training.sources import TrainingData, fit_text_width, open_data
-from semabs_core.training.validation import Validation, validate, validation_loader
+from semabs_core.training.starting import first_network
+from semabs_core.training.validation import (
+    TrainingResult,
+    Validation,
+    validate,
+    validation_loader,
+)
 
 CONFIG_FILE = "training.yaml"
 BEST_FOLDER = "best"
@@ -57,25 +63,6 @@ REMEDY = (
     "Train in another folder with a lower optimization.learning_rate or with "
     "optimization.precision=fp32, or look at the scenes that are named"
 )
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """What a run came to.
-
-    Attributes:
-        folder: of the weights.
-        steps: optimizer steps of the whole run.
-        skipped: those that were left out.
-        validation: the last one; None where there was none.
-        best: the highest validation IoU, of the weights in ``best/``.
-    """
-
-    folder: Path
-    steps: int
-    skipped: int
-    validation: Validation | None
-    best: float
 
 
 class Trainer:
@@ -92,7 +79,7 @@ class Trainer:
         options = config.optimization
         self.folder = Path(config.out)
         torch.manual_seed(config.seed)
-        self.network = build_network(config.network).to(process.device)
+        self.network = first_network(config).to(process.device)
         self.dtype = forward_dtype(options.precision, process.device)
         self.batches = StepBatches(
             len(data.items), options.batch_size, process.rank, process.world, config.seed
@@ -249,7 +236,7 @@ class Trainer:
     @property
     def result(self) -> SpatialNetwork:
         """What the run is for: the network, or the moving average of its weights."""
-        return self.network if self.average is None else self.average.module
+        return self.network if self.average is None else cast(SpatialNetwork, self.average.module)
 
     def _save_network(self, folder: Path) -> None:
         """The weights with what their users need to know."""

@@ -18,9 +18,10 @@ from semabs_core.training.config import OptimizationConfig
 def make_optimizer(parameters: Iterable[nn.Parameter], config: OptimizationConfig) -> Optimizer:
     """AdamW; or LAMB as published: eps 1e-6, no bias correction, one trust ratio per tensor.
 
-    One thing differs from the published: the published trust ratio clamps the norm of the weights to 10, for which the
-    library has no option. That limits the step of the few tensors whose norm is above 10 (about 13
-    at first in the coarsest level of the full-size U-Net); here their steps stay in proportion.
+    One thing differs from the published LAMB: its trust ratio clamps the norm of the weights to 10,
+    for which the library has no option. That limits the step of the few tensors whose norm is above
+    10 (about 13 at first in the coarsest level of the full-size U-Net); here their steps stay in
+    proportion.
     The gradient is clipped by the loop, which also reports its norm, so the library's own clipping
     is off.
     """

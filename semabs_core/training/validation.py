@@ -1,9 +1,10 @@
-"""How good a network is in the middle of a run: voxel IoU at 32^3, and the cutoff that it wants."""
+"""How good a network is: voxel IoU at 32^3, and the cutoff that it wants; what a run came to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,25 @@ class Validation:
     iou: float
     cutoff: float
     labels: int
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a run came to.
+
+    Attributes:
+        folder: of the weights.
+        steps: optimizer steps of the whole run.
+        skipped: those that were left out.
+        validation: the last one; None where there was none.
+        best: the highest validation IoU, of the weights in ``best/``.
+    """
+
+    folder: Path
+    steps: int
+    skipped: int
+    validation: Validation | None
+    best: float
 
 
 def validation_loader(config: TrainingConfig, items: Any, process: Process) -> DataLoader | None:
