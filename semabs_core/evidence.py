@@ -81,6 +81,11 @@ def rivals(word: str, context: Context) -> Tensor:
     return torch.where(context.owner == number, context.second, context.first)
 
 
+def is_mask(found: NDArray[np.float32]) -> bool:
+    """Whether a map holds one value or two, as a segmenter's do."""
+    return bool(((found == found.min()) | (found == found.max())).all())
+
+
 class Weigher:
     """Weighs words of one frame against its context.
 
@@ -88,6 +93,7 @@ class Weigher:
         maps: relevancy (h, w) float32 of the context's words; at least one.
         mean: (h, w), the mean map.
         refine: spreads maps (L, h, w) along a frame's edges before they are weighed; None for none.
+            Masks are left as they are: their edges are better than the frame's.
     """
 
     def __init__(
@@ -96,7 +102,8 @@ class Weigher:
         mean: NDArray[np.float32],
         refine: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        self.mean, self.refine = mean, refine
+        self.mean = mean
+        self.refine = None if all(map(is_mask, maps.values())) else refine
         found = self._centred(list(maps.values()))
         self.context = make_context(dict(zip(maps, found, strict=True)))
 

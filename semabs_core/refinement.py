@@ -2,10 +2,10 @@
 
 Relevancy is coarse: it lies in patches, leaks over the edges of things and covers large things in
 part. Here it spreads until it meets an edge, by the "fast global smoother" (Min et al., "Fast
-Global Image Smoothing Based on Weighted Least Squares", IEEE TIP 2014): along every row, then along
-every column, it minimises ``sum_k (y_k - x_k)^2 + s w_k (y_k - y_{k+1})^2``, where the link ``w`` of
-two neighbours is small across an edge, which is a tridiagonal system. Linear, so maps do not
-influence each other, and what a row holds in sum is kept.
+Global Image Smoothing Based on Weighted Least Squares", IEEE TIP 2014). Along every row, then along
+every column, it minimises ``sum_k (y_k - x_k)^2 + s w_k (y_k - y_{k+1})^2``, where the link ``w``
+of two neighbours is small across an edge, which is a tridiagonal system. It is linear, so maps do
+not influence each other, and what a row holds in sum is kept.
 
 Method and parameters were chosen in synthetic rooms, by accuracy and mean IoU of the strongest
 word per pixel, with the shipped encoder and simulated ones: better than pixel-adaptive averaging

@@ -69,7 +69,7 @@ class Cloud:
         colors: (N, 3) float32, RGB of the input points in 0..1.
         input_xyz: (N, 3) float32, scene frame, augmented.
         query_xyz: (K, 3) float32, scene frame, augmented.
-        outside: (K,) bool, out of the bounds or of the room.
+        outside: (K,) bool, out of the bounds, or of the room where that does not count as empty.
         in_view: (K,) bool, inside the camera's frustum.
         view: what the camera measured; None for a scene that cannot be read.
     """
@@ -123,6 +123,7 @@ def make_cloud(
     num_input_points: int,
     augment_for: str | None,
     rng: np.random.Generator,
+    outside_is_empty: bool = False,
 ) -> Cloud:
     """Back-project, augment, leave out what is out of bounds, draw the input points.
 
@@ -137,6 +138,7 @@ def make_cloud(
         num_input_points: N.
         augment_for: task whose augmentation is applied; None for none.
         rng: random numbers.
+        outside_is_empty: whether points outside the room count, as points where nothing is.
 
     Raises:
         SceneFileError: if no depth reading lies in the scene's bounds.
@@ -157,7 +159,8 @@ def make_cloud(
         raise SceneFileError("no depth reading lies in the scene's bounds")
     chosen = inside[fixed_size_choice(len(inside), num_input_points, rng)]
     queries = transform_points(T, stored)
-    no_room = is_word(scene.objid_to_class, scene.full_objid_pts[VIEW], ("out of bounds",))
+    unknown = () if outside_is_empty else ("out of bounds",)
+    no_room = is_word(scene.objid_to_class, scene.full_objid_pts[VIEW], unknown)
     row, column = np.divmod(valid[chosen], depth.shape[1])
     size = np.array([depth.shape[1], depth.shape[0]])
     uv = (2 * np.stack([column, row], axis=-1) + 1) / size - 1

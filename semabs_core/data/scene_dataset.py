@@ -95,6 +95,8 @@ class SceneDataset(Dataset[Item], ABC):
         records: names of relevancy to draw from, item by item, ``simulated`` among them; none for
             ``preset`` alone. With ``full``, it is ``preset`` all the same.
         absent_share: share of the labels of completion that name nothing in the scene.
+        outside_is_empty: whether points outside the room count, as points where nothing is; with
+            ``full`` they never do.
 
     Attributes:
         paths: the usable files, relative to the folder.
@@ -127,6 +129,7 @@ class SceneDataset(Dataset[Item], ABC):
         refine: bool = NetworkConfig.refine,
         records: Sequence[str] = (),
         absent_share: float = 0.0,
+        outside_is_empty: bool = False,
     ) -> None:
         _require_choice("approach", approach, APPROACHES[: 3 if self.task == "localization" else 2])
         _require_choice("source", source, (*SOURCES, "random"))
@@ -145,7 +148,7 @@ class SceneDataset(Dataset[Item], ABC):
         self.voxel_shape = voxel_shape
         self.relations = tuple(relations)
         self.records = tuple(records) if records and not full else (preset,)
-        self.absent_share = absent_share
+        self.absent_share, self.outside_is_empty = absent_share, outside_is_empty and not full
         self.class_names: set[str] = set()
         self.epoch = 0
         self.faults: dict[str, str] = {}
@@ -266,7 +269,14 @@ class SceneDataset(Dataset[Item], ABC):
             raise SceneFileError(f"{file} has lost its domain_randomized_rgb")
         augment_for = self.task if self.augment else None
         try:
-            cloud = make_cloud(scene, pictures[VIEW], self.num_input_points, augment_for, rng)
+            cloud = make_cloud(
+                scene,
+                pictures[VIEW],
+                self.num_input_points,
+                augment_for,
+                rng,
+                self.outside_is_empty,
+            )
         except ValueError as error:  # of the depth, the intrinsics or the pose
             raise SceneFileError(f"{file}: {error}") from error
         record = self.records[rng.integers(len(self.records))]

@@ -35,6 +35,11 @@ class DataConfig:
     absent_share: float = option(
         0.0, "share of the labels of completion that name nothing in the scene", ge=0, lt=1
     )
+    outside_is_empty: bool = option(
+        False,
+        "supervise points outside the room, behind its walls, as empty; the published code leaves "
+        "them out",
+    )
     num_input_points: int = option(80_000, "depth readings per scene", ge=1)
     num_query_points: int = option(400_000, "query points per label", ge=1)
     num_labels: int = option(4, "labels or descriptions per scene and step", ge=1)

@@ -56,6 +56,7 @@ def open_data(config: TrainingConfig) -> TrainingData:
         source=options.source,
         records=options.records,
         absent_share=options.absent_share,
+        outside_is_empty=options.outside_is_empty,
         **common,
     )
     validation = None

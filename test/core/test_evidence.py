@@ -78,3 +78,17 @@ def test_a_context_of_one_word_has_no_rivals():
     torch.testing.assert_close(
         rivals("b", make_context(found)), evidence(found["a"], float(found["a"].max()))
     )
+
+
+def test_masks_are_not_refined():
+    mask = np.zeros((6, 8), np.float32)
+    mask[2:4, 1:5] = 1
+    masks = {"a": mask, "b": 1 - mask, "nowhere": np.zeros_like(mask)}
+
+    def refine(_):
+        raise AssertionError("refined")
+
+    weighed = Weigher(masks, np.zeros_like(mask), refine)(masks)
+    torch.testing.assert_close(weighed[0, 0], torch.from_numpy(mask))
+    with pytest.raises(AssertionError, match="refined"):
+        Weigher({**masks, "b": mask / 2 + np.eye(6, 8, dtype=np.float32)}, mask, refine)
