@@ -65,7 +65,7 @@ class CompletionDataset(SceneDataset):
         aware = self.approach == "semantic_aware"
         return {
             "names": names,
-            "input_features": self._point_features(None, cloud)[None]
+            "input_features": colors_of(cloud)[None]
             if aware
             else _stack([lookup.maps[name] for name in names], shape),
             "label_features": _stack([lookup.features[n] for n in names], (self.text_dim,)),
@@ -116,7 +116,7 @@ class LocalizationDataset(SceneDataset):
         features = {
             key: _stack([lookup.maps[row.words[place]] for row in rows], shape)
             for place, key in enumerate(keys)
-        } or {"rgb": self._point_features(None, cloud)[None]}
+        } or {"rgb": colors_of(cloud)[None]}
         text = {
             f"{key}_features": _stack(
                 [lookup.features[row.words[place]] for row in rows], (self.text_dim,)
@@ -144,6 +144,11 @@ def input_options(network: NetworkConfig) -> dict[str, Any]:
         "network_inputs", "patch_mask_cutoff", "voxel_shape", "relations", "normalization", "refine"
     )  # fmt: skip
     return {name: getattr(network, name) for name in names}
+
+
+def colors_of(cloud: Cloud) -> Tensor:
+    """What ``semantic_aware`` networks read per input point: (N, 3)."""
+    return torch.from_numpy(cloud.colors)
 
 
 def _stack(values: list[Tensor], shape: tuple[int, ...]) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,11 @@ class Row:
     target: NDArray[np.bool_]
     ignore: NDArray[np.bool_]
     description: SceneDescription | None = None
+
+
+def scene_id(path: str) -> str:
+    """What a scene file goes by in tables: its path in the data set, without the suffix."""
+    return str(PurePosixPath(path).with_suffix(""))
 
 
 def scene_camera(scene: SceneData) -> Camera:

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semabs_core.data.hdf5 import check_scene, read_scene
-from semabs_core.data.items import VIEW
+from semabs_core.data.items import VIEW, scene_id
 from semabs_core.data.labels import rename, split_synonyms
 from semabs_core.data.rooms.classes import base_class
 from semabs_core.data.scene_data import SPECIAL_NAMES, SceneData
-from semabs_core.data.scene_dataset import scene_id
 from semabs_core.data.splits import split_paths, split_source
 from semabs_core.description import Description
 from semabs_core.presence import HIDING, PresenceModel, word_evidence

@@ -8,12 +8,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from semabs_core.config import MEAN_VOCABULARY
@@ -32,6 +31,7 @@ from semabs_core.data.items import (
     all_queries,
     empty_cloud,
     make_cloud,
+    scene_id,
     some_queries,
 )
 from semabs_core.data.labels import (
@@ -58,7 +58,6 @@ from semabs_core.network_config import (
     APPROACHES,
     NetworkConfig,
     choose_inputs,
-    point_features,
 )
 
 ARRAYS = ("depth", "seg", "full_xyz_pts", "full_objid_pts")
@@ -314,11 +313,6 @@ class SceneDataset(Dataset[Item], ABC):
         words = known & (self.class_names | set(self.mean_vocabulary))
         return absent_words(words, set(names) - set(SPECIAL_NAMES))
 
-    def _point_features(self, relevancy: Tensor | None, cloud: Cloud) -> Tensor:
-        """What networks read per input point."""
-        rgb = torch.from_numpy(cloud.colors)
-        return point_features(self.network_inputs, relevancy, rgb, self.reads.patch_mask_cutoff)
-
     def _assemble(
         self, path: str, cloud: Cloud, rows: list[Row], lookup: Lookup, rng: np.random.Generator
     ) -> Item:
@@ -345,11 +339,6 @@ class SceneDataset(Dataset[Item], ABC):
     @abstractmethod
     def _features(self, cloud: Cloud, rows: list[Row], lookup: Lookup) -> Item:
         """Names, and what the networks read besides points."""
-
-
-def scene_id(path: str) -> str:
-    """What a scene file goes by in tables: its path in the data set, without the suffix."""
-    return str(PurePosixPath(path).with_suffix(""))
 
 
 def _require_choice(name: str, value: str, allowed: Collection[str]) -> None:

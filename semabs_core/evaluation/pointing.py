@@ -16,12 +16,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from semabs_core.data.hdf5 import read_relevancy, read_scene
-from semabs_core.data.items import VIEW
+from semabs_core.data.items import VIEW, scene_id
 from semabs_core.data.labels import is_word, rename, split_synonyms
 from semabs_core.data.relevancy_records import read_settings
 from semabs_core.data.relevancy_settings import common_settings
 from semabs_core.data.scene_data import SPECIAL_NAMES
-from semabs_core.data.scene_dataset import scene_id
 from semabs_core.data.splits import split_paths, split_source
 from semabs_core.evaluation.statistics import Resampler, interval
 from semabs_core.evaluation.tables import Figure, FigureTable

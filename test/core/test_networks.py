@@ -10,6 +10,7 @@ from semabs_core.checkpoint import load_network, save_network
 from semabs_core.network_blocks import Pointer
 from semabs_core.network_config import RELATIONS, NetworkConfig
 from semabs_core.networks import build_network
+from semabs_core.unet3d import ResidualUNet3D, make_unet
 from semabs_core.voxels import grid_index, sample_volume, sampling_coordinates
 
 NAMES = ["ovssc_semabs", "ovssc_semaware", "vool_semabs", "vool_semaware", "vool_clipspatial"]
@@ -121,8 +122,6 @@ def test_additive_pointer_is_a_weighted_tanh():
 
 @pytest.mark.parametrize("size", [(16, 16, 16), (8, 12, 20)])
 def test_unet_keeps_the_size(size):
-    from semabs_core.unet3d import ResidualUNet3D
-
     assert ResidualUNet3D(4, 5, 4, 3, 2)(torch.rand(1, 4, *size)).shape == (1, 5, *size)
 
 
@@ -141,6 +140,11 @@ def test_full_size_has_the_published_number_of_parameters():
         (dict(channels=12), "channels must be positive and, above groups = 8, a multiple"),
         (dict(bounds=((0, 0, 0), (0, 1, 1))), "lower bounds must be below"),
         (dict(sampling="nearest"), "sampling must be one of aligned, published"),
+        (dict(normalization="softmax"), "normalization must be one of gain, evidence"),
+        (dict(network_inputs=("saliency", "rivals")), "rivals and refine need .* evidence"),
+        (dict(refine=True), "rivals and refine need the normalization evidence, got gain"),
+        (dict(network_inputs=("patch_masks",), normalization="evidence"), "patch_masks need"),
+        (dict(fine_maps=12), "fine_maps must be positive and, above groups = 8, a multiple"),
         (dict(relations=()), "relations must be different names other than"),
         (dict(relations=("in", "in")), r"different names .*\('in', 'in'\)"),
         (dict(relations=("in", "[pad]")), r"other than \[pad\], got"),
@@ -191,3 +195,13 @@ def test_errors_name_the_argument():
     aware = build_network(NetworkConfig(approach="semantic_aware", **TINY))
     with pytest.raises(ValueError, match="label_features is missing"):
         aware(xyz, torch.rand(1, 1, 9, 3), query)
+
+
+def test_unet_with_a_light_finest_level_keeps_the_size_and_costs_less():
+    light = make_unet(8, fine_maps=8, f_maps=16, levels=3, groups=8)
+    volume = torch.rand(2, 8, 8, 12, 16, requires_grad=True)
+    found = light(volume)
+    assert found.shape == volume.shape
+    found.sum().backward()
+    assert all(p.grad is not None and bool(p.grad.any()) for p in light.parameters())
+    assert isinstance(make_unet(8, 0, 16, 3, 8), ResidualUNet3D)

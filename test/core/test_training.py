@@ -285,3 +285,40 @@ def test_published_hyperparameters_are_the_defaults():
     assert (optimization.warmup_steps, optimization.gradient_clip) == (1024, 2.0)
     assert (optimization.epochs, config.data.num_labels) == (200, 4)
     assert json.loads(json.dumps(config.network.to_dict()))["voxel_shape"] == [128, 128, 128]
+
+
+@pytest.mark.parametrize("method", ["lamb", "adamw"])
+def test_the_average_of_the_weights_is_what_is_saved(method, tmp_path):
+    """It begins with the weights of the first step; here it takes half of those of the second."""
+    options = {"max_steps": 2, "method": method, "learning_rate": 1e-2}
+    second = trained(tmp_path / "plain", **options)
+    mean = trained(tmp_path / "averaged", averaging=0.5, **options)
+    first = trained(tmp_path / "kept", averaging=0.999999, **options)
+    assert not all(torch.equal(second[name], first[name]) for name in second)
+    for name, value in mean.items():
+        torch.testing.assert_close(value, (second[name] + first[name]) / 2, rtol=1e-3, atol=1e-5)
+
+
+def test_a_run_starts_from_another_network(tmp_path):
+    """Of the other task it takes the volume encoder; the first step has not moved far from it."""
+    trained(tmp_path / "one", learning_rate=1e-2)
+    start = {"start": str(tmp_path / "one"), "learning_rate": 1e-9, "max_steps": 1}
+    before = weights_of(tmp_path / "one")
+    same = trained(tmp_path / "same", **start)
+    for name, value in same.items():
+        torch.testing.assert_close(value, before[name], atol=1e-5, rtol=1e-4)
+    config = toy_config(tmp_path / "other", "localization", **start)
+    train(config, toy_data(config, scenes=2))
+    other = weights_of(tmp_path / "other")
+    shared = [name for name in other if name.startswith("encoder.")]
+    assert shared
+    for name in shared:
+        torch.testing.assert_close(other[name], before[name], atol=1e-5, rtol=1e-4)
+
+
+def test_a_start_of_other_sizes_is_refused(tmp_path):
+    trained(tmp_path / "one")
+    config = toy_config(tmp_path / "two", start=str(tmp_path / "one"))
+    config = replace(config, network=replace(config.network, hidden=2 * config.network.hidden))
+    with pytest.raises(TrainingError, match="one is a network of other sizes than network"):
+        train(config, toy_data(config))
