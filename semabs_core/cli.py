@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from semabs_core.commands import app as app_command
-from semabs_core.commands import data, demo, evaluation, train, weights
+from semabs_core.commands import calibration, data, demo, evaluation, train, weights
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,6 +25,7 @@ app.command()(demo.ask)
 app.command()(app_command.app)
 app.command(cls=train.TrainCommand)(train.train)
 app.command("eval")(evaluation.evaluate)
+app.command()(calibration.calibrate)
 app.command()(evaluation.pointing)
 app.command()(evaluation.presence)
 app.command()(evaluation.summarize)

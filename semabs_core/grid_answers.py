@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semabs_core.answering import coordinates_at, logits_at
+from semabs_core.calibration import Calibration
 from semabs_core.frame_state import Stopwatch
 from semabs_core.networks import SpatialNetwork
 from semabs_core.query_grid import QueryGrid
@@ -49,7 +50,11 @@ def logits_on_grid(
 
 
 def answer_region(
-    grid: QueryGrid, logits: NDArray[np.float32], margin: float, voxel_size_m: float
+    grid: QueryGrid,
+    logits: NDArray[np.float32],
+    margin: float,
+    voxel_size_m: float,
+    calibration: Calibration,
 ) -> Localization:
     """The answer of a network that was asked at the open points of a grid.
 
@@ -58,12 +63,13 @@ def answer_region(
         logits: (M,) at the M open points, M at least 1.
         margin: the region is where the logit is above its maximum minus this.
         voxel_size_m: distance of neighbours in the grid, metres.
+        calibration: of the network, from logits to scores.
 
     Returns:
         The region, its best point, extent and score; nothing is said of whether it is found.
     """
     region = logits >= logits.max() - margin
-    scores = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    scores = calibration.probability(logits)
     points = grid.world(grid.open[region])
     best = int(logits.argmax())
     return Localization(
@@ -71,7 +77,7 @@ def answer_region(
         extent_m=np.ptp(points, axis=0) + voxel_size_m,
         score=float(scores[best]),
         points_m=points,
-        scores=scores[region].astype(np.float32),
+        scores=scores[region],
         timings_s={},
         voxel_size_m=voxel_size_m,
     )
@@ -83,6 +89,7 @@ def label_grid(
     best: NDArray[np.float32],
     cutoff: float,
     resolution: int,
+    calibration: Calibration,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """The labels and scores of all voxels of a grid.
 
@@ -92,6 +99,7 @@ def label_grid(
         best: (M,) its logit.
         cutoff: below this logit a voxel is free.
         resolution: voxels per axis.
+        calibration: of the network, from logits to scores.
 
     Returns:
         Labels and scores (R, R, R).
@@ -99,6 +107,6 @@ def label_grid(
     labels = np.where(grid.seen, np.uint8(FREE), np.uint8(UNKNOWN))
     labels[grid.open] = np.where(best < cutoff, np.uint8(FREE), label)
     scores = np.zeros(len(labels), dtype=np.float32)
-    scores[grid.open] = torch.from_numpy(best).sigmoid().numpy()
+    scores[grid.open] = calibration.probability(best)
     shape = (resolution,) * 3
     return labels.reshape(shape), scores.reshape(shape)

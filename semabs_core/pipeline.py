@@ -1,7 +1,4 @@
-"""``SceneUnderstanding``: a frame once, completions and localizations many times.
-
-Callers see real metres in the world; the scene frame of the networks stays inside.
-"""
+"""``SceneUnderstanding``: a frame once, completions and localizations many times, in metres."""
 
 from __future__ import annotations
 
@@ -16,6 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from semabs_core.calibration import read_calibration
 from semabs_core.config import ConfigError, SemabsConfig, fixed_changes, load_config
 from semabs_core.description import Description, check_classes, make_description
 from semabs_core.encoder import ImageTextEncoder
@@ -225,7 +223,8 @@ class SceneUnderstanding:
             logits = self._class_logits(name, volume, grid, watch)
             better = logits > best
             best[better], label[better] = logits[better], i + 1
-        labels, scores = label_grid(grid, label, best, self.cutoff, options.resolution)
+        worth = read_calibration(self.completion.metadata)
+        labels, scores = label_grid(grid, label, best, self.cutoff, options.resolution, worth)
         size, T_world_grid = state.grid_frame(options.resolution)
         return Completion(
             classes=names,
@@ -276,7 +275,9 @@ class SceneUnderstanding:
                 description, lambda: self._reader.image_features(state, watch)
             )
         size, _ = state.grid_frame(options.resolution)
-        answer = answer_region(grid, logits, options.region_margin, size)
+        network = self.localization if description.relation else self.completion
+        worth = read_calibration(network.metadata)
+        answer = answer_region(grid, logits, options.region_margin, size, worth)
         return replace(
             answer,
             found=found,

@@ -58,6 +58,7 @@ def relevancy(
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16")] = "auto",
     tile_batch: Annotated[int, typer.Option(help="tiles per pass; 0: the device's default")] = 0,
     remake: Annotated[bool, typer.Option(help="make again what is there")] = False,
+    tag: Annotated[str, typer.Option(help="store as PRESET@TAG, beside other encoders'")] = "",
 ) -> None:
     """Store the relevancy of every word a data set needs; shares the scenes under torchrun."""
     from semabs_core.config import choose_device
@@ -82,6 +83,7 @@ def relevancy(
             augmentations=None if augmentations < 0 else augmentations,
             tile_batch=tile_batch or None,
             resume=not remake,
+            tag=tag,
             on_scene=advance,
         )
     texts = ", ".join(f"{number} {what}" for what, number in counts.items())

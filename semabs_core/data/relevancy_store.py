@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ def store_relevancy(
     augmentations: int | None = None,
     tile_batch: int | None = None,
     resume: bool = True,
+    tag: str = "",
     rank: int | None = None,
     world: int | None = None,
     on_scene: OnScene | None = None,
@@ -70,6 +72,7 @@ def store_relevancy(
         augmentations: colour-jittered copies; None for the preset's number.
         tile_batch: tiles per forward pass; None for the device's default.
         resume: keep relevancy that is there, complete and made with the same settings.
+        tag: stored under ``PRESET@TAG``, so that a scene can hold that of several encoders.
         rank: number of this process; None for torchrun's, or 0.
         world: number of processes; None for torchrun's, or 1.
         on_scene: told about progress.
@@ -88,7 +91,10 @@ def store_relevancy(
         encoder.embed_dim,
         encoder.fingerprint,
     )
-    extractors = _make_extractors(encoder, presets, settings, tile_batch)
+    if not re.fullmatch(r"[\w.-]*", tag):
+        raise ValueError(f"tag must be of letters, digits, '.', '-' and '_', got {tag!r}")
+    made = _make_extractors(encoder, presets, settings, tile_batch)
+    extractors = {f"{preset}@{tag}" if tag else preset: kept for preset, kept in made.items()}
     splits = scene_splits(folder)
     if rank == 0:
         _store_text(Path(folder), splits, encoder, settings)

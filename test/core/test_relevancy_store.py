@@ -59,16 +59,16 @@ def stored_bytes(folder) -> dict[str, bytes]:
 def test_every_word_of_a_scene_is_stored(folder, encoder):
     assert store(folder, encoder) == {"written": 2, "kept": 0, "skipped": 0}
     record = read_relevancy(folder / "room_1.hdf5", "rgb", "chefer_et_al")
-    assert record.labels == WORDS
-    assert record.maps.shape == (6, STORED_SIZE, STORED_SIZE)
+    assert record.labels == list(dict.fromkeys([*WORDS, *VOCABULARY]))
+    assert record.maps.shape == (len(record.labels), STORED_SIZE, STORED_SIZE)
     extractor = RelevancyExtractor(encoder, "chefer_et_al")
     maps = extractor(toy_scene(1, points=700).rgb[0], [*WORDS, *VOCABULARY], PROMPTS)
     expected = reduce_maps(maps)
     # Stored with the digits of half precision.
-    np.testing.assert_allclose(record.maps, expected[:6], rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(record.maps[:6], expected[:6], rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(record.mean, expected[6:].mean(axis=0), rtol=1e-3, atol=1e-6)
     features = F.normalize(encoder.label_features(WORDS, PROMPTS), dim=-1)
-    torch.testing.assert_close(torch.from_numpy(record.features), features)
+    torch.testing.assert_close(torch.from_numpy(record.features[:6]), features)
     np.testing.assert_array_equal(read_scene(folder / "room_1.hdf5").rgb, toy_scene(1, 700).rgb)
 
 
@@ -78,7 +78,8 @@ def test_the_stored_labels_end_with_the_mean(folder, encoder):
         group = archive["data/saliencies"]
         assert group["rgb|chefer_et_al|saliency_text_labels"][-1] == b"mean"
         features = group["rgb|chefer_et_al|saliency_text_label_features"][()]
-        assert features.shape == (7, encoder.embed_dim)
+        labels = set(WORDS) | set(VOCABULARY)
+        assert features.shape == (len(labels) + 1, encoder.embed_dim)
         np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-5)
 
 
@@ -169,7 +170,7 @@ def test_synonyms_are_words_of_their_split(folder, encoder):
     plain, renamed = (
         read_relevancy(folder / f"room_{n}.hdf5", "rgb", "chefer_et_al").labels for n in (0, 1)
     )
-    assert plain == WORDS
+    assert plain == [*WORDS, *VOCABULARY]
     assert "mug in a cupboard" in renamed
     assert not any("cabinet" in label for label in renamed)
     assert {"cabinet", "cupboard"} <= set(read_text_features(folder))
@@ -282,3 +283,14 @@ def test_maps_are_reduced_by_nearest_exact():
     """256 to 128: the sample of cell i is at 2 i + 1."""
     ramp = np.tile(np.arange(256, dtype=np.float32), (1, 256, 1))
     np.testing.assert_array_equal(reduce_maps(ramp)[0, 0], np.arange(128) * 2 + 1)
+
+
+def test_relevancy_of_several_encoders_lies_side_by_side(folder, encoder):
+    store(folder, encoder)
+    before = read_relevancy(folder / "room_0.hdf5", "rgb", "chefer_et_al")
+    assert store(folder, encoder, tag="other")["written"] == 2
+    assert store(folder, encoder, tag="other")["kept"] == 2
+    other = read_relevancy(folder / "room_0.hdf5", "rgb", "chefer_et_al@other")
+    np.testing.assert_array_equal(other.maps, before.maps)
+    with pytest.raises(ValueError, match="tag must be of letters"):
+        store(folder, encoder, tag="a|b")
