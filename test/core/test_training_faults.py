@@ -68,14 +68,14 @@ def test_a_first_step_can_be_left_out(tmp_path, monkeypatch, recwarn):
 def test_leaving_out_is_leaving_the_weights_alone(tmp_path, monkeypatch):
     poison_gradients(monkeypatch, set(range(1, 7)))
     before = {}
-    build = loop.build_network
+    build = loop.first_network
 
     def build_and_note(config):
         network = build(config)
         before.update({name: value.clone() for name, value in network.state_dict().items()})
         return network
 
-    monkeypatch.setattr(loop, "build_network", build_and_note)
+    monkeypatch.setattr(loop, "first_network", build_and_note)
     assert run(toy_config(tmp_path)).skipped == 6
     after = weights_of(tmp_path)
     assert all(torch.equal(after[name], value) for name, value in before.items())
