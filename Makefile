@@ -15,7 +15,7 @@ OPTIONS = $(foreach word,$(words),$${$(word):+--$(call lower,$(word))="$$$(word)
 ACTIVATE = env=$$("$(PYTHON)" scripts/environment.py --distro "$(DISTRO)" --versions "$(VERSIONS)") \
     && source "$$env"
 
-.PHONY: demo test lint bench research-smoke results setup venv clean help
+.PHONY: demo test lint docs bench research-smoke results setup venv clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -28,6 +28,9 @@ test:  ## all tests
 
 lint:  ## ruff and mypy
 	@$(ACTIVATE) && ruff check . && ruff format --check . && mypy
+
+docs:  ## the documentation as a site in out/site
+	@$(ACTIVATE) && NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet && echo "written: out/site/index.html"
 
 bench:  ## speed as ratios
 	@$(ACTIVATE) && python -m benchmarks.relevancy

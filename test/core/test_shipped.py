@@ -84,11 +84,10 @@ def test_configs_that_ship_name_what_is_there():
             assert kind in ("published", "untrained") or rest in shipped_names()
 
 
-def test_figures_of_the_front_page_are_those_of_the_results():
+def test_figures_of_the_model_card_are_those_of_the_results():
     """A figure with its interval; `make results` prints them in the same form."""
     figure = re.compile(r"\d+\.\d \[\d+\.\d, \d+\.\d\]")
     results = (ROOT / "docs/results.md").read_text()
-    for page in ("README.md", "docs/model_card.md"):
-        shown = figure.findall((ROOT / page).read_text())
-        assert len(shown) >= 10
-        assert [text for text in shown if text not in results] == []
+    shown = figure.findall((ROOT / "docs/model_card.md").read_text())
+    assert len(shown) >= 10
+    assert [text for text in shown if text not in results] == []
