@@ -88,7 +88,7 @@ class Topic:
         ago = f" any more (the last message came {self.age_s():.0f} s ago)" if self.times else ""
         text = f"{self.name} has a publisher but nothing arrives{ago}"
         if self.kind is not CameraInfo and not self.reliable:
-            text += " (large best-effort images need larger socket buffers: see the troubleshooting page)"
+            text += " (large best-effort images need larger socket buffers: see Troubleshooting)"
         elif not self.times:
             text += ": is the driver running, does it wait for a trigger?"
         return Problem(text, "silent")
