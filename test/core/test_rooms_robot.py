@@ -165,7 +165,7 @@ def open_plans():
 
 
 def test_doorways_open_onto_a_furnished_space(open_plans):
-    """From before the opening one sees through the wall, onto something behind it."""
+    """Behind the opening is a space outside the room, with something in it."""
     assert 2 <= len(open_plans) < 12
     for plan in open_plans:
         low, high = plan.beyond[0]
