@@ -14,12 +14,41 @@ shared() { "$root/scripts/shared.sh" "$@"; }
 
 semabs data rooms --out "$out/encoder_rooms" --split unseen_instances=1600 --seed 1000 \
     --option points=2000
-encoder=(--data "$out/encoder_rooms" --option precision=bf16 --resume)
-semabs train encoder --out "$out/encoder_first" "${encoder[@]}" \
-    --option relevancy_phrases=0 --option max_steps=4000
-semabs train encoder --out "$out/encoder" "${encoder[@]}" \
-    --option start="$out/encoder_first" --option seed=1 --option steps=2500 \
-    --option learning_rate=0.001 --option warmup_steps=100
+# An encoder: first the phrases alone, then their relevancy too. The one that ships then learns
+# random colours; the others differ in patch, width and seed, and serve to train networks that do
+# not depend on one encoder. The poor one never learns relevancy, as CLIP does not; on the held-out
+# one no network is ever trained.
+train_encoder() {  # name, options
+    local name=$1
+    shift
+    semabs train encoder --out "$out/$name" --data "$out/encoder_rooms" --resume \
+        --option precision=bf16 "$@"
+}
+phrases=(--option relevancy_phrases=0)
+refine=(--option learning_rate=0.001)
+train_encoder encoder_first "${phrases[@]}" --option max_steps=4000
+train_encoder encoder_second "${refine[@]}" --option start="$out/encoder_first" --option seed=1 \
+    --option steps=2500 --option warmup_steps=100
+few=(--option colored_phrases=24 --option sentences=8)
+train_encoder encoder "${refine[@]}" "${few[@]}" --option start="$out/encoder_second" \
+    --option seed=2 --option steps=3300 --option warmup_steps=100 --option data.random_colors=0.65
+
+coarse=("${few[@]}" --option shape.image_size=96 --option shape.patch_size=16
+    --option shape.width=96 --option shape.text_layers=1)
+train_encoder encoder_coarse_first "${coarse[@]}" "${phrases[@]}" --option seed=11 \
+    --option max_steps=1050 --option learning_rate=0.002 --option warmup_steps=100
+train_encoder encoder_coarse "${coarse[@]}" "${refine[@]}" --option seed=111 \
+    --option start="$out/encoder_coarse_first" --option steps=600 --option warmup_steps=50
+train_encoder encoder_poor "${few[@]}" "${phrases[@]}" --option seed=12 --option steps=800 \
+    --option shape.width=64 --option shape.layers=2 --option shape.text_layers=1 \
+    --option learning_rate=0.002 --option warmup_steps=50
+heldout=("${few[@]}" --option shape.image_size=84 --option shape.patch_size=12
+    --option shape.width=160)
+train_encoder encoder_heldout_first "${heldout[@]}" "${phrases[@]}" --option seed=13 \
+    --option max_steps=900 --option learning_rate=0.0015 --option warmup_steps=100
+train_encoder encoder_heldout "${heldout[@]}" "${refine[@]}" --option seed=113 \
+    --option start="$out/encoder_heldout_first" --option steps=600 --option warmup_steps=50
+
 semabs data rooms --out "$out/calibration" --split train=120,validation=80 --seed 2000 \
     --option points=2000
 for preset in ours fast chefer_et_al; do
