@@ -47,7 +47,8 @@ heldout=("${few[@]}" --option shape.image_size=84 --option shape.patch_size=12
 train_encoder encoder_heldout_first "${heldout[@]}" "${phrases[@]}" --option seed=13 \
     --option max_steps=900 --option learning_rate=0.0015 --option warmup_steps=100
 train_encoder encoder_heldout "${heldout[@]}" "${refine[@]}" --option seed=113 \
-    --option start="$out/encoder_heldout_first" --option steps=600 --option warmup_steps=50
+    --option start="$out/encoder_heldout_first" --option steps=600 --option max_steps=418 \
+    --option warmup_steps=50
 
 semabs data rooms --out "$out/calibration" --split train=120,validation=80 --seed 2000 \
     --option points=2000
