@@ -88,3 +88,18 @@ def relevancy(
         )
     texts = ", ".join(f"{number} {what}" for what, number in counts.items())
     say(f"{folder}: {texts}")
+
+
+@app.command()
+def join(
+    out: Annotated[Path, typer.Argument(help="the new data set's folder")],
+    folders: Annotated[list[Path], typer.Argument(help="data sets to join")],
+) -> None:
+    """Make one data set of several, by links to their scenes.
+
+    Example: semabs data join rooms easy_rooms robot_rooms
+    """
+    from semabs_core.data.joining import join_data_sets
+
+    counts = join_data_sets(out, folders)
+    say(f"{out}: " + ", ".join(f"{count} of {split}" for split, count in counts.items()))
