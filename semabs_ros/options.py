@@ -17,8 +17,8 @@ from semabs_ros.node_config import READ_AT_START, NodeConfig
 from semabs_ros.programs import KINDS
 
 UNSET_INT = -1
-"""ROS has no null: -1 for a whole number, NaN for another, an empty string and an empty list stand
-for an option that is not set."""
+"""ROS has no null: -1 for a whole number, NaN for another, an empty list, and an empty text (for a
+truth value too) stand for an option that is not set."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Option:
     def to_ros(self, value: Any) -> Any:
         """A config value as ROS has it."""
         if value is None:
-            return {int: UNSET_INT, float: math.nan, list: [], str: ""}[self.kind]
+            return {int: UNSET_INT, float: math.nan, list: []}.get(self.kind, "")
         return list(value) if self.kind is list else value
 
     def from_ros(self, value: Any) -> Any:
@@ -83,6 +83,7 @@ class Option:
             what = KINDS[list] if item is str else "a list of numbers"
         else:
             fits, what = _is_a(self.kind, value), KINDS[self.kind]
+            fits = fits or (self.optional and self.kind is bool and value == "")
         shown = "nothing" if value is None else f"{shorten(plain(value))!r}"
         hint = f" (to unset it, give {self.unset})" if value is None and self.optional else ""
         return "" if fits else f"{self.name} must be {what}, got {shown}{hint}"

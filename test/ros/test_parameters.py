@@ -18,7 +18,7 @@ from semabs.srv import SetClasses
 from std_srvs.srv import Trigger
 from support import wait_for
 
-from semabs_ros.options import OPTIONS
+from semabs_ros.options import OPTIONS, Option
 from semabs_ros.parameters import Parameters
 from semabs_ros.services import guard_services
 
@@ -143,3 +143,12 @@ def test_a_service_whose_callback_raises_answers_why(spinner, peer):
     response = call(peer, Trigger, "/faulty/try", Trigger.Request())
     assert not response.success
     assert response.message == "RuntimeError: out of order"
+
+
+def test_a_truth_value_that_may_be_unset_is_an_empty_text_then():
+    option = Option("refine", bool | None, "", False, {})
+    assert option.to_ros(None) == ""
+    assert [option.from_ros(value) for value in ("", True, False)] == [None, True, False]
+    assert [option.wrong_type(value) for value in ("", True, False)] == ["", "", ""]
+    assert option.wrong_type("yes") == "refine must be true or false, got 'yes'"
+    assert option.unset == "an empty text"
