@@ -13,9 +13,9 @@ from tf2_msgs.msg import TFMessage
 from tf2_ros import StaticTransformBroadcaster
 
 from semabs_core.data.scene_file import SceneError
+from semabs_core.readers.camera_topics import choose_camera
+from semabs_core.readers.messages import ConvertError, depth_to_metres, image_to_rgb, nanoseconds
 from semabs_ros.bags import Bag, Recorded, headers
-from semabs_ros.camera_topics import choose_camera
-from semabs_ros.convert import ConvertError, depth_to_metres, image_to_rgb, nanoseconds
 from semabs_ros.player_node import Player
 from semabs_ros.timeline import Timeline
 

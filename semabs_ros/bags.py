@@ -16,8 +16,8 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
 from semabs_core.data.scene_file import SceneError
-from semabs_ros.camera_topics import Topic
-from semabs_ros.convert import ConvertError, depth_to_metres, image_to_rgb, nanoseconds
+from semabs_core.readers.camera_topics import Topic
+from semabs_core.readers.messages import ConvertError, depth_to_metres, image_to_rgb, nanoseconds
 
 STORAGE_SUFFIXES = (".mcap", ".db3")
 BAG_SUFFIXES = (*STORAGE_SUFFIXES, ".bag")

@@ -14,15 +14,15 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo
 from tf2_ros import TransformException
 
+from semabs_core.pose_checks import doubt
+from semabs_core.problem import NONE, Problem
+from semabs_core.readers.calibration import Rectifier
+from semabs_core.readers.messages import ConvertError
 from semabs_core.text import shorten
 from semabs_core.types import FrameError
-from semabs_ros.calibration import Rectifier
-from semabs_ros.convert import ConvertError
 from semabs_ros.node_config import NodeConfig
 from semabs_ros.pairing import ImageMessage, Pair, Pairing
-from semabs_ros.pose_checks import doubt
 from semabs_ros.poses import CameraPoses
-from semabs_ros.problem import NONE, Problem
 from semabs_ros.rgbd import Source, Waiting, messages_to_frame
 from semabs_ros.silence import explain_silence
 from semabs_ros.subscriptions import DEPTH, INFO, RGB, SILENCE_S, Subscriptions, Topic

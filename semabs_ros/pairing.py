@@ -10,7 +10,7 @@ from message_filters import ApproximateTimeSynchronizer, SimpleFilter
 from rclpy.duration import Duration
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from semabs_ros.convert import nanoseconds
+from semabs_core.readers.messages import nanoseconds
 
 CALIBRATIONS = 30
 """How many messages of camera_info are remembered to find the one of an image."""

@@ -19,8 +19,8 @@ from semabs_core.data.scene_file import (
     built_in_scene,
     load_scene,
 )
+from semabs_core.readers.camera_topics import TopicError
 from semabs_ros.bag_player import BagPlayer
-from semabs_ros.camera_topics import TopicError
 from semabs_ros.player_node import OPTIONS, Player
 from semabs_ros.programs import refuse, start
 

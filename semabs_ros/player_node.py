@@ -17,7 +17,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from semabs_core.data.scene_file import SCENE_SUFFIXES
-from semabs_ros.camera_topics import ROLES
+from semabs_core.readers.camera_topics import ROLES
 from semabs_ros.convert import depth_to_image, matrix_to_transform, rgb_to_image
 from semabs_ros.programs import ProgramOption, read_options
 

@@ -19,9 +19,10 @@ from rclpy.node import Node
 from rclpy.time import Time
 from tf2_ros import Buffer, TransformException, TransformListener
 
+from semabs_core.problem import Problem
+from semabs_core.readers.messages import nanoseconds
 from semabs_core.text import shorten
-from semabs_ros.convert import nanoseconds, transform_to_matrix
-from semabs_ros.problem import Problem
+from semabs_ros.convert import transform_to_matrix
 from semabs_ros.spinning import spin
 
 _LISTENERS = itertools.count()

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
+from semabs_core.readers.calibration import Rectifier, intrinsics
+from semabs_core.readers.messages import ConvertError, depth_to_metres, image_to_rgb
 from semabs_core.text import shorten
 from semabs_core.types import MIN_IMAGE_EDGE, RGBDFrame
-from semabs_ros.calibration import Rectifier, intrinsics
-from semabs_ros.convert import ConvertError, depth_to_metres, image_to_rgb, stamp_to_seconds
+from semabs_ros.convert import stamp_to_seconds
 from semabs_ros.node_config import NodeConfig
 from semabs_ros.pairing import Pair
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from rclpy.node import Node
 
+from semabs_core.problem import NONE, Problem
 from semabs_ros.node_config import NodeConfig
 from semabs_ros.pairing import Pairing
-from semabs_ros.problem import NONE, Problem
 from semabs_ros.subscriptions import Topic
 
 

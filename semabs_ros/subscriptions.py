@@ -16,10 +16,10 @@ from rclpy.subscription import Subscription
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from semabs_core.problem import NONE, Problem
+from semabs_core.readers.camera_topics import ROLES
 from semabs_core.text import shorten
-from semabs_ros.camera_topics import ROLES
 from semabs_ros.node_config import NodeConfig
-from semabs_ros.problem import NONE, Problem
 
 SILENCE_S = 5.0
 """After so long without what is expected the node says what is missing."""

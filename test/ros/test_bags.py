@@ -21,9 +21,9 @@ from sensor_msgs.msg import Image, LaserScan
 from tf2_msgs.msg import TFMessage
 
 from semabs_core.data.scene_file import SceneError
+from semabs_core.readers.camera_topics import choose_camera
+from semabs_core.readers.messages import depth_to_metres, image_to_rgb
 from semabs_ros.bags import Bag
-from semabs_ros.camera_topics import choose_camera
-from semabs_ros.convert import depth_to_metres, image_to_rgb
 
 FRAME = 4
 """Messages of one moment in a recording."""

@@ -5,7 +5,6 @@ import struct
 import zlib
 
 import cv2
-import cv_bridge
 import numpy as np
 import pytest
 from geometry_msgs.msg import Transform
@@ -13,9 +12,10 @@ from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
-from semabs_ros import calibration, convert
-from semabs_ros.calibration import Rectifier
-from semabs_ros.convert import ConvertError
+from semabs_core.readers import calibration, messages
+from semabs_core.readers.calibration import Rectifier
+from semabs_core.readers.messages import ConvertError
+from semabs_ros import convert
 from semabs_ros.node_config import NodeConfig
 from semabs_ros.rgbd import messages_to_frame
 
@@ -38,25 +38,27 @@ DEPTH = np.array([[0.5, np.nan, 1.2345], [2.0, np.inf, 65.0]], np.float32)
 def test_colour_encodings(encoding, values):
     message = Image(height=6, width=8, encoding=encoding, step=values.shape[2] * 8)
     message.data = convert.byte_array(values)
-    np.testing.assert_array_equal(convert.image_to_rgb(message), RGB)
+    np.testing.assert_array_equal(messages.image_to_rgb(message), RGB)
 
 
 def test_rows_may_be_padded_and_grey_becomes_rgb():
     padded = np.zeros((6, 10), np.uint8)
     padded[:, :8] = RGB[..., 0]
     message = Image(height=6, width=8, encoding="mono8", step=10, data=convert.byte_array(padded))
-    np.testing.assert_array_equal(convert.image_to_rgb(message), np.repeat(RGB[..., :1], 3, axis=2))
+    np.testing.assert_array_equal(
+        messages.image_to_rgb(message), np.repeat(RGB[..., :1], 3, axis=2)
+    )
 
 
 def test_images_round_trip():
     message = convert.rgb_to_image(RGB, Header(frame_id="optical"))
     assert isinstance(message.data, array.array)
-    np.testing.assert_array_equal(convert.image_to_rgb(message), RGB)
+    np.testing.assert_array_equal(messages.image_to_rgb(message), RGB)
 
 
 @pytest.mark.parametrize("encoding", ["32FC1", "16UC1"])
 def test_depth_round_trip(encoding):
-    result = convert.depth_to_metres(convert.depth_to_image(DEPTH, Header(), encoding))
+    result = messages.depth_to_metres(convert.depth_to_image(DEPTH, Header(), encoding))
     expected = np.array([[0.5, np.nan, 1.2345], [2.0, np.nan, 65.0]], np.float32)
     # 16UC1 holds whole millimetres.
     np.testing.assert_allclose(result, expected, atol=0 if encoding == "32FC1" else 5.1e-4)
@@ -65,18 +67,14 @@ def test_depth_round_trip(encoding):
 def test_zero_and_negative_depth_are_no_reading():
     values = np.array([[0.0, -1.0, 3.0]], np.float32)
     message = Image(height=1, width=3, encoding="32FC1", step=12, data=convert.byte_array(values))
-    np.testing.assert_array_equal(convert.depth_to_metres(message), [[np.nan, np.nan, 3.0]])
+    np.testing.assert_array_equal(messages.depth_to_metres(message), [[np.nan, np.nan, 3.0]])
 
 
-@pytest.mark.skipif(
-    not hasattr(cv_bridge, "__semabs_stand_in__") and int(np.__version__.split(".")[0]) >= 2,
-    reason="the real cv_bridge reads big-endian images only with NumPy 1",
-)
 def test_big_endian_depth():
     values = np.array([[1000, 2500]], ">u2")
     message = Image(height=1, width=2, encoding="16UC1", step=4, is_bigendian=1)
     message.data = convert.byte_array(values)
-    np.testing.assert_allclose(convert.depth_to_metres(message), [[1.0, 2.5]])
+    np.testing.assert_allclose(messages.depth_to_metres(message), [[1.0, 2.5]])
 
 
 def png(values):
@@ -86,14 +84,14 @@ def png(values):
 def test_compressed_depth_in_millimetres():
     data = struct.pack("<iff", 0, 0, 0) + png(np.array([[0, 1500]], np.uint16))
     message = CompressedImage(format="16UC1; compressedDepth png", data=list(data))
-    np.testing.assert_allclose(convert.depth_to_metres(message), [[np.nan, 1.5]])
+    np.testing.assert_allclose(messages.depth_to_metres(message), [[np.nan, 1.5]])
 
 
 def test_compressed_depth_in_quantised_inverse_metres():
     # depth = a / (value - b): a = 1000, b = -10 gives 1000 / 510 m for the value 500.
     data = struct.pack("<iff", 0, 1000.0, -10.0) + png(np.array([[0, 500]], np.uint16))
     message = CompressedImage(format="32FC1; compressedDepth", data=list(data))
-    np.testing.assert_allclose(convert.depth_to_metres(message), [[np.nan, 1000 / 510]], rtol=1e-6)
+    np.testing.assert_allclose(messages.depth_to_metres(message), [[np.nan, 1000 / 510]], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -108,14 +106,44 @@ def test_compressed_depth_in_quantised_inverse_metres():
 )
 def test_compressed_colour(stored, expected):
     message = CompressedImage(format="png", data=list(png(stored)))
-    np.testing.assert_array_equal(convert.image_to_rgb(message), expected)
+    np.testing.assert_array_equal(messages.image_to_rgb(message), expected)
 
 
-def test_compressed_colour_needs_no_cv_bridge(monkeypatch):
-    """The real one takes every decoded image for bgr8, a grey one of two dimensions too."""
-    monkeypatch.setattr(convert, "_BRIDGE", None)
-    message = CompressedImage(format="png", data=list(png(RGB[..., 0])))
-    assert convert.image_to_rgb(message).shape == RGB.shape
+@pytest.mark.parametrize(
+    ("encoding", "pixels"),
+    [
+        # BT.601: Y 235 is white, Y 16 black; V 240 is the reddest there is.
+        ("yuyv", [235, 128, 16, 128]),
+        ("uyvy", [128, 235, 128, 16]),
+        ("yuv422", [128, 235, 128, 16]),
+        ("yuv422_yuy2", [235, 128, 16, 128]),
+    ],
+)
+def test_yuv(encoding, pixels):
+    message = Image(height=1, width=2, encoding=encoding, step=4, data=pixels)
+    np.testing.assert_array_equal(messages.image_to_rgb(message), [[[255] * 3, [0] * 3]])
+
+
+@pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_bayer(pattern, bits):
+    """A uniform colour comes back, at the border too."""
+    colour = dict(r=200, g=100, b=50)
+    tile = np.array([colour[filtered] for filtered in pattern], np.uint8).reshape(2, 2)
+    mosaic = np.tile(tile, (3, 4))
+    data = mosaic if bits == 8 else (mosaic.astype("<u2") * 257)
+    message = Image(height=6, width=8, encoding=f"bayer_{pattern}{bits}", step=bits)
+    message.data = convert.byte_array(data)
+    np.testing.assert_array_equal(
+        messages.image_to_rgb(message), np.tile(np.uint8([200, 100, 50]), (6, 8, 1))
+    )
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_sixteen_bits_of_colour(order):
+    message = Image(height=6, width=8, encoding="bgr16", step=48, is_bigendian=order == ">")
+    message.data = convert.byte_array((RGB[..., ::-1].astype(np.uint16) * 257).astype(order + "u2"))
+    np.testing.assert_array_equal(messages.image_to_rgb(message), RGB)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +167,7 @@ def test_compressed_colour_needs_no_cv_bridge(monkeypatch):
 )
 def test_depth_that_cannot_be_read_is_named(message, match):
     with pytest.raises(ConvertError, match=match):
-        convert.depth_to_metres(message)
+        messages.depth_to_metres(message)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +183,7 @@ def test_depth_that_cannot_be_read_is_named(message, match):
 )
 def test_colour_that_cannot_be_read_is_named(message, match):
     with pytest.raises(ConvertError, match=match) as failed:
-        convert.image_to_rgb(message)
+        messages.image_to_rgb(message)
     assert len(str(failed.value)) < 400
     assert str(failed.value).isprintable()
 

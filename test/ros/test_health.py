@@ -21,9 +21,9 @@ from semabs.msg import SemanticVoxels
 from sensor_msgs.msg import PointCloud2
 from support import wait_for
 
+from semabs_core.problem import Problem
 from semabs_ros.client_node import Client
 from semabs_ros.node import SemabsNode
-from semabs_ros.problem import Problem
 from semabs_ros.reports import REPEAT_S, Reporter
 from semabs_ros.spinning import spin
 from semabs_ros.worker import Worker

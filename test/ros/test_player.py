@@ -15,8 +15,8 @@ from std_msgs.msg import Header
 from support import ROOT, wait_for
 from tf2_ros import Buffer, TransformException, TransformListener
 
+from semabs_core.readers.messages import depth_to_metres, image_to_rgb
 from semabs_ros.bag_player import rectified_info
-from semabs_ros.convert import depth_to_metres, image_to_rgb
 from semabs_ros.player_node import parse_pose
 
 

@@ -1,20 +1,24 @@
-"""What camera_info says of an image: its intrinsics, and the lens distortion to take out."""
+"""What camera_info says of an image: its intrinsics, and the lens distortion to take out.
+
+A camera_info is any object with the fields of ``sensor_msgs/CameraInfo``.
+"""
 
 from __future__ import annotations
 
-import cv2
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo
 
+from semabs_core.readers.lens import distorted_pixels, remap
+from semabs_core.readers.messages import ConvertError
 from semabs_core.text import shorten
-from semabs_ros.convert import ConvertError
 
 DISTORTION_MODELS = ("plumb_bob", "rational_polynomial", "equidistant")
 ASPECT_TOLERANCE = 0.01
 
 
-def intrinsics(info: CameraInfo, width: int, height: int, rectified: bool) -> NDArray[np.float64]:
+def intrinsics(info: Any, width: int, height: int, rectified: bool) -> NDArray[np.float64]:
     """The (3, 3) intrinsics of an image of width x height pixels.
 
     K and P of camera_info are those of the whole sensor at full resolution. The driver cuts the
@@ -51,7 +55,7 @@ def intrinsics(info: CameraInfo, width: int, height: int, rectified: bool) -> ND
     return _scaled(K, scale_x, scale_y)
 
 
-def _full_intrinsics(info: CameraInfo, rectified: bool) -> NDArray[np.float64]:
+def _full_intrinsics(info: Any, rectified: bool) -> NDArray[np.float64]:
     """K, or that of P for rectified images, checked."""
     name = "P" if rectified else "K"
     K = np.array(info.p if rectified else info.k, dtype=float)
@@ -64,7 +68,7 @@ def _full_intrinsics(info: CameraInfo, rectified: bool) -> NDArray[np.float64]:
     return K
 
 
-def _region_of_interest(info: CameraInfo) -> tuple[int, int, int, int]:
+def _region_of_interest(info: Any) -> tuple[int, int, int, int]:
     """Its x, y, width and height, pixels of the whole sensor; the size is 0 where it is not told.
 
     A region of all zeros is the whole image.
@@ -101,7 +105,7 @@ class Rectifier:
         self._maps: tuple[NDArray, NDArray] | None = None
 
     def __call__(
-        self, rgb: NDArray, depth_m: NDArray, info: CameraInfo, K: NDArray
+        self, rgb: NDArray, depth_m: NDArray, info: Any, K: NDArray
     ) -> tuple[NDArray, NDArray]:
         """Undistorted images with the intrinsics ``K``.
 
@@ -127,17 +131,7 @@ class Rectifier:
         size = (rgb.shape[1], rgb.shape[0])
         key = (info.distortion_model, tuple(coefficients), K.tobytes(), size)
         if key != self._key:
-            if info.distortion_model == "equidistant":
-                undistort = cv2.fisheye.initUndistortRectifyMap
-                coefficients = coefficients[:4]
-            else:
-                undistort = cv2.initUndistortRectifyMap
-            self._maps = undistort(K, coefficients, np.eye(3), K, size, cv2.CV_32FC1)
+            self._maps = distorted_pixels(info.distortion_model, coefficients, K, *size)
             self._key = key
         assert self._maps is not None
-        rgb = cv2.remap(rgb, *self._maps, cv2.INTER_LINEAR)
-        depth_m = cv2.remap(
-            depth_m, *self._maps, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT,
-            borderValue=float("nan"),
-        )  # fmt: skip
-        return rgb, depth_m
+        return remap(rgb, *self._maps), remap(depth_m, *self._maps)

@@ -7,9 +7,9 @@ import re
 import numpy as np
 
 from semabs_core import geometry
+from semabs_core.problem import NONE, Problem
 from semabs_core.text import shorten
 from semabs_core.types import RGBDFrame
-from semabs_ros.problem import NONE, Problem
 
 STEEP_UP = float(np.sin(np.radians(45)))
 SLIGHT_UP = float(np.sin(np.radians(20)))

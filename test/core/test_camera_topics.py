@@ -2,7 +2,7 @@
 
 import pytest
 
-from semabs_ros.camera_topics import Topic, TopicError, choose_camera
+from semabs_core.readers.camera_topics import Topic, TopicError, choose_camera
 
 KINDS = {"I": "sensor_msgs/msg/Image", "C": "sensor_msgs/msg/CompressedImage",
          "K": "sensor_msgs/msg/CameraInfo"}  # fmt: skip

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from semabs_core.pose_checks import doubt
 from semabs_core.types import RGBDFrame
-from semabs_ros.pose_checks import doubt
 
 OPTICAL_IN_BODY = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
 """Columns are the optical axes (right, down, forward) in a body frame (forward, left, up)."""
