@@ -15,7 +15,8 @@ from tf2_ros import StaticTransformBroadcaster
 from semabs_core.data.scene_file import SceneError
 from semabs_core.readers.camera_topics import choose_camera
 from semabs_core.readers.messages import ConvertError, depth_to_metres, image_to_rgb, nanoseconds
-from semabs_ros.bags import Bag, Recorded, headers
+from semabs_core.readers.recording import TF, Recorded, headers
+from semabs_ros.bags import Bag
 from semabs_ros.player_node import Player
 from semabs_ros.timeline import Timeline
 
@@ -41,7 +42,7 @@ class BagPlayer:
             self.camera.rgb.name: "rgb", self.camera.depth.name: "depth",
             self.camera.info.name: "info",
         }  # fmt: skip
-        self.transforms = [] if player.camera_pose is not None else self.bag.of_type(TFMessage)
+        self.transforms = [] if player.camera_pose is not None else self.bag.of_type(TF)
         if player.camera_pose is None and not self.transforms:
             raise SceneError(
                 f"{path} holds no TF, so that the camera's pose is not known: give camera_pose "

@@ -1,216 +1,32 @@
-"""Recordings: rosbag2 folders, single ``.mcap`` and ``.db3`` files, and ROS 1 ``.bag`` files."""
+"""Recordings whose messages are those of the installed ROS, to be published again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rclpy.serialization import deserialize_message
-from rosbags.highlevel import AnyReader
-from rosbags.typesys import Stores, get_typestore
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
-from semabs_core.data.scene_file import SceneError
-from semabs_core.readers.camera_topics import Topic
-from semabs_core.readers.messages import ConvertError, depth_to_metres, image_to_rgb, nanoseconds
+from semabs_core.readers.recording import TF, TYPES, Recording
 
-STORAGE_SUFFIXES = (".mcap", ".db3")
-BAG_SUFFIXES = (*STORAGE_SUFFIXES, ".bag")
-TYPES = {
+CLASSES = {
     "sensor_msgs/msg/Image": Image,
     "sensor_msgs/msg/CompressedImage": CompressedImage,
     "sensor_msgs/msg/CameraInfo": CameraInfo,
-    "tf2_msgs/msg/TFMessage": TFMessage,
-    "tf/msg/tfMessage": TFMessage,
+    TF: TFMessage,
 }
-"""What is read: a camera and TF (the last is how ROS 1 called it at first)."""
-ROS_2 = get_typestore(Stores.LATEST)
-"""The installed layouts; those of a ROS 1 bag have one field more in every header."""
-UNFINISHED = {".active": "rosbag reindex", ".zstd": "ros2 bag reindex"}
+"""The installed message classes of what a recording is read for."""
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """A message of a recording.
+class Bag(Recording):
+    """An open recording with messages of the installed classes."""
 
-    Attributes:
-        topic: its topic.
-        time_ns: when it was recorded.
-        message: as the installed class.
-    """
-
-    topic: str
-    time_ns: int
-    message: Any
-
-    @property
-    def stamps_ns(self) -> list[int]:
-        """The stamps in it, nanoseconds."""
-        return [nanoseconds(header.stamp) for header in headers(self.message)]
-
-
-def headers(message: Any) -> list[Header]:
-    """The headers of an image, a calibration or transforms."""
-    if isinstance(message, TFMessage):
-        return [transform.header for transform in message.transforms]
-    return [message.header]
-
-
-class Bag:
-    """An open recording; only the messages of a camera and of TF are read.
-
-    Attributes:
-        topics: topic to message type, all of them.
-        start_ns: when it begins.
-    """
-
-    def __init__(self, path: Path) -> None:
-        """Open a recording.
-
-        Args:
-            path: a rosbag2 folder (whole, split, compressed, or without its ``metadata.yaml``), a
-                folder of ``.bag`` files, or one file.
-
-        Raises:
-            SceneError: if it is missing, damaged or empty.
-        """
-        self.path = path
-        files = bag_files(path)
-        try:
-            self.reader = AnyReader(files, default_typestore=ROS_2)
-            self.reader.open()
-        except Exception as error:  # the formats' readers raise errors of many kinds
-            raise SceneError(f"{path} is no readable bag: {_one_line(error)}") from error
-        self.topics = {c.topic: c.msgtype for c in self.reader.connections}
-        if not self.reader.message_count:
-            self.close()
-            raise SceneError(f"{path} holds no message")
-        self.start_ns = self.reader.start_time
-
-    def close(self) -> None:
-        """Close the files."""
-        with suppress(Exception):
-            self.reader.close()
-
-    def of_type(self, kind: type) -> list[str]:
-        """The topics of an installed message class."""
-        return sorted(topic for topic, name in self.topics.items() if TYPES.get(name) is kind)
-
-    def read(self, topics: list[str], report: Callable[[str], object]) -> Iterator[Recorded]:
-        """The messages of some topics in the order of recording; damaged ones are left out.
-
-        Args:
-            topics: which; their types must be among ``TYPES``.
-            report: told of what is left out, one line each.
-        """
-        wanted = [c for c in self.reader.connections if c.topic in topics]
-        if not wanted:
-            return
-        messages = self.reader.messages(connections=wanted)
-        while True:
-            try:
-                connection, time_ns, raw = next(messages)
-            except StopIteration:
-                return
-            except Exception as error:  # of the storage: nothing can be read behind it
-                report(f"the rest of {self.path} is damaged: {_one_line(error)}")
-                return
-            try:
-                message = self._message(connection.msgtype, raw)
-            except Exception as error:
-                after = (time_ns - self.start_ns) * 1e-9
-                report(
-                    f"a message of {connection.topic} {after:.1f} s after the start is damaged and "
-                    f"left out: {_one_line(error)}"
-                )
-                continue
-            yield Recorded(connection.topic, time_ns, message)
-
-    def _message(self, kind: str, raw: bytes) -> Any:
+    def decode(self, kind: str, raw: bytes) -> Any:
         """A stored message as the installed class.
 
         It is read by rosbags first, which checks lengths: rclpy's reader trusts them with the
         process's memory.
         """
-        self.reader.deserialize(raw, kind)
-        if not self.reader.is2:
-            name = "tf2_msgs/msg/TFMessage" if TYPES[kind] is TFMessage else kind
-            raw = ROS_2.ros1_to_cdr(raw, name)
-        return deserialize_message(bytes(raw), TYPES[kind])
-
-    def first(self, topic: str) -> Recorded | None:
-        """The first message of a topic that is whole."""
-        return next(self.read([topic], lambda _: None), None)
-
-    def describe(self) -> list[Topic]:
-        """All topics; images and calibrations with what their first message says.
-
-        Topics of images and calibrations without a message are left out.
-        """
-        described = []
-        for name, kind in sorted(self.topics.items()):
-            if TYPES.get(kind) in (None, TFMessage):
-                described.append(Topic(name, kind))
-            elif recorded := self.first(name):
-                described.append(describe(name, kind, recorded.message))
-        return described
-
-
-def describe(name: str, kind: str, message: Image | CompressedImage | CameraInfo) -> Topic:
-    """A topic by one of its messages."""
-    frame = message.header.frame_id
-    if isinstance(message, CameraInfo):
-        return Topic(name, kind, frame, message.width, message.height)
-    if isinstance(message, Image):
-        return Topic(name, kind, frame, message.width, message.height, message.encoding)
-    unsized = Topic(name, kind, frame, encoding=message.format)
-    decode = {"depth": depth_to_metres, "rgb": image_to_rgb}.get(unsized.role)
-    try:
-        height, width = decode(message).shape[:2] if decode else (0, 0)
-    except ConvertError:
-        height = width = 0
-    return Topic(name, kind, frame, width, height, message.format)
-
-
-def bag_files(path: Path) -> list[Path]:
-    """What to open for a path: a folder with its metadata, or files.
-
-    Raises:
-        SceneError: if there is nothing to open.
-    """
-    if not path.exists():
-        raise SceneError(f"there is no scene file or bag {path}")
-    if path.is_file():
-        if path.suffix not in BAG_SUFFIXES:
-            raise SceneError(
-                f"{path} is no readable bag: it must be a folder or end in "
-                f"{', '.join(BAG_SUFFIXES)}" + _remedy(path)
-            )
-        metadata = path.parent / "metadata.yaml"
-        whole = metadata.is_file() and path.name in metadata.read_text(errors="replace")
-        return [path.parent if whole else path]
-    if (path / "metadata.yaml").is_file():
-        return [path]
-    inside = sorted(file for file in path.iterdir() if file.is_file())
-    for suffixes in (STORAGE_SUFFIXES, (".bag",)):
-        if files := [file for file in inside if file.suffix in suffixes]:
-            return files
-    raise SceneError(
-        f"{path} is no readable bag: it holds neither metadata.yaml nor files that end in "
-        f"{', '.join(BAG_SUFFIXES)}" + "".join(sorted({_remedy(file) for file in inside}))
-    )
-
-
-def _remedy(file: Path) -> str:
-    """What makes an unfinished file readable."""
-    tool = UNFINISHED.get(file.suffix)
-    return f"; {tool} makes a bag of {file.name}" if tool else ""
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+        super().decode(kind, raw)
+        return deserialize_message(bytes(self.today(kind, raw)), CLASSES[TYPES[kind]])

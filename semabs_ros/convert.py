@@ -1,4 +1,4 @@
-"""Pure functions from arrays to messages, and stamps: :mod:`semabs_core.readers.messages` reads."""
+"""Pure functions from arrays to messages (:mod:`semabs_core.readers.messages` reads them)."""
 
 from __future__ import annotations
 
@@ -6,17 +6,11 @@ import array
 from collections.abc import Sequence
 
 import numpy as np
-from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Pose, Transform, Vector3
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-
-
-def stamp_to_seconds(stamp: Time) -> float:
-    """Seconds as a float."""
-    return stamp.sec + stamp.nanosec * 1e-9
 
 
 def byte_array(values: NDArray) -> array.array:

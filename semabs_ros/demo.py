@@ -18,7 +18,7 @@ from semabs_core.data.scene_file import (
     load_scene,
 )
 from semabs_core.readers.camera_topics import ROLES
-from semabs_ros.bags import BAG_SUFFIXES, bag_files
+from semabs_core.readers.recording import BAG_SUFFIXES, bag_files
 from semabs_ros.domains import free_domain
 from semabs_ros.programs import USAGE_ERROR, refuse
 

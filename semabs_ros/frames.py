@@ -18,12 +18,13 @@ from semabs_core.pose_checks import doubt
 from semabs_core.problem import NONE, Problem
 from semabs_core.readers.calibration import Rectifier
 from semabs_core.readers.messages import ConvertError
+from semabs_core.readers.trios import messages_to_frame
 from semabs_core.text import shorten
 from semabs_core.types import FrameError
 from semabs_ros.node_config import NodeConfig
 from semabs_ros.pairing import ImageMessage, Pair, Pairing
 from semabs_ros.poses import CameraPoses
-from semabs_ros.rgbd import Source, Waiting, messages_to_frame
+from semabs_ros.rgbd import Source, Waiting
 from semabs_ros.silence import explain_silence
 from semabs_ros.subscriptions import DEPTH, INFO, RGB, SILENCE_S, Subscriptions, Topic
 
@@ -265,9 +266,8 @@ class FrameSource:
         try:
             with self._convert_lock:
                 pair = entry.pair
-                frame = messages_to_frame(
-                    pair.rgb, pair.depth, info, T_world_camera, config, self._rectifier
-                )
+                pose, how = T_world_camera, (config.rectified_images, config.ignore_frame_ids)
+                frame = messages_to_frame(pair.rgb, pair.depth, info, pose, self._rectifier, *how)
         except (ConvertError, FrameError) as error:
             self._frame_fault = Problem(str(error), "bad frame")
         except Exception as error:

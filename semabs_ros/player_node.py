@@ -12,12 +12,12 @@ from geometry_msgs.msg import TransformStamped
 from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from semabs_core.data.scene_file import SCENE_SUFFIXES
 from semabs_core.readers.camera_topics import ROLES
+from semabs_core.readers.poses import parse_pose
 from semabs_ros.convert import depth_to_image, matrix_to_transform, rgb_to_image
 from semabs_ros.programs import ProgramOption, read_options
 
@@ -46,8 +46,6 @@ OPTIONS = (
     ProgramOption("reliability", "reliable", "of the images: reliable or best_effort"),
 )
 CHOICES = {"depth_encoding": ("32FC1", "16UC1"), "reliability": ("reliable", "best_effort")}
-T_BODY_OPTICAL = np.array([[0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]], dtype=float)
-"""Optical axes (x right, y down, z forward) in the camera's body (x forward, y left, z up)."""
 
 
 class Player(Node):
@@ -105,24 +103,3 @@ class Player(Node):
             child_frame_id=frame,
             transform=matrix_to_transform(T_world_camera),
         )
-
-
-def parse_pose(text: str) -> NDArray[np.float64]:
-    """``x y z roll pitch yaw`` of a camera's body to (4, 4) ``T_world_camera`` (optical axes).
-
-    Raises:
-        ValueError: if it is not six numbers.
-    """
-    try:
-        numbers = [float(word) for word in text.replace(",", " ").split()]
-    except ValueError:
-        numbers = []
-    if len(numbers) != 6 or not np.isfinite(numbers).all():
-        raise ValueError(
-            "camera_pose must be six numbers, x y z in metres and roll pitch yaw in degrees, "
-            f"got {text!r}"
-        )
-    T_world_body = np.eye(4)
-    T_world_body[:3, 3] = numbers[:3]
-    T_world_body[:3, :3] = Rotation.from_euler("xyz", numbers[3:], degrees=True).as_matrix()
-    return T_world_body @ T_BODY_OPTICAL

@@ -54,6 +54,7 @@ class Scene:
         T_world_camera: (n, 4, 4) rigid, world with z up, metres.
         classes: names that the scene suggests for completion.
         descriptions: (target, relation, reference) that it suggests for localization.
+        notes: what was done to the file's world, for people.
     """
 
     name: str
@@ -63,6 +64,12 @@ class Scene:
     T_world_camera: NDArray[np.float64]
     classes: list[str] = field(default_factory=list)
     descriptions: list[tuple[str, str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def stamps_s(self) -> NDArray[np.float64]:
+        """(n,) seconds; scene files tell no time."""
+        return np.zeros(len(self.rgb))
 
     def __len__(self) -> int:
         return len(self.rgb)

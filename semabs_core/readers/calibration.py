@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semabs_core.readers.lens import distorted_pixels, remap
+from semabs_core.readers.lens import distorted_pixels, remap, scaled_intrinsics
 from semabs_core.readers.messages import ConvertError
 from semabs_core.text import shorten
 
@@ -39,7 +39,7 @@ def intrinsics(info: Any, width: int, height: int, rectified: bool) -> NDArray[n
     expected = cut_width / bin_x, cut_height / bin_y
     # A remainder of the binning may or may not make a pixel.
     if abs(width - expected[0]) < 1 and abs(height - expected[1]) < 1:
-        return _scaled(K, 1 / bin_x, 1 / bin_y)
+        return scaled_intrinsics(K, 1 / bin_x, 1 / bin_y)
     if (cut_width, cut_height) != (info.width, info.height) or max(bin_x, bin_y) > 1:
         raise ConvertError(
             f"camera_info describes an image of {expected[0]:g}x{expected[1]:g} (region of "
@@ -52,7 +52,7 @@ def intrinsics(info: Any, width: int, height: int, rectified: bool) -> NDArray[n
             f"camera_info is for {info.width}x{info.height} but the image is {width}x{height}, "
             "which is no scaled version of it: remap rgb/camera_info to the camera of rgb/image"
         )
-    return _scaled(K, scale_x, scale_y)
+    return scaled_intrinsics(K, scale_x, scale_y)
 
 
 def _full_intrinsics(info: Any, rectified: bool) -> NDArray[np.float64]:
@@ -86,15 +86,6 @@ def _region_of_interest(info: Any) -> tuple[int, int, int, int]:
             "pixels: the driver must set all of it, or none"
         )
     return roi.x_offset, roi.y_offset, roi.width, roi.height
-
-
-def _scaled(K: NDArray[np.float64], x: float, y: float) -> NDArray[np.float64]:
-    """Intrinsics of an image whose size is multiplied; pixel (0, 0) is the first one's centre."""
-    K[0, :2] *= x
-    K[1, 1] *= y
-    K[0, 2] = (K[0, 2] + 0.5) * x - 0.5
-    K[1, 2] = (K[1, 2] + 0.5) * y - 0.5
-    return K
 
 
 class Rectifier:

@@ -1,9 +1,19 @@
-"""Lens distortion: where a pixel of the ideal image lies in the one that the lens has made."""
+"""Images of other sizes and through lenses: their intrinsics, and where their pixels lie."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+def scaled_intrinsics(K: NDArray, x: float, y: float) -> NDArray[np.float64]:
+    """Intrinsics of an image whose size is multiplied; pixel (0, 0) is the first one's centre."""
+    scaled = np.array(K, dtype=np.float64)
+    scaled[0, :2] *= x
+    scaled[1, 1] *= y
+    scaled[0, 2] = (K[0, 2] + 0.5) * x - 0.5
+    scaled[1, 2] = (K[1, 2] + 0.5) * y - 0.5
+    return scaled
 
 
 def distorted_pixels(

@@ -54,7 +54,7 @@ def image_to_rgb(message: Any) -> NDArray[np.uint8]:
         )
     check_size(message, "colour")
     try:
-        return np.ascontiguousarray(decode_colors(_rows(message), encoding, *_shape(message)))
+        return np.array(decode_colors(_rows(message), encoding, *_shape(message)), order="C")
     except ValueError as error:
         raise ConvertError(f"the colour image cannot be decoded: {shorten(error)}") from error
 
@@ -139,24 +139,24 @@ def depth_to_metres(message: Any) -> NDArray[np.float32]:
     """
     if is_compressed(message):
         return _decode_depth(message)
-    kind = DEPTH_TYPES.get(message.encoding)
-    if kind is None:
+    name = DEPTH_TYPES.get(message.encoding)
+    if name is None:
         raise ConvertError(
             f"the depth image has the encoding '{shorten(message.encoding)}'; it must be 32FC1 "
             "(metres) or 16UC1 (millimetres): remap depth/image to the registered depth topic"
         )
     check_size(message, "depth")
-    kind = (">" if message.is_bigendian else "<") + kind
+    kind = np.dtype((">" if message.is_bigendian else "<") + name)
     height, width = _shape(message)
-    row = width * np.dtype(kind).itemsize
+    row = width * kind.itemsize
     if message.step < row:
         raise ConvertError(
             f"the depth image is {width}x{height} but its rows (step {message.step}) hold "
-            f"{message.step // np.dtype(kind).itemsize} pixels"
+            f"{message.step // kind.itemsize} pixels"
         )
     data = np.frombuffer(bytes(message.data), dtype=np.uint8, count=height * message.step)
     rows = np.ascontiguousarray(data.reshape(height, message.step)[:, :row])
-    return _metres(rows.view(kind).astype(np.dtype(kind).newbyteorder("=")))
+    return _metres(rows.view(kind).astype(kind.newbyteorder("=")))
 
 
 def _metres(depth: NDArray) -> NDArray[np.float32]:
@@ -197,7 +197,7 @@ def _decode_depth(message: Any) -> NDArray[np.float32]:
     if "32fc1" not in layout:
         return _metres(depth)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        metres = (a / (depth.astype(np.float32) - b)).astype(np.float32)
+        metres = np.float32(a) / (depth.astype(np.float32) - np.float32(b))
     metres[depth == 0] = np.nan
     return _metres(metres)
 

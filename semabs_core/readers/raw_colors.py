@@ -81,8 +81,8 @@ def _yuv(samples: NDArray[np.uint8], places: tuple[int, int, int]) -> NDArray[np
     if width % 2:
         raise ValueError(f"YUV 4:2:2 has an even width, not {width}")
     quads = samples.reshape(height, width // 2, 4).astype(np.float32)
-    first, u, v = places
+    first = places[0]
     y = 1.164 * (quads[..., [first, first + 2]].reshape(height, width) - 16)
-    u, v = (np.repeat(quads[..., place] - 128, 2, axis=1) for place in (u, v))
+    u, v = (np.repeat(quads[..., place] - 128, 2, axis=1) for place in places[1:])
     rgb = np.stack([y + 1.596 * v, y - 0.392 * u - 0.813 * v, y + 2.017 * u], axis=-1)
     return np.rint(rgb).clip(0, 255).astype(np.uint8)

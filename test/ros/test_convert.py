@@ -15,9 +15,8 @@ from std_msgs.msg import Header
 from semabs_core.readers import calibration, messages
 from semabs_core.readers.calibration import Rectifier
 from semabs_core.readers.messages import ConvertError
+from semabs_core.readers.trios import messages_to_frame
 from semabs_ros import convert
-from semabs_ros.node_config import NodeConfig
-from semabs_ros.rgbd import messages_to_frame
 
 BOMB = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", 60000, 60000, 16, 0, 0, 0, 0)
 BOMB += struct.pack(">I", zlib.crc32(BOMB[12:])) + b"\0\0\0\0IDAT"
@@ -316,7 +315,7 @@ def trio(width=32, height=24, depth_frame="optical", info_frame="optical"):
 
 
 def to_frame(messages, **options):
-    return messages_to_frame(*messages, np.eye(4), NodeConfig(**options), Rectifier())
+    return messages_to_frame(*messages, np.eye(4), Rectifier(), **options)
 
 
 def test_a_trio_becomes_a_frame():

@@ -16,8 +16,8 @@ from support import ROOT, wait_for
 from tf2_ros import Buffer, TransformException, TransformListener
 
 from semabs_core.readers.messages import depth_to_metres, image_to_rgb
+from semabs_core.readers.poses import parse_pose
 from semabs_ros.bag_player import rectified_info
-from semabs_ros.player_node import parse_pose
 
 
 class Viewer:
