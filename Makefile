@@ -4,10 +4,11 @@ PYTHON ?= python3
 # DISTRO=jazzy, and VERSIONS=oldest or newest (else the tested ones), choose another environment.
 DISTRO ?=
 VERSIONS ?= tested
-# SCENE=path of a scene file or bag, ASK="the mug behind the table lamp"; for bags also the topics
-# RGB, DEPTH and INFO, which are guessed otherwise. They reach the shell as variables, not pasted
-# into a command line, so that they may hold quotes, spaces and dollars.
-words := SCENE ASK RGB DEPTH INFO
+# SCENE=path of RGB-D (a file, folder or bag), READ="up=y depth_scale=5000" (what it does not say),
+# ASK="the mug behind the table lamp"; for bags also the topics RGB, DEPTH and INFO, which are
+# guessed otherwise. They reach the shell as variables, not pasted into a command line, so that they
+# may hold quotes, spaces and dollars.
+words := SCENE ASK RGB DEPTH INFO READ
 $(foreach word,$(words),$(eval override $(word) := $$(value $(word))))
 export $(words)
 lower = $(shell echo $(1) | tr A-Z a-z)

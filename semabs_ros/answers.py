@@ -14,7 +14,8 @@ from semabs.msg import SemanticVoxels
 from sensor_msgs_py import point_cloud2
 
 from semabs_core import types
-from semabs_ros.convert import stamp_to_seconds, transform_to_matrix
+from semabs_core.readers.messages import stamp_to_seconds
+from semabs_ros.convert import transform_to_matrix
 
 
 @dataclass(frozen=True)

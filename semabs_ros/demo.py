@@ -8,17 +8,19 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from semabs_core.data.scene_file import (
-    SCENE_SUFFIXES,
-    Scene,
-    SceneError,
-    built_in_scene,
-    load_scene,
+from semabs_core.readers import (
+    BAG,
+    READERS,
+    FrameSequence,
+    open_sequence,
+    parse_read_options,
+    reader_of,
 )
 from semabs_core.readers.camera_topics import ROLES
-from semabs_core.readers.recording import BAG_SUFFIXES, bag_files
+from semabs_core.readers.recording import bag_files
 from semabs_ros.domains import free_domain
 from semabs_ros.programs import USAGE_ERROR, refuse
 
@@ -28,23 +30,21 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What ends the demo."""
 
 
-class OutError(ValueError):
-    """The folder for the results cannot be written."""
+def scene_words(path: str, played: dict[str, str]) -> FrameSequence | None:
+    """What is played, for its words; None for a recording.
 
-
-def scene_words(path: str) -> Scene | None:
-    """The scene that is played, for its words; None for a recording.
+    Args:
+        path: of it; empty for the built-in room.
+        played: the player's options.
 
     Raises:
-        SceneError: if there is nothing to play.
+        ValueError: if there is nothing to play, or an option is none.
     """
-    if not path:
-        return built_in_scene()
-    file = Path(path)
-    if file.suffix.lower() in SCENE_SUFFIXES and not file.is_dir():
-        return load_scene(file)
-    bag_files(file)
-    return None
+    if path and reader_of(Path(path)) is BAG:
+        bag_files(Path(path))
+        return None
+    options = parse_read_options(played.get("read", ""))
+    return open_sequence(path, replace(options, camera_pose=played.get("camera_pose", "")))
 
 
 def quoted(text: str) -> str:
@@ -69,7 +69,7 @@ class Demo:
         played: dict[str, str] | None = None,
     ) -> None:
         self.scene, self.config, self.out, self.ask = scene, config, out, ask
-        self.played = {name: quoted(value) for name, value in (played or {}).items() if value}
+        self.told = {name: value for name, value in (played or {}).items() if value}
         self.processes: dict[str, subprocess.Popen] = {}
         self._starting, self._signal = False, 0
         self.environment = {
@@ -110,17 +110,17 @@ class Demo:
         """Run the demo; returns its exit code.
 
         Raises:
-            SceneError: if there is nothing to play.
-            OutError: if ``out`` cannot be written.
+            ValueError: if there is nothing to play, or ``out`` cannot be written.
         """
-        words = scene_words(self.scene)
+        words = scene_words(self.scene, self.told)
         self.make_out()
         print(
             f"semabs demo: {self.scene or 'the built-in room'}; player, node and client start ..."
         )
         path = os.path.abspath(self.scene) if self.scene else ""
         classes, question = self.questions(words)
-        self.start("player", {"scene": quoted(path), **self.played})
+        told = {name: quoted(value) for name, value in self.told.items()}
+        self.start("player", {"scene": quoted(path), **told})
         self.start(
             "node", {"autostart": "true", "config_file": quoted(str(self.config)), **classes}
         )
@@ -135,9 +135,9 @@ class Demo:
             for name in ("player", "node"):
                 (self.out / f"{name}.log").write_bytes(b"")
         except OSError as error:
-            raise OutError(f"--out {self.out} cannot be written: {error.strerror}") from error
+            raise ValueError(f"--out {self.out} cannot be written: {error.strerror}") from error
 
-    def questions(self, words: Scene | None) -> tuple[dict[str, str], dict[str, str]]:
+    def questions(self, words: FrameSequence | None) -> tuple[dict[str, str], dict[str, str]]:
         """Parameters for the classes and for the sentence; the scene's own, where it has some."""
         classes = {"classes": yaml_list(words.classes)} if words and words.classes else {}
         if self.ask:
@@ -197,11 +197,9 @@ def argument_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="demo", description="Run the whole system on a scene.", allow_abbrev=False
     )
-    shown = (*SCENE_SUFFIXES, *BAG_SUFFIXES)
+    shown = ", ".join(reader.name for reader in READERS)
     given = os.environ.get
-    parser.add_argument(
-        "--scene", default=given("SCENE", ""), help=f"rosbag2 folder, or a file: {', '.join(shown)}"
-    )
+    parser.add_argument("--scene", default=given("SCENE", ""), help=f"a file or folder: {shown}")
     parser.add_argument("--config", default=str(ROOT / "config" / "demo.yaml"))
     parser.add_argument("--out", default=given("OUT", str(ROOT / "out")), type=Path)
     parser.add_argument("--ask", default=given("ASK", ""), help="'the mug behind the table lamp'")
@@ -212,7 +210,10 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--camera-pose",
         default=given("CAMERA_POSE", ""),
-        help="'x y z roll pitch yaw' (metres, degrees) for a recording without TF",
+        help="'x y z roll pitch yaw' (metres, degrees) for a recording without TF, or an image",
+    )
+    parser.add_argument(
+        "--read", default=given("READ", ""), help="what files do not say: 'up=y depth_scale=5000'"
     )
     return parser
 
@@ -221,7 +222,7 @@ def main() -> None:
     """Run the demo; what cannot be played or written is one line and exit code 2."""
     arguments = argument_parser().parse_args()
     played = {f"{role}_topic": getattr(arguments, role) for role in ROLES}
-    played["camera_pose"] = arguments.camera_pose
+    played |= {"camera_pose": arguments.camera_pose, "read": arguments.read}
     demo = Demo(arguments.scene, arguments.config, arguments.out, arguments.ask, played)
     for sig in ENDING:
         signal.signal(sig, demo.interrupt)
@@ -229,7 +230,7 @@ def main() -> None:
         code = demo.run()
     except KeyboardInterrupt as interrupted:
         code = 128 + int(str(interrupted) or signal.SIGINT)
-    except (SceneError, OutError) as error:
+    except ValueError as error:
         refuse("demo", str(error))
     finally:
         demo.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from semabs_core.data.scene_file import SCENE_SUFFIXES
+from semabs_core.readers import READERS
 from semabs_core.readers.camera_topics import ROLES
+from semabs_core.readers.options import OPTION_NAMES, parse_read_options
 from semabs_core.readers.poses import parse_pose
 from semabs_ros.convert import depth_to_image, matrix_to_transform, rgb_to_image
 from semabs_ros.programs import ProgramOption, read_options
@@ -25,10 +27,11 @@ OPTIONS = (
     ProgramOption(
         "scene",
         "",
-        f"a scene file ({', '.join(SCENE_SUFFIXES)}), a rosbag2 folder, an .mcap, .db3 or ROS 1 "
-        ".bag file; empty for the built-in room",
+        f"RGB-D of any format that is read: {', '.join(reader.name for reader in READERS)}; empty "
+        "for the built-in room",
     ),
-    ProgramOption("rate_hz", 5.0, "frames per second of a scene file"),
+    ProgramOption("read", "", f"what files do not say: {', '.join(OPTION_NAMES)}, as in 'up=y'"),
+    ProgramOption("rate_hz", 5.0, "frames per second of files"),
     ProgramOption("speed", 1.0, "how many times faster than recorded a recording is played"),
     ProgramOption("loop", True, "play again and again; stamps go on"),
     ProgramOption("rgb_topic", "", "colour topic of a recording; empty: found by its camera"),
@@ -37,12 +40,12 @@ OPTIONS = (
     ProgramOption(
         "camera_pose",
         "",
-        "instead of a recording's TF: 'x y z roll pitch yaw' of the camera's body (x forward, z "
-        "up) in the world frame, metres and degrees",
+        "instead of a recording's TF, or for a single image: 'x y z roll pitch yaw' of the "
+        "camera's body (x forward, z up) in the world frame, metres and degrees",
     ),
     ProgramOption("depth_encoding", "32FC1", "of the depth images: 32FC1 or 16UC1"),
     ProgramOption("world_frame", "map", "parent of the camera's frame, where its pose is given"),
-    ProgramOption("camera_frame", "camera_color_optical_frame", "frame of a scene file's images"),
+    ProgramOption("camera_frame", "camera_color_optical_frame", "frame of the images of files"),
     ProgramOption("reliability", "reliable", "of the images: reliable or best_effort"),
 )
 CHOICES = {"depth_encoding": ("32FC1", "16UC1"), "reliability": ("reliable", "best_effort")}
@@ -64,6 +67,9 @@ class Player(Node):
         self.rate_hz, self.speed = values["rate_hz"], values["speed"]
         self.told = {role: values[f"{role}_topic"] for role in ROLES}
         self.camera_pose = parse_pose(values["camera_pose"]) if values["camera_pose"] else None
+        self.read_options = parse_read_options(values["read"])
+        if values["camera_pose"]:
+            self.read_options = replace(self.read_options, camera_pose=values["camera_pose"])
         self.depth_encoding = values["depth_encoding"]
         self.world_frame, self.camera_frame = values["world_frame"], values["camera_frame"]
         qos = QoSProfile(depth=5, reliability=ReliabilityPolicy[values["reliability"].upper()])

@@ -10,8 +10,14 @@ import typer
 from semabs_core.commands.common import check_folder, console, say
 
 if TYPE_CHECKING:
-    from semabs_core.data.scene_file import Scene
+    from semabs_core.readers import FrameSequence
 
+Read = Annotated[
+    str,
+    typer.Option(
+        help="what the files do not say: 'up=y depth_scale=5000 intrinsics=\"f f cx cy\"'"
+    ),
+]
 Out = Annotated[Path, typer.Option(help="folder for pictures and meshes")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")]
 
@@ -22,11 +28,13 @@ def demo(out: Out = Path("out"), device: Device = "auto") -> None:
 
     scene = built_in_scene()
     console.print("a synthetic room that nothing was trained on; half a minute on two cores ...")
-    answer(scene, scene.classes, " ".join(scene.descriptions[0]), None, out, device)
+    answer(scene, 0, scene.classes, " ".join(scene.descriptions[0]), None, out, device)
 
 
 def ask(
-    scene: Annotated[Path, typer.Argument(help="a scene: .npz, .hdf5 or .pkl")],
+    scene: Annotated[
+        Path, typer.Argument(help="scene file, recording, TUM or ScanNet folder, picture, ...")
+    ],
     sentence: Annotated[
         str, typer.Argument(help="'the mug behind the table lamp'; empty: only complete")
     ]
@@ -36,22 +44,37 @@ def ask(
     = None,
     out: Out = Path("out"),
     device: Device = "auto",
+    frame: Annotated[int, typer.Option(help="which one of a sequence, from 0", min=0)] = 0,
+    read: Read = "",
 ) -> None:  # fmt: skip
-    """Complete a scene file and localize what a sentence describes; without ROS."""
-    from semabs_core.data.scene_file import load_scene
+    """Complete an RGB-D frame and localize what a sentence describes; without ROS."""
+    from semabs_core.readers import open_sequence, parse_read_options
 
-    loaded = load_scene(scene)
+    loaded = open_sequence(scene, parse_read_options(read))
+    for note in loaded.notes:
+        say(f"NOTE: {note}")
+    if frame >= len(loaded):
+        raise typer.BadParameter(f"--frame {frame}: {loaded.name} has {len(loaded)} frame(s)")
     names = [name.strip() for name in classes.split(",") if name.strip()] or loaded.classes
-    answer(loaded, names, sentence, config, out, device)
+    if not names:
+        raise typer.BadParameter(f"{loaded.name} suggests no names: give --classes 'chair, table'")
+    answer(loaded, frame, names, sentence, config, out, device)
 
 
 def answer(
-    scene: Scene, names: list[str], sentence: str, config: Path | None, out: Path, device: str
+    scene: FrameSequence,
+    index: int,
+    names: list[str],
+    sentence: str,
+    config: Path | None,
+    out: Path,
+    device: str,
 ) -> None:
-    """Ask about a scene's first frame; print the answers and write pictures and meshes.
+    """Ask about one frame; print the answers and write pictures and meshes.
 
     Args:
         scene: what the camera measured.
+        index: of the frame.
         names: classes to complete.
         sentence: what to localize; empty for nothing.
         config: YAML file, or the name of one that ships; None for the defaults.
@@ -70,7 +93,7 @@ def answer(
     wanted = parse_description(sentence, known_relations(options)) if sentence else None
     names = check_classes(names)
     check_folder(out)
-    frame = scene.frame(0)
+    frame = scene.frame(index)
     pipeline = SceneUnderstanding.from_config(options, device=device)
     if pipeline.untrained:
         say(f"NOTE: {', '.join(pipeline.untrained)} untrained: answers mean nothing")

@@ -59,6 +59,7 @@ def reader_of(path: Path) -> Reader:
 
 
 __all__ = [
+    "BAG",
     "READERS", "FrameSequence", "ReadOptions", "Reader", "SceneError", "open_sequence",
     "parse_read_options", "reader_of",
 ]  # fmt: skip

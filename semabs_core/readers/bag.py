@@ -191,9 +191,9 @@ def complete_frames(index: BagIndex, options: ReadOptions) -> tuple[list[BagFram
 
 BAG = Reader(
     "recording",
-    f"a rosbag2 folder (whole, split, compressed), or a file that ends in {', '.join(BAG_SUFFIXES)}",
-    "colour, registered depth (16UC1 millimetres, 32FC1 metres), camera_info, TF; the world is the "
-    "root of the camera's TF tree, z up (REP 105)",
+    f"a rosbag2 folder (whole, split or compressed), or a file: {', '.join(BAG_SUFFIXES)}",
+    "colour, registered depth (16UC1 millimetres, 32FC1 metres), camera_info, TF; the world is "
+    "the root of the camera's TF tree, z up (REP 105)",
     matches,
     open_bag,
 )

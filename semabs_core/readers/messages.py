@@ -33,6 +33,11 @@ def nanoseconds(stamp: Any) -> int:
     return int(stamp.sec) * 10**9 + int(stamp.nanosec)
 
 
+def stamp_to_seconds(stamp: Any) -> float:
+    """Seconds as a float."""
+    return nanoseconds(stamp) * 1e-9
+
+
 def is_compressed(message: Any) -> bool:
     """Whether it is a ``CompressedImage``."""
     return hasattr(message, "format")
@@ -165,9 +170,7 @@ def _metres(depth: NDArray) -> NDArray[np.float32]:
         metres = depth.astype(np.float32)
         metres[~(np.isfinite(metres) & (metres > 0))] = np.nan
         return metres
-    metres = depth.astype(np.float32) / 1000
-    metres[depth == 0] = np.nan
-    return metres
+    return np.where(depth == 0, np.nan, depth / 1000).astype(np.float32)
 
 
 def _decode_depth(message: Any) -> NDArray[np.float32]:
@@ -198,8 +201,7 @@ def _decode_depth(message: Any) -> NDArray[np.float32]:
         return _metres(depth)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         metres = np.float32(a) / (depth.astype(np.float32) - np.float32(b))
-    metres[depth == 0] = np.nan
-    return _metres(metres)
+    return _metres(np.where(depth == 0, np.nan, metres))
 
 
 def _decode_png(data: bytes) -> NDArray[np.uint16] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import fields
 from typing import Any, Literal
 
 import yaml
@@ -53,6 +54,9 @@ class ReadOptions:
         return {"rgb": self.rgb_topic, "depth": self.depth_topic, "info": self.info_topic}
 
 
+OPTION_NAMES = tuple(field.name for field in fields(ReadOptions))
+
+
 def parse_read_options(text: str | dict[str, Any]) -> ReadOptions:
     """``up=y depth_scale=5000 intrinsics='525 525 319.5 239.5'``, or a mapping, to options.
 
@@ -63,7 +67,7 @@ def parse_read_options(text: str | dict[str, Any]) -> ReadOptions:
     try:
         return TypeAdapter(ReadOptions).validate_python(values)
     except ValidationError as error:
-        known = ", ".join(ReadOptions.__dataclass_fields__)
+        known = ", ".join(OPTION_NAMES)
         faults = [
             f"{fault['loc'][0]} is no option (there are {known})"
             if fault["type"] in ("unexpected_keyword_argument", "extra_forbidden")

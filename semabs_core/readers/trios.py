@@ -11,7 +11,7 @@ from semabs_core.readers.messages import (
     ConvertError,
     depth_to_metres,
     image_to_rgb,
-    nanoseconds,
+    stamp_to_seconds,
 )
 from semabs_core.text import shorten
 from semabs_core.types import MIN_IMAGE_EDGE, RGBDFrame
@@ -59,7 +59,7 @@ def messages_to_frame(
     K = intrinsics(info, width, height, rectified)
     if not rectified:
         image, metres = rectifier(image, metres, info, K)
-    return RGBDFrame(image, metres, K, T_world_camera, nanoseconds(rgb.header.stamp) * 1e-9)
+    return RGBDFrame(image, metres, K, T_world_camera, stamp_to_seconds(rgb.header.stamp))
 
 
 def check_frame_ids(camera: str, depth_frame: str, info_frame: str) -> None:

@@ -166,8 +166,9 @@ def test_what_is_not_clear_is_asked(start, room, tmp_path, write, match):
     ("parameters", "match"),
     [
         ({"scene": "/nowhere.npz"}, "there is no scene file /nowhere.npz"),
-        ({"scene": "/nowhere"}, "there is no scene file or bag /nowhere"),
-        ({"scene": f"'{ROOT / 'config'}'"}, "is no readable bag"),
+        ({"scene": "/nowhere"}, "there is no scene file, folder or bag /nowhere"),
+        ({"scene": f"'{ROOT / 'config'}'"}, "is nothing that can be read. Looked for"),
+        ({"read": "up=w"}, "read options: up"),
         ({"depth_encoding": "8UC1"}, "depth_encoding must be 32FC1 or 16UC1"),
         ({"rate_hz": "0"}, "rate_hz must be positive"),
         ({"speed": ".inf"}, "speed must be positive"),

@@ -102,10 +102,11 @@ def test_the_demo_writes_pictures_and_meshes(tmp_path, scene_file):
     ("arguments", "match", "code"),
     [
         (["--scene", "/nowhere.npz"], "there is no scene file /nowhere.npz", 2),
-        (["--scene", "/nowhere"], "there is no scene file or bag /nowhere", 2),
+        (["--scene", "/nowhere"], "there is no scene file, folder or bag /nowhere", 2),
         (["--out", "/proc/nowhere"], "--out /proc/nowhere cannot be written", 2),
+        (["--read", "up=w"], "read options: up: Input should be 'auto'", 2),
         (["--scenes", "a"], "unrecognized arguments: --scenes", 2),
-        (["--camera-pose", "1 2"], "player: camera_pose must be six numbers", 2),
+        (["--camera-pose", "1 2"], "camera_pose must be six numbers", 2),
         (["--config", "/nowhere.yaml"], "cannot read the config /nowhere.yaml", 1),
     ],
 )
