@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from semabs_core.commands import app as app_command
-from semabs_core.commands import calibration, data, demo, evaluation, train, weights
+from semabs_core.commands import calibration, data, demo, doctor, evaluation, train, weights
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(demo.ask)
 app.command()(app_command.app)
+app.command()(doctor.doctor)
 app.command(cls=train.TrainCommand)(train.train)
 app.command("eval")(evaluation.evaluate)
 app.command()(calibration.calibrate)

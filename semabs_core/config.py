@@ -9,9 +9,8 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-import torch
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -20,6 +19,9 @@ from semabs_core.config_files import config_names, find_config
 from semabs_core.files import write_atomic
 from semabs_core.text import shorten
 from semabs_core.weights.shipped import LOCAL
+
+if TYPE_CHECKING:
+    import torch
 
 T = TypeVar("T")
 UNTRAINED = "untrained"
@@ -329,6 +331,8 @@ def fixed_changes(old: Any, new: Any, prefix: str = "") -> list[str]:
 
 def choose_device(device: str) -> torch.device:
     """``auto`` to the first GPU or the CPU; a GPU that is not there is an error."""
+    import torch  # only here: what reads options need not wait for it
+
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

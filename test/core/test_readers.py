@@ -1,5 +1,8 @@
 """Published formats: a known point lands where it must; what cannot be read is one clear line."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -23,6 +26,7 @@ from reader_folders import (
     write_tum,
 )
 from scipy.spatial.transform import Rotation
+from support import ROOT
 
 from semabs_core import geometry
 from semabs_core.data.analytic import analytic_scene
@@ -288,3 +292,10 @@ def test_millimetres_in_floats_are_named(tmp_path):
 
 def test_a_told_pose_is_of_the_cameras_body():
     np.testing.assert_allclose(parse_pose("1 2 1.5 0 0 0"), MATRIX, atol=1e-12)
+
+
+def test_reading_needs_no_torch():
+    """Players and planners' machines do without."""
+    code = "import sys; sys.modules['torch'] = None; import semabs_core.readers"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=300)
+    assert done.returncode == 0, done.stderr.decode()

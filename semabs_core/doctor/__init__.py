@@ -1,0 +1,1 @@
+"""Why nothing comes out: checks of what people get wrong, each with its remedy."""
