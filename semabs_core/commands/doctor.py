@@ -37,7 +37,9 @@ def doctor(
 ) -> None:
     """Check what people get wrong, and say what to do: semabs doctor my_bag --out out."""
     if live:
-        raise typer.Exit(_live(config, out, seconds))
+        if path is not None:
+            raise typer.BadParameter("give a path, or --live, not both")
+        raise typer.Exit(_live(config, out, read, seconds))
     from semabs_core.config import SemabsConfig, load_config
     from semabs_core.doctor.examine import examine
     from semabs_core.readers import parse_read_options
@@ -71,14 +73,16 @@ def tell(result: Examination, region: RegionConfig, out: Path | None) -> None:
     say(f"VERDICT: {verdict}")
 
 
-def _live(config: Path | None, out: Path | None, seconds: float) -> int:
+def _live(config: Path | None, out: Path | None, read: str, seconds: float) -> int:
     """The examination of what is published now, by the ROS side; its exit code."""
     if importlib.util.find_spec("rclpy") is None or importlib.util.find_spec("semabs_ros") is None:
         raise typer.BadParameter(
             "--live needs ROS 2: source it (source /opt/ros/$ROS_DISTRO/setup.bash and the "
             "workspace), or record a bag and give its path"
         )
-    command = [sys.executable, "-m", LIVE, "--seconds", str(seconds)]
+    if out is not None:
+        check_folder(out)
+    command = [sys.executable, "-m", LIVE, "--seconds", str(seconds), "--read", read]
     command += ["--config", str(config)] if config else []
     command += ["--out", str(out)] if out else []
     return subprocess.run(command).returncode

@@ -1,4 +1,4 @@
-"""Checks of a recording's messages: topics, rates, QoS, stamps, clock, frames, TF, lens."""
+"""Checks of messages, recorded or live: topics, rates, QoS, stamps, clock, frames, TF, lens."""
 
 from __future__ import annotations
 
@@ -51,19 +51,11 @@ def _unclear(index: BagIndex) -> Finding:
 
 def _topics(index: BagIndex) -> list[Finding]:
     assert index.camera is not None
-    offered = {c.topic: _reliability(c) for c in index.recording.reader.connections}
     lines = []
     for topic in (index.camera.rgb, index.camera.depth, index.camera.info):
-        facts = [topic.type_name, topic.encoding, offered.get(topic.name, "")]
+        facts = [topic.type_name, topic.encoding, index.qos.get(topic.name, "")]
         lines.append(f"{topic} {', '.join(filter(None, facts))}")
     return [ok("topics", "; ".join(lines))]
-
-
-def _reliability(connection: object) -> str:
-    """``reliable`` or ``best effort``, where the recording says it."""
-    profiles = getattr(getattr(connection, "ext", None), "offered_qos_profiles", None) or []
-    names = {str(getattr(profile.reliability, "name", "")).lower() for profile in profiles}
-    return "/".join(sorted(name.replace("_", " ") for name in names if name))
 
 
 def _empty(index: BagIndex) -> list[Finding]:

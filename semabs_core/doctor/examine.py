@@ -66,7 +66,7 @@ def _examine_bag(
         index = index_bag(recording, options)
         sound = result.report.add(check_recording(index, options))
         try:
-            sequence = finish_bag(index, options)
+            sequence = finish_bag(recording, index, options)
         except SceneError as fault:
             if sound:
                 result.report.add([error("frames", str(fault), "see the lines before")])

@@ -51,6 +51,7 @@ class BagSequence:
 
     Attributes:
         name: for people.
+        recording: open.
         index: what there is.
         frames: those that are complete.
         world_frame: TF frame that the poses are in.
@@ -60,6 +61,7 @@ class BagSequence:
     """
 
     name: str
+    recording: Recording
     index: BagIndex
     frames: list[BagFrame]
     world_frame: str
@@ -105,12 +107,12 @@ class BagSequence:
                 self.told,
             )
         except ValueError as error:
-            raise SceneError(f"{self.index.recording.path}: {error}") from None
+            raise SceneError(f"{self.recording.path}: {error}") from None
 
     def _message(self, topic: str, entry: Entry) -> Any:
         """A message by its entry."""
         damage: list[str] = []
-        around = self.index.recording.read([topic], damage.append, entry.time_ns, entry.time_ns + 1)
+        around = self.recording.read([topic], damage.append, entry.time_ns, entry.time_ns + 1)
         for recorded in around:
             if entry.stamp_ns in recorded.stamps_ns:
                 return recorded.message
@@ -136,15 +138,15 @@ def open_bag(path: Path, options: ReadOptions) -> BagSequence:
     """
     recording = Recording(path)
     try:
-        return finish_bag(index_bag(recording, options), options)
+        return finish_bag(recording, index_bag(recording, options), options)
     except BaseException:
         recording.close()
         raise
 
 
-def finish_bag(index: BagIndex, options: ReadOptions) -> BagSequence:
+def finish_bag(recording: Recording, index: BagIndex, options: ReadOptions) -> BagSequence:
     """The frames of an indexed recording; raises as :func:`open_bag`."""
-    path, camera = index.recording.path, index.camera
+    path, camera = recording.path, index.camera
     if camera is None:
         raise SceneError(f"{path}: {index.unclear}")
     frames, world, why = complete_frames(index, options)
@@ -154,10 +156,10 @@ def finish_bag(index: BagIndex, options: ReadOptions) -> BagSequence:
     if left_out := len(index.entries["rgb"]) - len(frames):
         notes.append(f"{left_out} colour images are left out: {why}")
     told = any(options.topics.values())
-    sequence = BagSequence(path.stem, index, frames, world, told, notes=notes)
+    sequence = BagSequence(path.stem, recording, index, frames, world, told, notes=notes)
     fixed = not index.transforms.parents and not options.camera_pose
     T, more = upright(sequence, options, None if fixed else "z", floor_known=not fixed)
-    return BagSequence(path.stem, index, frames, world, told, T, [*notes, *more])
+    return BagSequence(path.stem, recording, index, frames, world, told, T, [*notes, *more])
 
 
 def complete_frames(index: BagIndex, options: ReadOptions) -> tuple[list[BagFrame], str, str]:

@@ -35,7 +35,6 @@ class BagIndex:
     """What there is of a camera in a recording.
 
     Attributes:
-        recording: open.
         topics: all of them.
         camera: the topics of the camera; None where it is not clear.
         unclear: why not.
@@ -43,9 +42,9 @@ class BagIndex:
         info: the first calibration; None where there is none.
         transforms: TF.
         damage: what could not be read, one line each.
+        qos: topic to the reliability that its publishers offer, where it is known.
     """
 
-    recording: Recording
     topics: list[Topic]
     camera: Trio | None
     unclear: str
@@ -53,6 +52,7 @@ class BagIndex:
     info: Any = None
     transforms: Transforms = field(default_factory=Transforms)
     damage: list[str] = field(default_factory=list)
+    qos: dict[str, str] = field(default_factory=dict)
 
     def stamps_s(self, role: str) -> NDArray[np.float64]:
         """(n,) stamps of a role, seconds."""
@@ -75,7 +75,7 @@ def index_bag(recording: Recording, options: ReadOptions) -> BagIndex:
     try:
         camera = choose_camera(topics, options.topics)
     except TopicError as error:
-        return BagIndex(recording, topics, None, str(error), transforms=transforms, damage=damage)
+        return BagIndex(topics, None, str(error), transforms=transforms, damage=damage)
     roles = {camera.rgb.name: "rgb", camera.depth.name: "depth", camera.info.name: "info"}
     entries: dict[str, list[Entry]] = {role: [] for role in roles.values()}
     info = None
@@ -86,4 +86,12 @@ def index_bag(recording: Recording, options: ReadOptions) -> BagIndex:
         )
         if role == "info" and info is None:
             info = recorded.message
-    return BagIndex(recording, topics, camera, "", entries, info, transforms, damage)
+    qos = {c.topic: _reliability(c) for c in recording.reader.connections}
+    return BagIndex(topics, camera, "", entries, info, transforms, damage, qos)
+
+
+def _reliability(connection: object) -> str:
+    """``reliable`` or ``best effort``, where the recording says it."""
+    profiles = getattr(getattr(connection, "ext", None), "offered_qos_profiles", None) or []
+    names = {str(getattr(profile.reliability, "name", "")).lower() for profile in profiles}
+    return "/".join(sorted(name.replace("_", " ") for name in names if name))

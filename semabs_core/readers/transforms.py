@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from semabs_core.readers.messages import nanoseconds
+from semabs_core.readers.messages import stamp_to_seconds
 from semabs_core.readers.poses import Track, rigid
 from semabs_core.readers.recording import TF, Recording
 
@@ -41,6 +43,17 @@ class Transforms:
         else:
             self._moving.setdefault(child, []).append((stamp_s, T_parent_child))
             self._tracks.pop(child, None)
+
+    def take(self, message: Any, static: bool, report: list[str]) -> None:
+        """Take a ``TFMessage``; what is no transform is added to the report."""
+        for one in message.transforms:
+            q, t = one.transform.rotation, one.transform.translation
+            if not 0.5 < np.linalg.norm([q.x, q.y, q.z, q.w]) < 2:
+                report.append(f"a transform of '{one.child_frame_id}' has no unit quaternion")
+                continue
+            T = rigid(Rotation.from_quat([q.x, q.y, q.z, q.w]), [t.x, t.y, t.z])
+            stamp = stamp_to_seconds(one.header.stamp)
+            self.add(one.header.frame_id, one.child_frame_id, T, stamp, static)
 
     def root(self, frame: str) -> str:
         """The frame above which there is none."""
@@ -90,13 +103,5 @@ def read_transforms(recording: Recording, report: list[str]) -> Transforms:
     """All transforms of a recording; what is damaged is added to the report."""
     transforms = Transforms()
     for recorded in recording.read(recording.of_type(TF), report.append):
-        for one in recorded.message.transforms:
-            q, t = one.transform.rotation, one.transform.translation
-            if not 0.5 < np.linalg.norm([q.x, q.y, q.z, q.w]) < 2:
-                report.append(f"a transform of '{one.child_frame_id}' has no unit quaternion")
-                continue
-            T = rigid(Rotation.from_quat([q.x, q.y, q.z, q.w]), [t.x, t.y, t.z])
-            stamp = nanoseconds(one.header.stamp) * 1e-9
-            parent, child = one.header.frame_id, one.child_frame_id
-            transforms.add(parent, child, T, stamp, static(recorded.topic))
+        transforms.take(recorded.message, static(recorded.topic), report)
     return transforms
