@@ -68,6 +68,8 @@ def commands() -> str:
 def _command(command: Any, name: str, parts: list[str]) -> None:
     parts.append(f"## {name}\n" if " " not in name else f"### {name}\n")
     parts.append(_plain(command.help or "") + "\n")
+    if command.epilog:
+        parts.append(f"`{command.epilog.removeprefix('Example: ')}`\n")
     shown = [p for p in command.params if not getattr(p, "hidden", False) and p.name != "help"]
     if shown:
         parts += ["| | default | meaning |", "|---|---|---|"]

@@ -2,53 +2,106 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
+from semabs_core.commands import (
+    answer,
+    calibration,
+    data,
+    doctor,
+    evaluation,
+    relevancy,
+    train,
+    weights,
+)
 from semabs_core.commands import app as app_command
-from semabs_core.commands import calibration, data, demo, doctor, evaluation, train, weights
 
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+"""Of typer's own click or of the other one, by typer's version."""
 app = typer.Typer(
+    name="semabs",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    rich_markup_mode="markdown",
     help="Open-world 3D understanding: Semantic Abstraction.",
+    epilog="Example: semabs demo",
 )
 
 
-app.command()(demo.demo)
-app.command()(demo.ask)
-app.command()(app_command.app)
-app.command()(doctor.doctor)
-app.command(cls=train.TrainCommand)(train.train)
-app.command("eval")(evaluation.evaluate)
-app.command()(calibration.calibrate)
-app.command()(evaluation.pointing)
-app.command()(evaluation.presence)
-app.command()(evaluation.summarize)
-app.add_typer(data.app, name="data")
+@app.callback()
+def common(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="show the traceback of an error; anywhere")
+    ] = False,
+) -> None:
+    """Open-world 3D understanding: Semantic Abstraction. COMMAND --help has an example."""
+
+
+ASK, RESEARCH = "See and ask", "Research"
+app.command(rich_help_panel=ASK, epilog=answer.EXAMPLES["demo"])(answer.demo)
+app.command(rich_help_panel=ASK, epilog=relevancy.EXAMPLE)(relevancy.relevancy)
+app.command(rich_help_panel=ASK, epilog=answer.EXAMPLES["complete"])(answer.complete)
+app.command(rich_help_panel=ASK, epilog=answer.EXAMPLES["localize"])(answer.localize)
+app.command(rich_help_panel=ASK, epilog=answer.EXAMPLES["visualize"])(answer.visualize)
+app.command(rich_help_panel=ASK, epilog=doctor.EXAMPLE)(doctor.doctor)
+app.command(rich_help_panel=ASK, epilog=app_command.EXAMPLE)(app_command.app)
+app.command(cls=train.TrainCommand, rich_help_panel=RESEARCH, epilog=train.EXAMPLE)(train.train)
+app.command("eval", rich_help_panel=RESEARCH, epilog=evaluation.EXAMPLES["eval"])(
+    evaluation.evaluate
+)
+app.command(rich_help_panel=RESEARCH, epilog=calibration.EXAMPLE)(calibration.calibrate)
+for command in (evaluation.pointing, evaluation.presence, evaluation.summarize):
+    example = evaluation.EXAMPLES[command.__name__]
+    app.command(rich_help_panel=RESEARCH, epilog=example)(command)
+app.add_typer(data.app, name="data", rich_help_panel=RESEARCH)
 app.add_typer(weights.app, name="weights")
 
 
-def run_clearly(command: Callable[[], Any]) -> int:
-    """Run a command; an error that users can mend is one line, not a traceback."""
+def run_clearly(command: Callable[[], Any], verbose: bool = False) -> int:
+    """Run a command; an error is one line that says what to do, not a traceback.
+
+    Args:
+        command: returns an exit code, or None for 0.
+        verbose: let errors pass.
+
+    Returns:
+        The exit code: 2 for a command line that cannot be understood, 130 for Ctrl-C, 1 for any
+        other error.
+    """
     try:
-        command()
-    except (ValueError, OSError, RuntimeError) as error:
-        if os.environ.get("SEMABS_DEBUG"):
+        code = command()
+    except UsageError as error:
+        if verbose:
             raise
-        print(f"semabs: {error}", file=sys.stderr)
-        return 1
-    return 0
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "semabs"
+        return _complain(f"{error.format_message()} (see {path} --help)", 2)  # type: ignore[attr-defined]
+    except (KeyboardInterrupt, typer.Abort):
+        return _complain("interrupted", 130)
+    except (ValueError, OSError, RuntimeError) as error:
+        if verbose:
+            raise
+        return _complain(str(error) or type(error).__name__, 1)
+    return code if isinstance(code, int) else 0
+
+
+def _complain(text: str, code: int) -> int:
+    line = "; ".join(filter(None, (part.strip() for part in text.splitlines())))
+    print(f"semabs: {line.replace(':; ', ': ')}", file=sys.stderr)
+    return code
 
 
 def main() -> None:
-    """Entry point. SEMABS_DEBUG=1 shows the traceback of an error."""
-    sys.exit(run_clearly(app))
+    """Entry point; ``-v`` anywhere on the line shows the traceback of an error."""
+    arguments = [word for word in sys.argv[1:] if word not in ("-v", "--verbose")]
+    verbose = len(arguments) < len(sys.argv) - 1
+    sys.exit(
+        run_clearly(lambda: app(arguments, prog_name="semabs", standalone_mode=False), verbose)
+    )
 
 
 if __name__ == "__main__":

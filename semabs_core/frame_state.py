@@ -20,7 +20,7 @@ from semabs_core.lru import LruCache
 from semabs_core.query_grid import QueryGrid, make_query_grid
 from semabs_core.refinement import Refiner
 from semabs_core.relevancy import EmbeddedTiles, OnProgress
-from semabs_core.types import FrameError, RGBDFrame
+from semabs_core.types import FrameError, Region, RGBDFrame
 from semabs_core.voxels import tsdf_grid
 
 MIB = 2**20
@@ -126,6 +126,14 @@ def world_from_scene(
         np.array(region.region_min_m), region.region_size_m, bounds
     )
     return T_world_viewer @ geometry.invert(T_scene_viewer)
+
+
+def region_of(frame: RGBDFrame, region: RegionConfig) -> Region:
+    """The cube of a config before the camera of a frame."""
+    corner = np.eye(4)
+    corner[:3, 3] = region.region_min_m
+    T_world_viewer = geometry.viewer_frame(frame.T_world_camera, region.floor_z_m)
+    return Region(T_world_viewer @ corner, region.region_size_m)
 
 
 def make_frame_state(

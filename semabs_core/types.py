@@ -126,6 +126,20 @@ class RGBDFrame:
 
 
 @dataclass(frozen=True)
+class Region:
+    """The cube that is looked at.
+
+    Attributes:
+        T_world_region: (4, 4) float64, rigid; the origin is the cube's lower corner, its axes are
+            the cube's edges, z up.
+        size_m: length of an edge, metres.
+    """
+
+    T_world_region: NDArray[np.float64]
+    size_m: float
+
+
+@dataclass(frozen=True)
 class Completion:
     """A labelled voxel grid.
 
@@ -148,6 +162,11 @@ class Completion:
     T_world_grid: NDArray[np.float64]
     timings_s: dict[str, float]
     stamp_s: float = 0.0
+
+    @property
+    def region(self) -> Region:
+        """The cube that the grid fills."""
+        return Region(self.T_world_grid, self.voxel_size_m * self.labels.shape[0])
 
     def voxels_per_class(self) -> dict[str, int]:
         """How many voxels each class has."""

@@ -149,9 +149,10 @@ class Client(Node):
             console.print(table)
         if self.out:
             assert self.relevancy is not None
-            written = answers.write_answers(
-                self.out, frame, self.relevancy, completion, localization, self.question
-            )
+            asked = []
+            if localization is not None:
+                asked = [answers.Asked(self.question, localization, completion.region)]
+            written = answers.write_answers(self.out, frame, completion, asked, self.relevancy)
             console.print("written: " + ", ".join(map(str, written)))
 
 

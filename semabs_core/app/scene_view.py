@@ -10,8 +10,8 @@ from semabs_core.app.glb import Part, to_glb
 from semabs_core.app.models import SceneAnswer
 from semabs_core.types import RGBDFrame
 from semabs_core.visualize.colors import class_colors
-from semabs_core.visualize.figures import frame_mesh
 from semabs_core.visualize.meshes import Mesh, cubes
+from semabs_core.visualize.views import frame_mesh
 
 MEASURED, COMPLETED, FOUND = "measured", "completed", "found"
 SHOWN = (COMPLETED, FOUND, MEASURED)

@@ -9,6 +9,8 @@ import typer
 
 from semabs_core.commands.common import progress_bar, say
 
+EXAMPLE = "Example: semabs calibrate runs/ours --data data --preset ours --preset simulated"
+
 
 def calibrate(
     checkpoint: Annotated[Path, typer.Argument(help="folder of a network, which is changed")],
@@ -20,10 +22,7 @@ def calibrate(
     limit: Annotated[int, typer.Option(help="scenes; 0: all")] = 0,
     device: Annotated[str, typer.Option()] = "auto",
 ) -> None:
-    """Make a network's scores mean what they say, and choose its cutoff, on validation scenes.
-
-    Example: semabs calibrate runs/ours --data data --preset ours --preset simulated
-    """
+    """Make a network's scores mean what they say, and choose its cutoff, on validation scenes."""
     from semabs_core.evaluation.calibrate import calibrate_checkpoint
 
     with progress_bar("calibration") as advance:

@@ -12,9 +12,19 @@ from typing import Annotated, Any
 import typer
 import yaml
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 console = Console(width=None if sys.stdout.isatty() else 140)
+waiting = Console(stderr=True)
+"""Where progress goes: what a command prints can be piped without it."""
 
 Folder = Annotated[Path, typer.Argument(help="the data set's folder")]
 
@@ -47,9 +57,23 @@ def is_first() -> bool:
 def progress_bar(what: str) -> Any:
     """A bar; yields a function that takes (done, total)."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), disable=not is_first()) as progress:
+    with Progress(
+        *columns, TimeRemainingColumn(), console=waiting, disable=not is_first()
+    ) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def progress_of_stages(first: str) -> Any:
+    """A bar that is gone afterwards; yields a function that takes (stage, fraction)."""
+    columns = (
+        SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(),
+        TaskProgressColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=waiting, transient=True, disable=not is_first()) as progress:
+        task = progress.add_task(first, total=None)
+        yield lambda stage, done: progress.update(task, description=stage, completed=done, total=1)
 
 
 def parse_counts(text: str) -> dict[str, int]:

@@ -14,7 +14,9 @@ from semabs_core.commands.common import Folder, parse_counts, parse_options, pro
 app = typer.Typer(no_args_is_help=True, help="Data sets: synthetic rooms, stored relevancy.")
 
 
-@app.command()
+@app.command(
+    epilog="Example: semabs data rooms --out data --split train=2000,validation=100 --seed 0"
+)
 def rooms(
     out: Annotated[Path, typer.Option(help="the data set's folder")],
     split: Annotated[str, typer.Option(help="how many rooms of each split")] = (
@@ -42,7 +44,9 @@ def rooms(
     say(f"{out}: {counts['made']} rooms made, {counts['kept']} kept")
 
 
-@app.command()
+@app.command(
+    epilog="Example: semabs data relevancy data --encoder ViT-B-32-quickgelu --pretrained openai"
+)
 def relevancy(
     folder: Folder,
     encoder: Annotated[str, typer.Option(help="open_clip model, local-dir: or shipped:")],
@@ -90,15 +94,12 @@ def relevancy(
     say(f"{folder}: {texts}")
 
 
-@app.command()
+@app.command(epilog="Example: semabs data join rooms easy_rooms robot_rooms")
 def join(
     out: Annotated[Path, typer.Argument(help="the new data set's folder")],
     folders: Annotated[list[Path], typer.Argument(help="data sets to join")],
 ) -> None:
-    """Make one data set of several, by links to their scenes.
-
-    Example: semabs data join rooms easy_rooms robot_rooms
-    """
+    """Make one data set of several, by links to their scenes."""
     from semabs_core.data.joining import join_data_sets
 
     counts = join_data_sets(out, folders)

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from semabs_core.commands.common import check_folder, say
-from semabs_core.commands.demo import Read
+from semabs_core.commands.options import Read
 
 if TYPE_CHECKING:
     from semabs_core.config import RegionConfig
     from semabs_core.doctor.examine import Examination
 
+EXAMPLE = "Example: semabs doctor my_bag --out out"
 MARKS = (("ok", "green"), ("warning", "yellow"), ("ERROR", "bold red"))
 LIVE = "semabs_ros.doctor"
 
@@ -35,7 +36,7 @@ def doctor(
     read: Read = "",
     seconds: Annotated[float, typer.Option(help="how long --live listens", min=1)] = 10.0,
 ) -> None:
-    """Check what people get wrong, and say what to do: semabs doctor my_bag --out out."""
+    """Check what people get wrong, and say what to do."""
     if live:
         if path is not None:
             raise typer.BadParameter("give a path, or --live, not both")

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 
     from semabs_core.evaluation.tables import FigureTable
 
+EXAMPLES = {
+    "eval": "Example: semabs eval shipped:completion --data data --out ours.parquet",
+    "pointing": "Example: semabs pointing data --split validation --out pointing.md",
+    "presence": "Example: semabs presence data --encoder shipped:encoder",
+    "summarize": "Example: semabs summarize ours=ours.parquet --published --intervals 1000",
+}
+
 
 def evaluate(
     checkpoint: Annotated[str, typer.Argument(help="folder of a network, or shipped:NAME")],

@@ -24,6 +24,9 @@ APPROACHES: dict[str, dict[str, Any]] = {
     }
 }
 """Names of approaches that stand for more than one option."""
+EXAMPLE = (
+    "Example: semabs train completion --approach semantic_abstraction --data data --out runs/ours"
+)
 HELPED = ("data.", "optimization.", "seed", "device", "workers", "save_every", "validate_every")
 """How the options begin that the help shows."""
 

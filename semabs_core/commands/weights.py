@@ -16,7 +16,7 @@ from semabs_core.commands.common import check_folder, progress_bar, say
 app = typer.Typer(no_args_is_help=True, help="Weights: list, download, convert, verify.")
 
 
-@app.command("list")
+@app.command("list", epilog="Example: semabs weights list")
 def list_weights() -> None:
     """The weights in this package, and the published ones."""
     from semabs_core.weights.download import PUBLISHED_URL
@@ -34,7 +34,7 @@ def list_weights() -> None:
         say(f"published: not here; `semabs weights download` brings them ({PUBLISHED_URL})")
 
 
-@app.command("path")
+@app.command("path", epilog="Example: semabs weights path shipped:encoder")
 def path_of_weights(
     name: Annotated[str, typer.Argument(help="as in `semabs weights list`")],
 ) -> None:
@@ -44,7 +44,7 @@ def path_of_weights(
     print(shipped_path(name.removeprefix(PREFIX)))
 
 
-@app.command("words")
+@app.command("words", epilog="Example: semabs weights words shipped:encoder")
 def words_of_weights(
     name: Annotated[
         str, typer.Argument(help="an encoder: shipped:NAME or local-dir:FOLDER")
@@ -66,7 +66,7 @@ def words_of_weights(
         say(text)
 
 
-@app.command()
+@app.command(epilog="Example: semabs weights calibrate local-dir:my_encoder --data data")
 def calibrate(
     encoder: Annotated[str, typer.Argument(help="shipped:NAME or local-dir:FOLDER")],
     data: Annotated[Path, typer.Option(help="folder of rooms, other than it was trained on")],
@@ -108,7 +108,7 @@ def calibrate(
     say(f"{folder}: found from a probability of {result.threshold:.3f} on")
 
 
-@app.command("download")
+@app.command("download", epilog="Example: semabs weights download")
 def download_weights(
     out: Annotated[Path | None, typer.Option(help="SEMABS_HOME, or ~/.cache/semabs")] = None,
     url: Annotated[str, typer.Option(help="address of a .tar.lz4; default the published")] = "",
@@ -136,7 +136,7 @@ def download_weights(
         say(names.get(checkpoint, str(checkpoint)))
 
 
-@app.command()
+@app.command(epilog="Example: semabs weights verify shipped:encoder")
 def verify(
     names: Annotated[
         list[str] | None, typer.Argument(help="names or folders; default: all")
@@ -152,7 +152,7 @@ def verify(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(epilog="Example: semabs weights convert published_folder my_folder")
 def convert(
     source: Annotated[Path, typer.Argument(help="a checkpoint folder, published or ours")],
     target: Annotated[Path, typer.Argument(help="folder to write")],
@@ -167,7 +167,7 @@ def convert(
     say(f"{what} written to {target}")
 
 
-@app.command()
+@app.command(epilog="Example: semabs weights pack runs/ours completion 'completion by ours'")
 def pack(
     source: Annotated[Path, typer.Argument(help="folder of a training run")],
     name: Annotated[str, typer.Argument(help="what it is called in the package")],

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from semabs_core.files import write_atomic
-from semabs_core.geometry import back_project, transform_points, valid_depth
-from semabs_core.types import Completion, Localization, RGBDFrame
+from semabs_core.types import Completion, Localization, Region, RGBDFrame
 from semabs_core.visualize.colors import class_colors, heat
-from semabs_core.visualize.meshes import Mesh, completion_mesh, cubes
-from semabs_core.visualize.render import View, cast, look_at, shade
+from semabs_core.visualize.labels import (
+    GAP,
+    TEXT_SIZE,
+    beside,
+    color_bar,
+    legend,
+    tile,
+    titled,
+    titled_alike,
+)
+from semabs_core.visualize.meshes import Mesh, class_meshes, cubes
+from semabs_core.visualize.render import SUPERSAMPLING, View, cast, shade
+from semabs_core.visualize.views import clip_to_region, frame_mesh, scene_views
 
-GAP = 12
-INK = (25, 25, 25)
+SIZE = (520, 420)
+"""Width and height of a rendered panel, pixels."""
+LOWEST_TOP = 0.25
+"""Maps below this (step 7: the networks read values around 1) are weak, and look so alone too."""
 
-
-def font(size: int) -> ImageFont.FreeTypeFont:
-    """The typeface of all figures, from matplotlib's package."""
-    path = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
-    return ImageFont.truetype(str(path), size)
+ANSWER_LEGEND = tuple(zip(("best place", "about as good"), heat(np.array([1.0, 0.5])) / 255))
+"""The ends of the colours of an answer, see :func:`answer_heat`."""
 
 
 def write_png(image: NDArray[np.uint8], path: str | os.PathLike) -> None:
@@ -33,205 +40,140 @@ def write_png(image: NDArray[np.uint8], path: str | os.PathLike) -> None:
     write_atomic(path, lambda part: Image.fromarray(image).save(part, format="PNG"))
 
 
-def fit_text(text: str, size: int, width: int) -> str:
-    """The text, cut with an ellipsis where it is wider than ``width`` pixels."""
-    letters = font(size)
-    if letters.getlength(text) <= width:
-        return text
-    while text and letters.getlength(text + "…") > width:
-        text = text[:-1]
-    return text + "…"
+def relevancy_top(maps: NDArray[np.float32]) -> float:
+    """The value of the uppermost colour: the largest of all maps, so that a weak one looks weak."""
+    return max(float(maps.max()), LOWEST_TOP)
 
 
-def titled(image: NDArray[np.uint8], title: str, size: int = 15) -> NDArray[np.uint8]:
-    """A picture under a line of text."""
-    bar = size + 13
-    canvas = Image.new("RGB", (image.shape[1], image.shape[0] + bar), "white")
-    canvas.paste(Image.fromarray(image), (0, bar))
-    draw = ImageDraw.Draw(canvas)
-    draw.text((4, 5), fit_text(title, size, image.shape[1] - 8), font=font(size), fill=INK)
-    return np.asarray(canvas)
+def overlay(
+    rgb: NDArray[np.uint8], relevancy: NDArray[np.float32], top: float
+) -> NDArray[np.uint8]:
+    """Relevancy less the mean map over the image: the image alone where it is low.
 
-
-def tile(images: Sequence[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]:
-    """Pictures of one size in rows of ``columns``, on white."""
-    height, width = images[0].shape[:2]
-    rows = -(-len(images) // columns)
-    canvas = np.full(
-        (rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, dtype=np.uint8
-    )
-    for i, image in enumerate(images):
-        y, x = i // columns * (height + GAP), i % columns * (width + GAP)
-        canvas[y : y + height, x : x + width] = image
-    return canvas
-
-
-def overlay(rgb: NDArray[np.uint8], relevancy: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Relevancy (step 7) over the grey image: blue is less than the mean map, red is more.
-
-    The colours span the map's own range of -m..m with m its largest magnitude, at least 0.02.
+    Args:
+        rgb: (H, W, 3) uint8.
+        relevancy: (H, W) float32.
+        top: the value of the uppermost colour.
     """
-    limit = max(float(np.abs(relevancy).max()), 0.02)
-    grey = rgb.mean(axis=-1, keepdims=True)
-    colors = heat(relevancy, -limit, limit)
-    return np.rint(0.35 * grey + 0.65 * colors).clip(0, 255).astype(np.uint8)
+    share = np.clip(relevancy / top, 0, 1)[..., None]
+    opacity = 0.8 * np.clip((share - 0.05) / 0.4, 0, 1)
+    mixed = (1 - opacity) * rgb + opacity * heat(share[..., 0])
+    return np.rint(mixed).astype(np.uint8)
 
 
 def relevancy_mosaic(
     rgb: NDArray[np.uint8], maps: NDArray[np.float32], labels: Sequence[str]
 ) -> NDArray[np.uint8]:
-    """The image and one panel per label.
+    """The image and a panel of its size per label, in one range of colours, with their bar.
 
     Args:
         rgb: (H, W, 3) uint8.
         maps: (L, H, W) float32, step 7.
         labels: L names.
     """
-    panels = [titled(rgb, "image")]
-    panels += [titled(overlay(rgb, m), label) for m, label in zip(maps, labels, strict=True)]
-    columns = max(1, round(np.sqrt(len(panels) * rgb.shape[0] / rgb.shape[1] * 1.6)))
-    return tile(panels, min(columns, len(panels)))
-
-
-def legend(
-    entries: Sequence[tuple[str, NDArray]], height: int, width: int = 250, size: int = 15
-) -> NDArray[np.uint8]:
-    """Names beside their colours, as many as fit."""
-    canvas = Image.new("RGB", (width, height), "white")
-    draw = ImageDraw.Draw(canvas)
-    step = size + 10
-    room = max(1, (height - 8) // step)
-    for i, (name, color) in enumerate(entries[:room]):
-        y = 4 + i * step
-        last = i == room - 1 and len(entries) > room
-        if not last:
-            fill = tuple(round(255 * c) for c in color)
-            draw.rectangle((6, y + 2, 6 + size, y + 2 + size), fill=fill, outline=INK)
-        text = f"and {len(entries) - room + 1} more" if last else name
-        draw.text(
-            (14 + size, y), fit_text(text, size, width - 20 - size), font=font(size), fill=INK
-        )
-    return np.asarray(canvas)
-
-
-def beside(*images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pictures in a row on white, aligned at the top."""
-    height = max(image.shape[0] for image in images)
-    padded = [
-        np.pad(image, ((0, height - image.shape[0]), (0, GAP), (0, 0)), constant_values=255)
-        for image in images
-    ]
-    return np.concatenate(padded, axis=1)
-
-
-def scene_views(completion: Completion, content: Mesh, size: tuple[int, int]) -> list[View]:
-    """Two views that just hold all of a mesh: over the camera's shoulder, and from the right."""
-    forward, left, up = completion.T_world_grid[:3, :3].T
-    ways = (-0.85 * forward + 0.2 * left + 0.4 * up, -0.45 * forward - 0.75 * left + 0.5 * up)
-    return [_filled_view(content, way / np.linalg.norm(way), size) for way in ways]
-
-
-def _filled_view(content: Mesh, way: NDArray, size: tuple[int, int], fov_deg: float = 40.0) -> View:
-    """The view from where ``way`` (unit vector, world) points that a mesh just fills."""
-    width, height = size
-    tangent = np.tan(np.radians(fov_deg) / 2)
-    centre = (content.vertices.min(axis=0) + content.vertices.max(axis=0)) / 2
-    axes = look_at(centre + way, centre, width, height, fov_deg).T_world_camera[:3, :3]
-    for _ in range(4):  # the middle of the picture moves the camera, and that the middle
-        x, y, z = ((content.vertices - centre) @ axes).T
-        needed = np.maximum(np.abs(x) * height / width, np.abs(y)) / tangent - z
-        distance = 1.04 * needed.max()
-        seen = np.stack([x, y]) / (z + distance)
-        centre = centre + axes[:, :2] @ (seen.min(axis=1) + seen.max(axis=1)) / 2 * distance
-    return look_at(centre + distance * way, centre, width, height, fov_deg)
-
-
-def frame_mesh(frame: RGBDFrame, max_jump: float = 0.05) -> Mesh:
-    """The visible surface as a mesh in the image's colours; broken where the depth jumps."""
-    height, width = frame.depth_m.shape
-    points = transform_points(frame.T_world_camera, back_project(frame.depth_m, frame.K))
-    points = np.nan_to_num(points.reshape(-1, 3))
-    index = np.arange(height * width).reshape(height, width)
-    a, b, c, d = index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]
-    quads = np.stack([a, b, c, d], axis=-1).reshape(-1, 4)
-    depth = np.where(valid_depth(frame.depth_m), frame.depth_m, np.nan).reshape(-1)[quads]
-    with np.errstate(invalid="ignore"):
-        good = np.ptp(depth, axis=1) < max_jump * depth.mean(axis=1)
-    quads = quads[good]
-    triangles = np.concatenate([quads[:, [0, 2, 1]], quads[:, [0, 3, 2]]])
-    colors = frame.rgb.reshape(-1, 3)[quads].mean(axis=1) / 255
-    return Mesh(points, triangles, np.tile(colors, (2, 1)))
-
-
-def clip_to_region(mesh: Mesh, completion: Completion) -> Mesh:
-    """The triangles of a mesh inside the completed region."""
-    T = np.linalg.inv(completion.T_world_grid)
-    local = mesh.vertices @ T[:3, :3].T + T[:3, 3]
-    edge = completion.voxel_size_m * np.array(completion.labels.shape)
-    inside = ((local >= 0) & (local <= edge)).all(axis=1)
-    kept = inside[mesh.triangles].all(axis=1)
-    used, triangles = np.unique(mesh.triangles[kept], return_inverse=True)
-    return Mesh(mesh.vertices[used], triangles.reshape(-1, 3), mesh.colors[kept])
+    height, width = rgb.shape[:2]
+    size = max(TEXT_SIZE, round(max(height, width) / 40))
+    top = relevancy_top(maps)
+    pictures = [rgb, *(overlay(rgb, values, top) for values in maps)]
+    panels = titled_alike(pictures, ["image", *labels], size)
+    columns = max(1, round(np.sqrt(len(panels) * height / width * 1.6)))
+    grid = tile(panels, min(columns, len(panels)))
+    bar = color_bar(top, panels[0].shape[0], "relevancy above the mean", size)
+    return beside(grid, bar)[:, :-GAP]
 
 
 def completion_figure(
-    frame: RGBDFrame, completion: Completion, size: tuple[int, int] = (520, 420)
+    frame: RGBDFrame, completion: Completion, size: tuple[int, int] = SIZE
 ) -> NDArray[np.uint8]:
     """What the camera measured, and the completed scene from two views with a legend."""
-    mesh = completion_mesh(completion)
-    surface = clip_to_region(frame_mesh(frame), completion)
-    views = scene_views(completion, Mesh.join([surface, mesh]), size)
+    solid = Mesh.join(list(class_meshes(completion).values()))
+    surface = clip_to_region(frame_mesh(frame), completion.region)
+    views = scene_views(completion.region, Mesh.join([surface, solid]), size)
+    pictures = [shade(surface, views[0], ambient=0.85), *(shade(solid, view) for view in views)]
+    titles = (
+        "measured by the camera", "completed, behind the camera", "completed, from the right",
+    )  # fmt: skip
+    panels = titled_alike(pictures, titles)
+    names = titled(legend(legend_entries(completion), size[1]), "class (voxels)")
+    return beside(*panels, names)
+
+
+def legend_entries(completion: Completion) -> list[tuple[str, NDArray]]:
+    """Each class that has voxels, with how many, and its colour."""
     counts = completion.voxels_per_class()
     colors = class_colors(completion.classes)
-    entries = [
+    return [
         (f"{name} ({counts[name]:,})", color)
         for name, color in zip(completion.classes, colors, strict=True)
         if counts[name]
     ]
-    panels = [titled(shade(surface, views[0], ambient=0.85), "measured by the camera")]
-    panels += [
-        titled(shade(mesh, view), title)
-        for view, title in zip(views, ("completed, behind the camera", "completed, from the right"))
-    ]
-    names = titled(legend(entries, size[1]), "class (voxels)")
-    return beside(*panels, names)
 
 
 def localization_figure(
     frame: RGBDFrame,
-    completion: Completion,
+    region: Region,
     localization: Localization,
     question: str,
-    size: tuple[int, int] = (520, 420),
+    size: tuple[int, int] = SIZE,
 ) -> NDArray[np.uint8]:
     """The measured scene with the answer region and its best point, from two views.
 
-    The region shines red through whatever is before it: the thing may lie inside another one.
+    The answer shines through whatever is before it: the thing may lie inside another one.
     """
-    surface = clip_to_region(frame_mesh(frame), completion)
-    s = completion.voxel_size_m
-    T = np.linalg.inv(completion.T_world_grid)
-    local = localization.points_m @ T[:3, :3].T + T[:3, 3]
-    index = np.floor(local / s).astype(int)
-    occupied = np.zeros(completion.labels.shape, dtype=bool)
-    index = index[((index >= 0) & (index < np.array(occupied.shape))).all(axis=1)]
-    occupied[tuple(index.T)] = True
-    region = cubes(occupied, s, completion.T_world_grid, np.array([0.9, 0.1, 0.1]))
-    views = scene_views(completion, Mesh.join([surface, region]), size)
-    panels = []
-    for view, title in zip(views, ("red: where it may be", "the same, from the right")):
-        picture = Image.fromarray(_shine_through(surface, region, view))
-        _mark(picture, view, localization.position_m)
-        panels.append(titled(np.asarray(picture), title))
+    surface = clip_to_region(frame_mesh(frame), region)
+    answer = answer_mesh(localization, region)
+    views = scene_views(region, Mesh.join([surface, answer]), size)
+    pictures = [answer_picture(surface, answer, view, localization.position_m) for view in views]
+    titles = ("coloured: where it may be, red best", "the same, from the right")
+    panels = titled_alike(pictures, titles)
+    return titled(beside(*panels), answer_text(localization, question), size=18)
+
+
+def answer_text(localization: Localization, question: str) -> str:
+    """The question, whether it is found, and where."""
     x, y, z = localization.position_m
     place = f"best point x {x:.2f}, y {y:.2f}, z {z:.2f} m"
-    answer = f"“{question}”: {localization.outcome}, {place}"
-    return titled(beside(*panels), answer, size=18)
+    return f"“{question}”: {localization.outcome}, {place}"
 
 
-def _shine_through(surface: Mesh, inner: Mesh, view: View) -> NDArray[np.uint8]:
+def answer_heat(localization: Localization) -> NDArray[np.float64]:
+    """RGB (M, 3) in 0..1 of the points of an answer: from green, the least of them, to red."""
+    low, high = float(localization.scores.min()), float(localization.scores.max())
+    span = max(high - low, 1e-6)
+    return heat(localization.scores, low - span, high) / 255
+
+
+def answer_mesh(localization: Localization, region: Region) -> Mesh:
+    """The voxels of an answer in the colours of :func:`answer_heat`."""
+    size = localization.voxel_size_m
+    if not np.isfinite(size):  # of a single point nobody knows the spacing
+        size = float(localization.extent_m.max())
+    local = localization.points_m @ region.T_world_region[:3, :3]  # by the cube's axes
+    corner = local.min(axis=0)
+    index = np.rint((local - corner) / size).astype(int)
+    shape = tuple(index.max(axis=0) + 1)
+    occupied, colors = np.zeros(shape, dtype=bool), np.zeros((*shape, 3))
+    occupied[tuple(index.T)] = True
+    colors[tuple(index.T)] = answer_heat(localization)
+    T = region.T_world_region.copy()
+    T[:3, 3] = T[:3, :3] @ (corner - size / 2)
+    return cubes(occupied, size, T, colors)
+
+
+def answer_picture(
+    surface: Mesh, answer: Mesh, view: View, best: NDArray, samples: int = SUPERSAMPLING
+) -> NDArray[np.uint8]:
+    """An answer that shines through a surface, with a cross-hair at its best point."""
+    picture = Image.fromarray(_shine_through(surface, answer, view, samples))
+    _mark(picture, view, best)
+    return np.asarray(picture)
+
+
+def _shine_through(
+    surface: Mesh, inner: Mesh, view: View, samples: int = SUPERSAMPLING
+) -> NDArray[np.uint8]:
     """A picture of a surface, and of what is before or behind it, half transparent."""
-    around, within = (shade(mesh, view, ambient=0.85) for mesh in (surface, inner))
+    around, within = (shade(mesh, view, 0.85, samples) for mesh in (surface, inner))
     hit = cast(inner, view).triangle >= 0
     around[hit] = np.rint(0.4 * around[hit] + 0.6 * within[hit])
     return around
@@ -247,5 +189,6 @@ def _mark(picture: Image.Image, view: View, point: NDArray) -> None:
     draw = ImageDraw.Draw(picture)
     for width, color in ((5, "white"), (2, "black")):
         draw.ellipse((x - 11, y - 11, x + 11, y + 11), outline=color, width=width)
-        draw.line((x - 17, y, x + 17, y), fill=color, width=width)
-        draw.line((x, y - 17, x, y + 17), fill=color, width=width)
+        for sign in (-1, 1):
+            draw.line((x + 11 * sign, y, x + 18 * sign, y), fill=color, width=width)
+            draw.line((x, y + 11 * sign, x, y + 18 * sign), fill=color, width=width)

@@ -1,17 +1,13 @@
-"""Voxels and points to coloured meshes and files."""
+"""Voxels to coloured meshes."""
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
+import functools
 
 import numpy as np
 import open3d as o3d
 from numpy.typing import NDArray
 
-from semabs_core.files import write_atomic
 from semabs_core.types import FREE, UNKNOWN, Completion
 from semabs_core.visualize.colors import class_colors
 
@@ -24,6 +20,10 @@ _FACES = {
     (0, 0, 1): ((0, 0, 1), (1, 0, 1), (1, 1, 1), (0, 1, 1)),
     (0, 0, -1): ((0, 0, 0), (0, 1, 0), (1, 1, 0), (1, 0, 0)),
 }
+FINE = 2
+"""Samples per voxel and axis from which surfaces are made."""
+SMOOTHING = 40
+"""Rounds of smoothing, which takes the steps of the voxels away."""
 
 
 class Mesh:
@@ -52,6 +52,16 @@ class Mesh:
             ),
             np.concatenate([np.zeros((0, 3))] + [mesh.colors for mesh in meshes]),
         )
+
+    @functools.cached_property
+    def raycasting(self) -> o3d.t.geometry.RaycastingScene:
+        """The mesh as rays meet it; made once, so do not change the mesh afterwards."""
+        scene = o3d.t.geometry.RaycastingScene()
+        scene.add_triangles(
+            o3d.core.Tensor(self.vertices.astype(np.float32)),
+            o3d.core.Tensor(self.triangles.astype(np.uint32)),
+        )
+        return scene
 
     def to_open3d(self) -> o3d.geometry.TriangleMesh:
         """With a vertex per corner, so that faces keep their own colours in any viewer."""
@@ -83,66 +93,81 @@ def cubes(occupied: NDArray[np.bool_], size: float, T: NDArray[np.float64], colo
         occupied: (X, Y, Z) bool.
         size: edge of a voxel, metres.
         T: (4, 4) transform from the grid's frame.
-        color: (3,) RGB in 0..1.
+        color: (3,) RGB in 0..1 of all, or (X, Y, Z, 3) of each voxel.
     """
     padded = np.pad(occupied, 1)
-    corners = []
+    corners, colors = [], []
     for normal, face in _FACES.items():
         neighbour = np.roll(padded, [-n for n in normal], axis=(0, 1, 2))[1:-1, 1:-1, 1:-1]
         index = np.argwhere(occupied & ~neighbour)
         corners.append(index[:, None] + np.array(face)[None])
-    quads = np.concatenate(corners) if corners else np.zeros((0, 4, 3))
+        own = color[tuple(index.T)] if color.ndim > 1 else np.tile(color, (len(index), 1))
+        colors.append(own)
+    quads = np.concatenate(corners)
     vertices = quads.reshape(-1, 3) * size @ T[:3, :3].T + T[:3, 3]
     first = np.arange(len(quads))[:, None] * 4
     triangles = np.concatenate([first + [0, 1, 2], first + [0, 2, 3]])
-    return Mesh(vertices, triangles, np.tile(color, (len(triangles), 1)))
+    return Mesh(vertices, triangles, np.tile(np.concatenate(colors), (2, 1)))
 
 
-def completion_mesh(completion: Completion) -> Mesh:
-    """All labelled voxels of a completion in their classes' colours, world frame, metres."""
-    colors = class_colors(completion.classes)
-    return Mesh.join(
-        [
-            cubes(
-                completion.labels == i + 1,
-                completion.voxel_size_m,
-                completion.T_world_grid,
-                colors[i],
-            )
-            for i in range(len(completion.classes))
-        ]
-    )
+def isosurface(
+    occupied: NDArray[np.bool_], size: float, T: NDArray[np.float64], color: NDArray
+) -> Mesh:
+    """The closed, smoothed surface of voxels by marching cubes.
 
+    Voxels are sampled ``FINE`` times per axis first: then a plane lies where the voxels end, and a
+    single voxel is not cut to its inner eighth.
 
-def write_mesh(mesh: Mesh, path: str | os.PathLike) -> None:
-    """Write a ``.ply`` or ``.obj`` file, beside and renamed.
-
-    Raises:
-        ValueError: if the ending is another or the mesh is empty.
+    Args:
+        occupied: (X, Y, Z) bool.
+        size: edge of a voxel, metres.
+        T: (4, 4) transform from the grid's frame.
+        color: (3,) RGB in 0..1.
     """
-    file = Path(path)
-    if file.suffix not in (".ply", ".obj"):
-        raise ValueError(f"a mesh file must end in .ply or .obj, got {file.name}")
-    if not len(mesh.triangles):
-        raise ValueError(f"there is nothing to write to {file}: the mesh has no face")
-    solid = mesh.to_open3d()
-    _write_named(
-        file, lambda name: o3d.io.write_triangle_mesh(name, solid, write_vertex_normals=False)
-    )
+    if not occupied.any():
+        return Mesh.join([])
+    index = np.argwhere(occupied)
+    low, high = index.min(axis=0), index.max(axis=0) + 1
+    inner = occupied[tuple(map(slice, low, high))]
+    for axis in range(3):
+        inner = inner.repeat(FINE, axis=axis)
+    volume = np.pad(inner, 1).astype(np.float32)
+    surface = o3d.t.geometry.TriangleMesh.create_isosurfaces(o3d.core.Tensor(volume), [0.5])
+    corners = _smooth(surface.to_legacy())[:, ::-1]  # the last axis of the volume comes first
+    # The first sample is in the padding, half a sample before the voxels begin.
+    vertices = (low + (corners - 0.5) / FINE) * size
+    triangles = surface.triangle.indices.numpy()[:, ::-1]  # outwards, in the axes' own order
+    return Mesh(vertices @ T[:3, :3].T + T[:3, 3], triangles, np.tile(color, (len(triangles), 1)))
 
 
-def write_points(points: NDArray, colors: NDArray, path: str | os.PathLike) -> None:
-    """Write points (N, 3) with colours (N, 3) in 0..1 as ``.ply``, beside and renamed."""
-    file = Path(path)
-    cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(np.asarray(points, dtype=float)))
-    cloud.colors = o3d.utility.Vector3dVector(np.asarray(colors, dtype=float))
-    _write_named(file, lambda name: o3d.io.write_point_cloud(name, cloud))
+def _smooth(surface: o3d.geometry.TriangleMesh) -> NDArray[np.float64]:
+    """Vertices (V, 3) of a closed surface, smoothed; each connected part keeps its volume.
+
+    Smoothing alone would make the smallest parts, a mug of two voxels, disappear.
+    """
+    triangles = np.asarray(surface.triangles)
+    before = np.asarray(surface.vertices)
+    part_of_triangle = np.asarray(surface.cluster_connected_triangles()[0])
+    part = np.zeros(len(before), dtype=int)
+    part[triangles] = part_of_triangle[:, None]
+    after = np.asarray(surface.filter_smooth_taubin(SMOOTHING).vertices)
+    count = np.bincount(part)
+    middle = np.stack([np.bincount(part, axis) / count for axis in after.T], axis=1)[part]
+
+    def volumes(vertices: NDArray) -> NDArray[np.float64]:
+        a, b, c = (vertices - middle)[triangles].transpose(1, 0, 2)
+        return np.abs(np.bincount(part_of_triangle, (np.cross(a, b) * c).sum(axis=1)))
+
+    scale = np.cbrt(volumes(before) / np.maximum(volumes(after), 1e-9))
+    return middle + (after - middle) * scale[part][:, None]
 
 
-def _write_named(file: Path, write: Callable[[str], bool]) -> None:
-    """Write what open3d, which chooses the format by the ending of the name, writes to a file."""
-    with tempfile.TemporaryDirectory() as folder:
-        named = Path(folder) / file.name
-        if not write(str(named)):
-            raise OSError(f"cannot write {file}")
-        write_atomic(file, named.read_bytes())
+def class_meshes(completion: Completion) -> dict[str, Mesh]:
+    """The surface of each class that has voxels, in its colour, world frame, metres."""
+    colors = class_colors(completion.classes)
+    place = completion.voxel_size_m, completion.T_world_grid
+    meshes = {
+        name: isosurface(completion.labels == i + 1, *place, colors[i])
+        for i, name in enumerate(completion.classes)
+    }
+    return {name: mesh for name, mesh in meshes.items() if len(mesh.triangles)}

@@ -69,11 +69,7 @@ class Hits:
 
 def cast(mesh: Mesh, view: View) -> Hits:
     """Ray casting of a mesh, one ray through the centre of each pixel."""
-    scene = o3d.t.geometry.RaycastingScene()
-    scene.add_triangles(
-        o3d.core.Tensor(mesh.vertices.astype(np.float32)),
-        o3d.core.Tensor(mesh.triangles.astype(np.uint32)),
-    )
+    scene = mesh.raycasting
     camera, T = view.camera, view.T_world_camera
     # Open3D's pinhole rays go through (u + 0.5, v + 0.5); its K has the corner of pixel 0 at 0.
     K = camera.K.copy()
@@ -95,19 +91,22 @@ def cast(mesh: Mesh, view: View) -> Hits:
     return Hits(triangle, depth, normals * facing)
 
 
-def shade(mesh: Mesh, view: View, ambient: float = 0.5) -> NDArray[np.uint8]:
-    """A picture of a mesh: its colours, a light over the shoulder, dark edges, antialiased.
+def shade(
+    mesh: Mesh, view: View, ambient: float = 0.5, samples: int = SUPERSAMPLING
+) -> NDArray[np.uint8]:
+    """A picture of a mesh: its colours, a light over the shoulder, dark edges.
 
     Args:
         mesh: what to show.
         view: from where.
         ambient: brightness of faces turned away from the light, 0..1; high for colours that come
             from a photograph and hold their own shading.
+        samples: per pixel and axis; 1 is fast and not antialiased.
 
     Returns:
         (H, W, 3) uint8.
     """
-    factor = SUPERSAMPLING
+    factor = samples
     camera = view.camera
     K = camera.K.copy()
     K[:2, 2] = (K[:2, 2] + 0.5) * factor - 0.5

@@ -1,10 +1,18 @@
 """The ``semabs`` command: faults are told before the work, and names are printed as they are."""
 
+import shlex
+import subprocess
+import sys
+
 import pytest
+import typer
+from PIL import Image
+from support import ROOT
 from test_evaluation_rows import some_rows
 from typer.testing import CliRunner
 
-from semabs_core.cli import app
+from semabs_core.cli import app, main, run_clearly
+from semabs_core.data.scene_file import BUILT_IN
 from semabs_core.data.splits import write_splits
 from semabs_core.evaluation.rows import save_rows
 
@@ -20,7 +28,8 @@ def nothing_is_loaded(monkeypatch):
     def refuse(*arguments, **options):
         raise AssertionError("a model was loaded")
 
-    # The pipeline first: imported while the other is replaced, it would keep the replacement.
+    # These first: imported while the last is replaced, they would keep the replacement.
+    monkeypatch.setattr("semabs_core.picture.PictureReader.__init__", refuse)
     monkeypatch.setattr("semabs_core.pipeline.SceneUnderstanding.from_config", refuse)
     monkeypatch.setattr("semabs_core.encoder.load_encoder", refuse)
 
@@ -28,19 +37,37 @@ def nothing_is_loaded(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["none.npz"], "there is no scene file none.npz"),
-        (["{room}", "the mug opposite the lamp"], "unknown relation 'opposite'"),
-        (["{room}", "the mug beneath the lamp"], "unknown relation 'beneath'; known are: in,"),
-        (["{room}", "--classes", "mug, mug"], "repeated: mug"),
-        (["{room}", "--out", "{room}"], "nothing can be written to"),
+        (["localize", "none.npz"], "there is no scene file none.npz"),
+        (["localize", "{room}", "the mug opposite the lamp"], "unknown relation 'opposite'"),
+        (["localize", "{room}", "mug beneath lamp"], "unknown relation 'beneath'; known are: in,"),
+        (["localize", "{room}", "--frame", "7"], "there is no frame 7: room has 1"),
+        (["localize", "{room}", "--option", "region.floor=1"], "region.floor: Unexpected keyword"),
+        (["complete", "{room}", "--class", "mug", "--class", "mug"], "repeated: mug"),
+        (["complete", "{room}", "--class", " "], "the class name has no words"),
+        (["complete", "{room}", "--preset", "best"], "relevancy.preset: Input should be 'ours'"),
+        (["complete", "{room}", "--resolution", "2"], "should be greater than or equal to 4"),
+        (["complete", "{room}", "--out", "{room}"], "nothing can be written to"),
+        (["complete", "{room}", "--rerun", "a.txt"], "a recording's name must end in .rrd"),
+        (["relevancy", "none.png", "--label", "mug"], "there is no picture none.png"),
+        (["relevancy", "{text}", "--label", "mug"], "it is no picture; give a PNG or JPEG file"),
+        (["relevancy", "{picture}", "--label", ""], "the class name has no words"),
+        (["relevancy", "{picture}", "--label", "a mug", "--label", "mug"], "repeated: mug"),
+        (["relevancy", "{picture}", "--label", "mug", "--out", "{room}"], "nothing can be written"),
+        (["relevancy", "{small}", "--label", "mug"], "image must be at least 16 pixels"),
+        (["visualize", "{folder}"], "holds no answer (scene.npz with completion.npz or"),
     ],
 )
 @pytest.mark.usefixtures("nothing_is_loaded")
-def test_a_question_is_checked_before_models_are_loaded(arguments, message):
-    from semabs_core.data.scene_file import BUILT_IN
-
-    output = semabs("ask", *(text.format(room=BUILT_IN) for text in arguments))
-    assert message in " ".join(output.split())
+def test_a_question_is_checked_before_models_are_loaded(arguments, message, tmp_path):
+    (tmp_path / "a.txt").write_text("no picture")
+    for name, edge in (("small.png", 8), ("picture.png", 20)):
+        Image.new("RGB", (edge, edge)).save(tmp_path / name)
+    names = {"text": "a.txt", "small": "small.png", "picture": "picture.png", "folder": "."}
+    paths = {key: tmp_path / name for key, name in names.items()}
+    if "--out" not in arguments and arguments[0] != "visualize":
+        arguments = [*arguments, "--out", str(tmp_path / "out")]
+    output = semabs(*(text.format(room=BUILT_IN, **paths) for text in arguments))
+    assert message in " ".join(output.replace("│", " ").split())
     assert "a model was loaded" not in output
 
 
@@ -137,3 +164,98 @@ def test_the_published_tables_are_printed_alone(tmp_path):
         assert text in output
         assert text in file.read_text()
     assert "ask for the --published figures" in semabs("summarize")
+
+
+def commands(group=None, path=()):
+    """Every command, as click has it, by its words."""
+    group = group or typer.main.get_command(app)
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+@pytest.mark.parametrize(("words", "command"), commands(), ids=lambda value: str(value)[:40])
+def test_every_command_teaches_with_an_example_that_is_understood(words, command):
+    line = command.epilog.removeprefix("Example: ")
+    called = shlex.split(line)
+    assert called[: len(words) + 1] == ["semabs", *words]
+    context = command.make_context(words[-1], called[len(words) + 1 :])
+    assert not context.args
+    assert command.help, "it says what it does"
+
+
+def test_one_option_has_one_name_and_meaning_in_all_commands():
+    meanings = {}
+    for words, command in commands():
+        if words[0] not in ("relevancy", "complete", "localize", "demo", "visualize"):
+            continue
+        for parameter in command.params:
+            if parameter.param_type_name == "option" and parameter.name != "out":
+                meanings.setdefault(parameter.opts[0], set()).add(parameter.help)
+    assert {"--config", "--resolution", "--device", "--preset"} <= meanings.keys()
+    assert {name: texts for name, texts in meanings.items() if len(texts) > 1} == {}
+
+
+def run_main(monkeypatch, capsys, *arguments):
+    """Exit code, standard error, as from a shell."""
+    monkeypatch.setattr("sys.argv", ["semabs", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["complete", "none.npz"], 1, "semabs: there is no scene file none.npz\n"),
+        (["complete", BUILT_IN, "--clas", "mug"], 2, "No such option"),
+        (["complet"], 2, "No such command 'complet'"),
+        (["relevancy", "photo.png"], 2, "Missing option '--label'"),
+        (["complete", BUILT_IN, "--resolution", "many"], 2, "Invalid value for '--resolution'"),
+        (["localize", BUILT_IN, "--option", "a.b=1", "--option", "c=1"], 1, "has 2 fault(s): a: "),
+    ],
+)
+def test_a_mistake_is_one_line_and_an_exit_code(monkeypatch, capsys, arguments, code, said):
+    found, text = run_main(monkeypatch, capsys, *arguments)
+    assert found == code
+    assert said in text
+    assert text.startswith("semabs: ")
+    assert text.count("\n") == 1
+    if code == 2:
+        assert "--help)" in text
+
+
+def test_the_traceback_is_shown_on_request(monkeypatch, capsys):
+    for arguments in (["-v", "complete", "none.npz"], ["complete", "none.npz", "--verbose"]):
+        monkeypatch.setattr("sys.argv", ["semabs", *arguments])
+        with pytest.raises(ValueError, match="there is no scene file"):
+            main()
+
+
+def test_ctrl_c_is_one_line(capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    assert run_clearly(interrupted) == 130
+    assert capsys.readouterr().err == "semabs: interrupted\n"
+    assert run_clearly(lambda: 3) == 3
+    assert run_clearly(lambda: None) == 0
+
+
+def test_without_rerun_the_remedy_is_told(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "rerun", None)
+    arguments = ("complete", BUILT_IN, "--rerun", tmp_path / "a.rrd", "--out", tmp_path)
+    assert "pip install 'semabs[rerun]'" in semabs(*arguments)
+
+
+def test_a_shell_can_complete_the_commands():
+    environment = {
+        "PATH": "", "PYTHONPATH": str(ROOT), "_SEMABS_COMPLETE": "complete_bash",
+        "COMP_WORDS": "semabs compl", "COMP_CWORD": "1",
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "semabs_core.cli"], env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.split() == ["complete"]

@@ -216,7 +216,10 @@ def test_a_home_that_cannot_be_written_is_no_obstacle(toy):
             ["weights", "convert", "/nowhere", "/tmp/x"],
             "semabs: there is no checkpoint folder /nowhere",
         ),
-        (["ask", "/nowhere.npz", "mug on table"], "semabs: there is no scene file /nowhere.npz"),
+        (
+            ["localize", "/nowhere.npz", "mug on table"],
+            "semabs: there is no scene file /nowhere.npz",
+        ),
         (["summarize", "/nowhere.parquet"], "/nowhere.parquet"),
         (["data", "rooms", "--out", "/tmp/x", "--split", "train"], "expected name=number"),
         (["train", "completion", "--option", "seed=x", "--out", "/tmp/x"], "seed"),

@@ -167,7 +167,7 @@ def test_the_wheel_answers_in_an_empty_folder(built, tmp_path):
     """`semabs demo`: pictures, meshes and answers, with neither a ROS nor the tree at hand."""
     code = (
         hide("rclpy", "semabs")
-        + "sys.argv = ['semabs', 'demo']; from semabs_core.cli import main; main()"
+        + "sys.argv = ['semabs', 'demo', '--no-video']; from semabs_core.cli import main; main()"
     )
     done = run_installed(built[1], sys.executable, "-c", code, folder=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -176,8 +176,9 @@ def test_the_wheel_answers_in_an_empty_folder(built, tmp_path):
     assert files_below(tmp_path) == {
         f"out/{name}"
         for name in (
-            "relevancy.png", "completion.png", "localization.png", "measured.ply",
-            "completion.ply", "completion.obj", "localization.ply",
+            "scene.npz", "relevancy.png", "measured.ply", "completion.json", "completion.npz",
+            "completion.png", "completion.ply", "completion.obj", "completion.mtl",
+            "localization.json", "localization.npz", "localization.png", "localization.ply",
         )
     }  # fmt: skip
 

@@ -4,10 +4,14 @@ import numpy as np
 import open3d as o3d
 import pytest
 
-from semabs_core.types import Camera, Completion, Localization
-from semabs_core.visualize import figures, meshes
-from semabs_core.visualize.colors import PALETTE, class_colors
+from semabs_core.types import Camera, Completion, Localization, Region
+from semabs_core.visualize import figures, mesh_files, meshes
+from semabs_core.visualize.colors import NEIGHBOUR_GAP, PALETTE, class_colors, oklab
+from semabs_core.visualize.labels import color_bar, font, legend, titled_alike, wrap_text
 from semabs_core.visualize.render import View, cast, look_at, shade
+from semabs_core.visualize.views import frame_mesh, scene_views, turntable
+
+LONG = "brown modern upholstered chair in faux leather with wooden legs"
 
 
 @pytest.fixture
@@ -21,17 +25,50 @@ def completion():
     return Completion(["mug", "box"], labels, labels.astype(np.float32), 0.5, T, {})
 
 
-def test_a_completion_becomes_its_outer_faces(completion):
-    mesh = meshes.completion_mesh(completion)
+def volume(mesh):
+    """Signed volume by the divergence theorem: outward faces give a positive one."""
+    a, b, c = (mesh.vertices[mesh.triangles[:, i]] for i in range(3))
+    return (np.cross(a, b) * c).sum() / 6
+
+
+def test_each_class_becomes_a_closed_surface_of_its_own(completion):
+    found = meshes.class_meshes(completion)
+    assert list(found) == ["mug", "box"]
+    for name, count in completion.voxels_per_class().items():
+        mesh = found[name]
+        assert mesh.to_open3d().merge_close_vertices(1e-9).is_watertight()
+        assert volume(mesh) == pytest.approx(count * 0.125, rel=0.35), "corners are rounded off"
+    low, high = (found["mug"].vertices.min(axis=0), found["mug"].vertices.max(axis=0))
+    np.testing.assert_allclose((low + high) / 2, [1.5, 2.25, 3.25], atol=0.02)
+    np.testing.assert_allclose(high - low, [1.0, 0.5, 0.5], atol=0.15)
+
+
+def test_a_large_surface_lies_where_its_voxels_end():
+    occupied = np.ones((12, 10, 8), bool)
+    T = np.eye(4)
+    T[:3, :3] = [[0, -1, 0], [1, 0, 0], [0, 0, 1]]
+    T[:3, 3] = [1, 2, 3]
+    mesh = meshes.isosurface(occupied, 0.1, T, np.ones(3))
+    assert volume(mesh) == pytest.approx(1.2 * 1.0 * 0.8, rel=0.03)
+    np.testing.assert_allclose(
+        mesh.vertices.min(axis=0), [0, 2, 3], atol=0.02
+    )  # a fifth of a voxel
+    np.testing.assert_allclose(mesh.vertices.max(axis=0), [1, 3.2, 3.8], atol=0.02)
+    assert not len(meshes.isosurface(occupied & False, 0.1, T, np.ones(3)).triangles)
+
+
+def test_the_outer_faces_of_voxels():
+    occupied = np.zeros((4, 4, 4), bool)
+    occupied[:2, 0, 0] = occupied[3, 3, 3] = True
+    colors = np.zeros((4, 4, 4, 3))
+    colors[3, 3, 3] = 1
+    mesh = meshes.cubes(occupied, 0.5, np.eye(4), colors)
     # Two joined cubes have 10 faces, the single one 6; two triangles each.
     assert len(mesh.triangles) == 2 * (10 + 6)
-    np.testing.assert_allclose(mesh.vertices.min(axis=0), [1, 2, 3])
-    np.testing.assert_allclose(mesh.vertices.max(axis=0), [3, 4, 5])
-    solid = mesh.to_open3d().merge_close_vertices(1e-9)
-    assert solid.is_watertight()
-    # Signed volume by the divergence theorem: outward faces give + 3 x 0.125.
-    a, b, c = (mesh.vertices[mesh.triangles[:, i]] for i in range(3))
-    assert (np.cross(a, b) * c).sum() / 6 == pytest.approx(3 * 0.125)
+    assert volume(mesh) == pytest.approx(3 * 0.125)
+    white = mesh.triangles[mesh.colors[:, 0] == 1]
+    assert len(white) == 12
+    assert mesh.vertices[white].min() == 1.5
 
 
 def test_surface_voxels_by_hand():
@@ -43,24 +80,42 @@ def test_surface_voxels_by_hand():
     assert meshes.surface_voxels(labels)[1, 1, 1]
 
 
-@pytest.mark.parametrize("suffix", [".ply", ".obj"])
-def test_mesh_files_can_be_read_back(completion, tmp_path, suffix):
-    mesh = meshes.completion_mesh(completion)
-    path = tmp_path / f"scene{suffix}"
-    meshes.write_mesh(mesh, path)
+def test_a_ply_can_be_read_back(completion, tmp_path):
+    mesh = meshes.Mesh.join(list(meshes.class_meshes(completion).values()))
+    path = tmp_path / "scene.ply"
+    mesh_files.write_ply(mesh, path)
     again = o3d.io.read_triangle_mesh(str(path))
     assert len(again.triangles) == len(mesh.triangles)
     colors = np.unique(np.round(np.asarray(again.vertex_colors), 2), axis=0)
     assert len(colors) == 2
-    assert [p.name for p in tmp_path.iterdir() if "part" in p.name] == []
+    assert [p.name for p in tmp_path.iterdir()] == ["scene.ply"]
 
 
-def test_meshes_that_cannot_be_written_are_named(completion, tmp_path):
-    mesh = meshes.completion_mesh(completion)
-    with pytest.raises(ValueError, match=r"must end in .ply or .obj, got scene.stl"):
-        meshes.write_mesh(mesh, tmp_path / "scene.stl")
+def test_an_obj_has_an_object_and_a_material_per_class(completion, tmp_path):
+    found = meshes.class_meshes(completion)
+    files = mesh_files.write_obj({"red mug": found["mug"], "box": found["box"]}, tmp_path / "a.obj")
+    assert [file.name for file in files] == ["a.obj", "a.mtl"]
+    lines = files[0].read_text().splitlines()
+    assert [line for line in lines if line.startswith("o ")] == ["o red_mug", "o box"]
+    used = [line.split()[1] for line in lines if line.startswith("usemtl ")]
+    library = files[1].read_text()
+    assert used == [line.split()[1] for line in library.splitlines() if line.startswith("newmtl")]
+    assert "Kd {:.3f} {:.3f} {:.3f}".format(*found["mug"].colors[0]) in library
+    again = o3d.io.read_triangle_mesh(str(files[0]))
+    count = sum(len(mesh.triangles) for mesh in found.values())
+    assert len(again.triangles) == count
+    together = meshes.Mesh(again.vertices, again.triangles, np.zeros((count, 3)))
+    assert volume(together) == pytest.approx(sum(map(volume, found.values())), rel=1e-3)
+
+
+def test_meshes_that_cannot_be_written_are_named(tmp_path):
+    empty = meshes.Mesh.join([])
+    with pytest.raises(ValueError, match=r"must end in .ply, got scene.stl"):
+        mesh_files.write_ply(empty, tmp_path / "scene.stl")
     with pytest.raises(ValueError, match="the mesh has no face"):
-        meshes.write_mesh(meshes.Mesh.join([]), tmp_path / "empty.ply")
+        mesh_files.write_ply(empty, tmp_path / "empty.ply")
+    with pytest.raises(ValueError, match="the mesh has no face"):
+        mesh_files.write_obj({"mug": empty}, tmp_path / "empty.obj")
 
 
 def test_ray_casting_is_exact():
@@ -96,39 +151,132 @@ def test_pictures_are_upright_and_not_mirrored():
     assert (picture[0, 0] == 255).all()
 
 
-def test_colours_belong_to_names():
-    first = class_colors(["mug", "box", "lamp"])
-    np.testing.assert_array_equal(class_colors(["box"])[0], first[1])
-    assert len(np.unique(class_colors([f"class {i}" for i in range(20)]), axis=0)) == 20
-    assert class_colors([f"class {i}" for i in range(254)]).shape == (254, 3)
+def test_colours_belong_to_names_and_neighbours_are_far_apart():
+    names = [f"class {i}" for i in range(254)]
+    colors = class_colors(names)
+    assert colors.shape == (254, 3)
+    assert len(np.unique(colors[: len(PALETTE)], axis=0)) == len(PALETTE)
+    gaps = np.linalg.norm(np.diff(oklab(colors), axis=0), axis=1)
+    assert gaps.min() > 0.1
+    assert np.linalg.norm(np.diff(oklab(colors[:12]), axis=0), axis=1).min() >= NEIGHBOUR_GAP
+    alone = np.concatenate([class_colors([name]) for name in names[:12]])
+    assert (alone == colors[:12]).all(axis=1).mean() > 0.5, "most keep the colour of their name"
     assert class_colors([]).shape == (0, 3)
-    gaps = np.linalg.norm(PALETTE[:, None] - PALETTE[None], axis=-1) + np.eye(20)
-    assert gaps.min() > 0.09
+
+
+def test_all_colours_can_be_told_apart():
+    lab = oklab(PALETTE)
+    gaps = np.linalg.norm(lab[:, None] - lab[None], axis=-1) + np.eye(len(PALETTE))
+    assert gaps.min() > 0.12
+    assert lab[:, 0].max() < 0.92, "none is lost on white"
+    np.testing.assert_allclose(oklab(np.ones(3)), [1, 0, 0], atol=1e-3)
+
+
+def test_no_letter_of_a_long_name_is_lost():
+    for width in (60, 200, 5000):
+        lines = wrap_text(LONG, 15, width)
+        assert "".join(lines).replace(" ", "") == LONG.replace(" ", "")
+        assert max(font(15).getlength(line) for line in lines) <= width
+    assert wrap_text("x" * 100, 15, 60)[0] == wrap_text("x" * 200, 15, 60)[0]
+    assert wrap_text("", 15, 60) == [""]
+
+
+def dark(picture):
+    """Where a picture has ink of text."""
+    return (picture.astype(int).sum(axis=-1) < 200).any(axis=0)
+
+
+def test_a_legend_shows_every_name_and_clips_none():
+    colors = [np.array([1.0, 0, 0]), np.array([0, 0, 1.0])] * 20
+    entries = [(f"{LONG} {i}", color) for i, color in enumerate(colors)]
+    picture = legend(entries, 300, 220)
+    assert picture.shape[0] == 300
+    columns = picture.shape[1] // 220
+    assert columns > 3
+    assert not dark(picture[:, -4:]).any()
+    reds = (picture == [255, 0, 0]).all(axis=-1).sum()
+    assert reds == (picture == [0, 0, 255]).all(axis=-1).sum() == 20 * 14 * 14
+    tall = legend([(LONG, colors[0])], 20, 120)
+    assert tall.shape[0] > 100, "it grows where a single name needs it"
+    assert not dark(tall[-6:]).any()
+
+
+def test_titles_keep_pictures_of_a_row_level():
+    blank = np.full((40, 100, 3), 255, np.uint8)
+    short, long = titled_alike([blank, blank], ["mug", LONG])
+    assert short.shape == long.shape
+    assert short.shape[0] > 40 + 4 * 15
+
+
+def test_maps_share_one_range_and_leave_the_picture_where_they_are_low(room):
+    rgb = room.rgb[0]
+    maps = np.zeros((3, *rgb.shape[:2]), np.float32)
+    maps[0, :, :80], maps[1, :, :80], maps[2] = 2.0, 0.2, -1.0
+    top = figures.relevancy_top(maps)
+    assert top == 2.0
+    strong, weak, none = (figures.overlay(rgb, values, top) for values in maps)
+    np.testing.assert_array_equal(none, rgb)
+    np.testing.assert_array_equal(strong[:, 80:], rgb[:, 80:])
+    far = np.abs(strong[:, :80].astype(int) - rgb[:, :80]).mean()
+    near = np.abs(weak[:, :80].astype(int) - rgb[:, :80]).mean()
+    assert far > 3 * near > 0
+    assert figures.relevancy_top(maps[2:]) == figures.LOWEST_TOP, "weak alone looks weak too"
+
+
+def test_the_mosaic_has_panels_as_large_as_the_picture_and_a_bar(room):
+    rgb, labels = room.rgb[0], ["a", "b", LONG]
+    maps = np.zeros((3, *rgb.shape[:2]), np.float32)
+    mosaic = figures.relevancy_mosaic(rgb, maps, labels)
+    height, width = rgb.shape[:2]
+    found = sum(
+        (mosaic[y : y + height, x : x + width] == rgb).all()
+        for y in range(mosaic.shape[0] - height + 1)
+        for x in range(0, mosaic.shape[1] - width + 1, width + 12)
+    )
+    assert found == 4, "the image, and three maps in which nothing is seen"
+    bar = color_bar(2.0, 200, "relevancy above the mean")
+    redder = bar[..., 0].astype(int) - bar[..., 2]
+    assert redder[:90].max() > 200 > redder[110:180].max()
 
 
 def test_figures_show_everything(room, completion):
     frame = room.frame(0)
-    maps = np.random.default_rng(0).normal(size=(3, 120, 160)).astype(np.float32)
-    mosaic = figures.relevancy_mosaic(frame.rgb, maps, ["a", "b", "a very long name " * 5])
-    assert mosaic.shape[2] == 3
-    assert mosaic.shape[0] >= 120
     T = np.eye(4)
     T[:3, 3] = [0.8, -1.7, 0]
     labels = np.zeros((20, 20, 20), np.uint8)
     labels[5:10, 5:10, :5] = 1
-    seen = Completion(["mug", "box"], labels, labels.astype(np.float32), 0.17, T, {})
+    seen = Completion(["mug", LONG], labels, labels.astype(np.float32), 0.17, T, {})
     picture = figures.completion_figure(frame, seen, (120, 100))
     assert picture.std() > 10
     points, _ = seen.points_of(1)
-    answer = Localization(points[0], np.ones(3), 0.5, points, np.ones(len(points)), {}, 0.17)
-    picture = figures.localization_figure(frame, seen, answer, "mug on table", (120, 100))
+    scores = np.linspace(0.4, 0.5, len(points)).astype(np.float32)
+    answer = Localization(points[-1], np.ones(3), 0.5, points, scores, {}, 0.17)
+    picture = figures.localization_figure(frame, seen.region, answer, LONG, (120, 100))
     reds = (picture[..., 0] > 120) & (picture[..., 1:].max(axis=-1) < 70)
-    assert reds.sum() > 20
+    assert reds.sum() > 5
+
+
+def test_an_answer_is_drawn_where_its_points_are():
+    c, s = np.cos(0.5), np.sin(0.5)
+    T = np.array([[c, -s, 0, 3], [s, c, 0, -2], [0, 0, 1, 0.5], [0, 0, 0, 1]])
+    local = np.array([[0, 0, 0], [1, 0, 0], [0, 3, 2]]) * 0.1 + 0.7
+    points = local @ T[:3, :3].T + T[:3, 3]
+    scores = np.array([0.1, 0.2, 0.3], np.float32)
+    answer = Localization(points[2], np.ones(3), 0.3, points, scores, {}, 0.1)
+    mesh = figures.answer_mesh(answer, Region(T, 3.0))
+    assert volume(mesh) == pytest.approx(3 * 0.001)
+    for point, color in zip(points, figures.answer_heat(answer), strict=True):
+        own = mesh.vertices[mesh.triangles[(np.abs(mesh.colors - color) < 1e-9).all(axis=1)]]
+        np.testing.assert_allclose(
+            (own.reshape(-1, 3).min(axis=0) + own.reshape(-1, 3).max(axis=0)) / 2, point, atol=0.03
+        )
+    single = Localization(points[0], np.full(3, 0.1), 0.1, points[:1], scores[:1], {}, np.nan)
+    assert volume(figures.answer_mesh(single, Region(T, 3.0))) == pytest.approx(0.001)
 
 
 def test_the_visible_surface_breaks_where_depth_jumps(room):
     frame = room.frame(0)
-    mesh = figures.frame_mesh(frame)
+    mesh = frame_mesh(frame)
     edges = mesh.vertices[mesh.triangles]
     longest = np.linalg.norm(edges - np.roll(edges, 1, axis=1), axis=-1).max(axis=1)
     assert np.isfinite(mesh.vertices).all()
@@ -148,7 +296,7 @@ def cube(size, middle, color):
 
 def test_an_answer_inside_a_closed_thing_is_seen_through_it(completion):
     box, inner = cube(2.0, (0, 0, 0), (0.5, 0.5, 0.5)), cube(0.5, (0, 0, 0), (0.9, 0.1, 0.1))
-    [view, _] = figures.scene_views(completion, box, (120, 100))
+    [view, _] = scene_views(completion.region, box, (120, 100))
     picture = figures._shine_through(box, inner, view).astype(int)
     inside = cast(inner, view).triangle >= 0
     assert 100 < inside.sum() < 3000
@@ -161,9 +309,24 @@ def test_an_answer_inside_a_closed_thing_is_seen_through_it(completion):
 @pytest.mark.parametrize("shape", [(3, 1, 1), (1, 3, 1), (1, 1, 4)])
 def test_views_are_filled(completion, shape):
     content = meshes.cubes(np.ones(shape, bool), 0.3, np.eye(4), np.ones(3))
-    for view in figures.scene_views(completion, content, (120, 100)):
+    for view in scene_views(completion.region, content, (120, 100)):
         rows, columns = np.nonzero(cast(content, view).triangle >= 0)
         spans = np.ptp(columns) / 120, np.ptp(rows) / 100
         assert 0.88 < max(spans) < 1
         middle = (columns.min() + columns.max()) / 2, (rows.min() + rows.max()) / 2
         assert middle == pytest.approx((59.5, 49.5), abs=3)
+
+
+def test_a_turntable_holds_everything_all_around(completion):
+    content = meshes.cubes(np.ones((3, 1, 2), bool), 0.3, np.eye(4), np.ones(3))
+    views = turntable(completion.region, content, (120, 100), 5)
+    eyes = np.array([view.T_world_camera[:3, 3] for view in views])
+    middle = content.vertices.mean(axis=0)
+    away = np.linalg.norm(eyes - middle, axis=1)
+    np.testing.assert_allclose(away, away[0])
+    assert eyes[0][0] < middle[0], "the first is from where the camera was"
+    for view in views:
+        shown = cast(content, view).triangle >= 0
+        border = np.concatenate([shown[0], shown[-1], shown[:, 0], shown[:, -1]])
+        assert shown.sum() > 500
+        assert not border.any()
