@@ -26,9 +26,13 @@ networks() {  # folders of the trained networks of a name, one per seed
 }
 
 declare -A folders_of=() approaches=(
-    [completion]="aware chefer ours${trained:+ reversed_axes}"
+    [completion]="aware chefer ours ${trained:+reversed_axes}"
     [localization]="aware clip chefer ours"
 )
+if [ -z "$trained" ]; then  # the defaults, which were trained otherwise than those they stand beside
+    approaches[completion]+=" any"
+    approaches[localization]+=" any"
+fi
 name_of() {  # task and approach to the name of the networks
     case $2 in
         ours) echo "$1" ;;
@@ -47,7 +51,7 @@ done
 splits="unseen_instances=$rooms,unseen_instances_dr=$rooms,unseen_instances_synonyms=$rooms"
 semabs data rooms --out "$out/rooms" --split "$splits" --seed 0
 shared data relevancy "$out/rooms" --encoder shipped:encoder --precision bf16 \
-    --preset ours --preset chefer_et_al --augmentations 0
+    --preset ours --preset chefer_et_al --preset fast --augmentations 0
 for preset in ours chefer_et_al; do
     semabs pointing "$out/rooms" --preset "$preset" --out "$out/pointing_$preset.md"
 done

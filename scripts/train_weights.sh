@@ -93,6 +93,27 @@ for seed in $seeds; do
     runs | sed "s/^/$seed /" | xargs -P "$processes" --process-slot-var=slot -L 1 bash -c 'train_one "$@"' _
 done
 
+# The defaults, for any encoder: rooms of both kinds, relevancy that is simulated or the encoder's.
+semabs data rooms --out "$out/easy_rooms" --split train=266,validation=24 --seed 0 --option points=60000
+semabs data rooms --out "$out/robot_rooms" --split train=519,validation=24 --seed 5000 \
+    --option views=robot --option points=60000
+semabs data join "$out/any_rooms" "$out/easy_rooms" "$out/robot_rooms"
+shared data relevancy "$out/any_rooms" --encoder "local-dir:$out/encoder" --precision bf16 \
+    --preset fast --augmentations 0
+train_any() {  # task, options
+    local task=$1 folder="$out/networks/$1_any"
+    shift
+    semabs train "$task" --config "$root/config/training/any_encoder.yaml" \
+        --data "$out/any_rooms" --out "$folder" --resume "$@"
+    semabs calibrate "$folder" --data "$out/any_rooms" --preset fast --preset simulated
+}
+train_any completion
+train_any localization --option start="$out/networks/completion_any" --option data.num_labels=2 \
+    --option data.absent_share=0 --option optimization.max_steps=500
+for task in completion localization; do
+    semabs weights pack "$out/networks/${task}_any" "${task}_any" "$task for any encoder, 64^3"
+done
+
 # the first seed's networks ship, but for the one that reads its volumes as the published code does
 runs | sed -n 1,7p | while read -r name task approach preset _; do
     semabs weights pack "$out/networks/$name-${seeds%% *}" "$name" "$task by $approach, preset $preset"

@@ -84,7 +84,7 @@ class RelevancyConfig:
     prompts: list[str] | None = option(
         None,
         "sentences with one {} for the name, their features are averaged; unset: the checkpoint's, "
-        "else 'a photograph of a {} in a home.'",
+        "else those that the encoder was calibrated with, else 'a photograph of a {} in a home.'",
     )
     mean: Literal["vocabulary", "request"] = option(
         "vocabulary",
@@ -164,7 +164,7 @@ class CompletionConfig(QueryConfig):
     """Open-vocabulary semantic scene completion."""
 
     checkpoint: str = option(
-        "shipped:completion",
+        "shipped:completion_any",
         "checkpoint folder, shipped:NAME, published:NAME (such as published:ours/ovssc), or "
         "'untrained' for random weights",
     )
@@ -182,7 +182,7 @@ class LocalizationConfig(QueryConfig):
     """Visually obscured object localization."""
 
     checkpoint: str = option(
-        "shipped:localization",
+        "shipped:localization_any",
         "checkpoint folder, shipped:NAME, published:NAME (such as published:ours/vool), or "
         "'untrained' for random weights",
     )

@@ -27,6 +27,7 @@ from semabs_core.networks import (
     build_network,
 )
 from semabs_core.precision import choose_dtype
+from semabs_core.presence import calibrated_prompts
 from semabs_core.relevancy import DEFAULT_PROMPTS
 from semabs_core.weights.fingerprint import same_encoder
 from semabs_core.weights.published import resolve_checkpoint
@@ -115,8 +116,12 @@ class RelevancyChoice:
     augmentations: int | None
 
 
-def choose_relevancy(config: SemabsConfig, networks: Sequence[SpatialNetwork]) -> RelevancyChoice:
+def choose_relevancy(
+    config: SemabsConfig, networks: Sequence[SpatialNetwork], encoder_name: str = ""
+) -> RelevancyChoice:
     """What the config leaves open is as the networks were trained, else the package's default.
+
+    Prompts that neither says are those that the encoder was calibrated with.
 
     Raises:
         ConfigError: if it is left open and the networks were trained in different ways.
@@ -144,7 +149,12 @@ def choose_relevancy(config: SemabsConfig, networks: Sequence[SpatialNetwork]) -
         vocabulary = stored("mean_vocabulary") or list(MEAN_VOCABULARY)
     return RelevancyChoice(
         preset=preset,
-        prompts=list(wanted.prompts or stored("prompts") or DEFAULT_PROMPTS),
+        prompts=list(
+            wanted.prompts
+            or stored("prompts")
+            or calibrated_prompts(encoder_name)
+            or DEFAULT_PROMPTS
+        ),
         mean_vocabulary=list(vocabulary),
         augmentations=augmentations,
     )

@@ -62,7 +62,7 @@ class SceneUnderstanding:
         self.encoder = encoder
         self.completion = completion
         self.localization = localization
-        self.chosen = choose_relevancy(config, (completion, localization))
+        self.chosen = choose_relevancy(config, (completion, localization), encoder.name)
         self.bounds = common_bounds(completion, localization)
         check_text_width(encoder, (completion, localization))
         relevancy = config.relevancy

@@ -233,6 +233,19 @@ def read_presence(
     )
 
 
+def calibrated_prompts(encoder_name: str) -> list[str]:
+    """The templates that an encoder was calibrated with, which suit it; empty where there are none.
+
+    Raises:
+        PresenceError: if its calibration is damaged.
+    """
+    folder = encoder_folder(encoder_name)
+    if folder is None or not (folder / PRESENCE_FILE).exists():
+        return []
+    presets = _read(folder / PRESENCE_FILE)["presets"]
+    return list(next(iter(presets.values()))["prompts"]) if presets else []
+
+
 def _read(file: Path) -> dict[str, Any]:
     """The content of a calibration file, checked."""
     try:

@@ -70,8 +70,8 @@ def open_data(config: TrainingConfig) -> TrainingData:
     settings = items.settings
     metadata = {"preset": options.preset, **(asdict(settings) if settings else {})}
     if options.records:
-        for name in ("encoder", "fingerprint", "text_dim"):
-            metadata.pop(name, None)  # made for any encoder
+        for name in ("encoder", "fingerprint", "text_dim", "prompts"):
+            metadata.pop(name, None)  # made for any encoder, with the prompts that suit it
         metadata["records"] = list(options.records)
     return TrainingData(items, collate, validation, metadata)
 
