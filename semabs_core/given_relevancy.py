@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +30,21 @@ class GivenRelevancy:
         """Whether anything speaks for all of the names that are given; None if none of them is."""
         given = [self.maps[name] for name in names if name in self.maps]
         return all(bool((found > self.mean).any()) for found in given) if given else None
+
+
+def maps_of_frame(sequence: Any, index: int) -> tuple[dict[str, Map], bool]:
+    """The relevancy that a sequence brings for one of its frames, and whether it is centred.
+
+    Args:
+        sequence: a :class:`semabs_core.data.scene_file.Scene`, or any other, which brings none.
+        index: of the frame.
+    """
+    maps = getattr(sequence, "relevancy", None)
+    if maps is None:
+        return {}, False
+    return dict(
+        zip(sequence.relevancy_labels, maps[index], strict=True)
+    ), sequence.relevancy_centred
 
 
 def check_given(

@@ -231,3 +231,32 @@ def _text(value: Any, where: str) -> str:
         return (value.decode() if isinstance(value, bytes) else value).strip()
     except UnicodeDecodeError as error:
         raise ValueError(f"{where} holds {shorten(value)}, which is no UTF-8 text") from error
+
+
+def read_relevancy_maps(
+    values: Mapping[str, Any], labels: list[str], count: int
+) -> NDArray[np.float32] | None:
+    """Relevancy to (n, L, h, w) float32; None where there is none.
+
+    Args:
+        values: arrays by name: ``relevancy`` (L, h, w) of one frame or (n, L, h, w), numbers or
+            bool.
+        labels: the L names of the maps.
+        count: frames n.
+    """
+    if "relevancy" not in values:
+        if labels:
+            raise ValueError("relevancy_labels without relevancy, the maps of these names")
+        return None
+    maps = np.asarray(values["relevancy"])
+    if maps.dtype.kind not in "buif":
+        raise ValueError(f"relevancy must hold numbers or bool, got {maps.dtype}")
+    maps = maps[None] if maps.ndim == 3 else maps
+    if maps.ndim != 4 or maps.shape[:2] != (count, len(labels)) or maps.size == 0:
+        raise ValueError(
+            f"relevancy must be ({count}, {len(labels)}, h, w), a map per frame and name of "
+            f"relevancy_labels, got {maps.shape}"
+        )
+    if not np.isfinite(maps).all():
+        raise ValueError("relevancy holds NaN or infinite values")
+    return maps.astype(np.float32)

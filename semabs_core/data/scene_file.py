@@ -25,6 +25,7 @@ from semabs_core.data.scene_arrays import (
     read_intrinsics,
     read_names,
     read_poses,
+    read_relevancy_maps,
 )
 from semabs_core.data.scene_data import SPECIAL_NAMES, class_name
 from semabs_core.data.scene_pickle import read_pickle
@@ -35,6 +36,7 @@ from semabs_core.types import RGBDFrame
 BUILT_IN = Path(__file__).with_name("room.npz")
 ARRAYS = (*REQUIRED, "scene_bounds")
 WORDS = ("classes", "descriptions")
+RELEVANCY = ("relevancy", "relevancy_labels", "relevancy_centred")
 DESCRIPTION_COLUMNS = ("target_obj_name", "spatial_relation_name", "reference_obj_name")
 
 
@@ -55,6 +57,10 @@ class Scene:
         classes: names that the scene suggests for completion.
         descriptions: (target, relation, reference) that it suggests for localization.
         notes: what was done to the file's world, for people.
+        relevancy: maps (n, L, h, w) that the file brings, in the place of an encoder's; None for
+            none.
+        relevancy_labels: the L names of them.
+        relevancy_centred: whether a mean map is taken off them already.
     """
 
     name: str
@@ -65,6 +71,9 @@ class Scene:
     classes: list[str] = field(default_factory=list)
     descriptions: list[tuple[str, str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    relevancy: NDArray[np.float32] | None = None
+    relevancy_labels: list[str] = field(default_factory=list)
+    relevancy_centred: bool = False
 
     @property
     def stamps_s(self) -> NDArray[np.float64]:
@@ -88,8 +97,9 @@ def load_scene(path: str | os.PathLike) -> Scene:
     :mod:`semabs_core.data.scene_arrays` takes them, optionally ``classes`` and ``descriptions``
     (n, 3): target, relation, reference. An HDF5 file may hold them at its root or, as the
     published data set does, as region references in the group ``data``; its classes are then
-    those of the objects that are visible. A pickle is one of the published demo. What else a file
-    holds is not read.
+    those of the objects that are visible. A pickle is one of the published demo. ``relevancy``
+    (L, h, w) or (n, L, h, w), with ``relevancy_labels`` and perhaps ``relevancy_centred``, are maps
+    that stand for an encoder's. What else a file holds is not read.
 
     Args:
         path: a file that ends in one of ``SCENE_SUFFIXES``.
@@ -135,6 +145,9 @@ def built_in_scene() -> Scene:
 
 def save_scene(scene: Scene, path: str | os.PathLike) -> None:
     """Write a ``.npz`` scene, as a whole or not at all."""
+    brought: dict[str, Any] = {}
+    if scene.relevancy is not None:
+        brought = {name: np.asarray(getattr(scene, name)) for name in RELEVANCY}
 
     def fill(part: Path) -> None:
         with part.open("wb") as stream:
@@ -146,6 +159,7 @@ def save_scene(scene: Scene, path: str | os.PathLike) -> None:
                 cam_pose=scene.T_world_camera,
                 classes=np.array(scene.classes),
                 descriptions=np.array(scene.descriptions).reshape(-1, 3),
+                **brought,
             )
 
     write_atomic(path, fill)
@@ -156,7 +170,8 @@ def _read_npz(file: Path) -> dict[str, Any]:
     if not zipfile.is_zipfile(file):
         raise ValueError("it is no NumPy archive (np.savez writes one), or cut off")
     with np.load(file, allow_pickle=False) as archive:
-        return {name: archive[name] for name in WORDS + ARRAYS if name in archive.files}
+        wanted = WORDS + ARRAYS + RELEVANCY
+        return {name: archive[name] for name in wanted if name in archive.files}
 
 
 def _read_hdf5(file: Path) -> dict[str, Any]:
@@ -165,8 +180,12 @@ def _read_hdf5(file: Path) -> dict[str, Any]:
         data = archive.get("data")
         group = data if isinstance(data, h5py.Group) else archive
         values: dict[str, Any] = {
-            name: _array(archive, group[name]) for name in ARRAYS if name in group
+            name: _array(archive, group[name])
+            for name in (*ARRAYS, "relevancy", "relevancy_centred")
+            if name in group
         }
+        if "relevancy_labels" in group:
+            values["relevancy_labels"] = read_strings(group["relevancy_labels"])
         if "classes" in group:
             values["classes"] = read_strings(group["classes"])
         elif "objid_to_class" in group and "seg" in group:
@@ -218,6 +237,7 @@ def _scene(name: str, values: Mapping[str, Any]) -> Scene:
             f"cam_intr's principal point ({K[0, 2]:g}, {K[1, 2]:g}) is that of the image turned by "
             f"90 degrees, but it is {rgb.shape[2]}x{rgb.shape[1]}: turn the intrinsics as well"
         )
+    labels = read_names(values.get("relevancy_labels", []))
     scene = Scene(
         name=name,
         rgb=rgb,
@@ -226,6 +246,9 @@ def _scene(name: str, values: Mapping[str, Any]) -> Scene:
         T_world_camera=poses,
         classes=read_names(values.get("classes", [])),
         descriptions=read_descriptions(values.get("descriptions", [])),
+        relevancy=read_relevancy_maps(values, labels, len(rgb)),
+        relevancy_labels=labels,
+        relevancy_centred=bool(np.any(values.get("relevancy_centred", False))),
     )
     scene.frame(0)
     return scene

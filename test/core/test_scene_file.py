@@ -11,6 +11,7 @@ from scene_toy import toy_scene
 from semabs_core import geometry
 from semabs_core.data.hdf5 import write_scene
 from semabs_core.data.scene_file import SceneError, built_in_scene, load_scene, save_scene
+from semabs_core.given_relevancy import maps_of_frame
 
 HALF = np.array([[20.0, 0, 9.5], [0, 20.0, 7.0], [0, 0, 1]])
 """Intrinsics for 20x15 pixels."""
@@ -167,3 +168,31 @@ def test_what_is_no_archive_is_said_to_be_none(tmp_path, content):
         SceneError, match=r"text.npz is damaged or no scene file: .*no NumPy archive"
     ):
         load_scene(file)
+
+
+@pytest.mark.parametrize("shape", [(2, 12, 16), (1, 2, 12, 16)])
+def test_a_scene_may_bring_its_relevancy(tmp_path, room, shape):
+    maps = np.random.default_rng(0).random(shape).astype(np.float32)
+    save_scene(replace(room, relevancy=maps, relevancy_labels=["lamp", "sofa"]), tmp_path / "r.npz")
+    found = load_scene(tmp_path / "r.npz")
+    assert found.relevancy_labels == ["lamp", "sofa"]
+    assert found.relevancy_centred is False
+    given, centred = maps_of_frame(found, 0)
+    assert list(given) == ["lamp", "sofa"]
+    np.testing.assert_array_equal(given["sofa"], maps.reshape(2, 12, 16)[1])
+    assert centred is False
+    assert maps_of_frame(room, 0) == ({}, False)
+
+
+@pytest.mark.parametrize(
+    ("maps", "labels", "match"),
+    [
+        (np.zeros((3, 4, 5)), ["lamp", "sofa"], r"relevancy must be \(1, 2, h, w\)"),
+        (np.full((2, 4, 5), np.nan), ["lamp", "sofa"], "relevancy holds NaN"),
+        (np.full((2, 4, 5), "x"), ["lamp", "sofa"], "must hold numbers or bool"),
+    ],
+)
+def test_relevancy_that_fits_no_frame_is_named(tmp_path, room, maps, labels, match):
+    save_scene(replace(room, relevancy=maps, relevancy_labels=labels), tmp_path / "r.npz")
+    with pytest.raises(SceneError, match=match):
+        load_scene(tmp_path / "r.npz")
