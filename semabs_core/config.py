@@ -101,6 +101,9 @@ class RelevancyConfig:
         "spread relevancy along the edges of colour and depth before networks read it; unset: as "
         "they were trained. For networks that read evidence",
     )
+    file: str = option(
+        "", "scene file whose own relevancy stands for the encoder's in its pictures; empty: none"
+    )
     rollout_layers: int = option(
         1, "transformer blocks the relevancy is rolled out over", ge=1, le=48
     )
@@ -229,7 +232,7 @@ def _resolve(path: str, base: Path) -> str:
     """A relative path of a config file, relative to that file where something is there."""
     prefix = LOCAL if path.startswith(LOCAL) else ""
     candidate = base / path.removeprefix(prefix)
-    relative = not Path(path.removeprefix(prefix)).is_absolute()
+    relative = bool(path) and not Path(path.removeprefix(prefix)).is_absolute()
     return prefix + str(candidate.resolve()) if relative and candidate.exists() else path
 
 
@@ -311,7 +314,7 @@ def load_config(path: str | os.PathLike) -> SemabsConfig:
     config = parse_config(read_yaml(path), str(path))
     base = find_config(path).parent
     changes: dict[str, Any] = {}
-    for section, name in (*_PATHS, ("encoder", "model")):
+    for section, name in (*_PATHS, ("encoder", "model"), ("relevancy", "file")):
         part = getattr(config, section)
         changes[section] = dataclasses.replace(part, **{name: _resolve(getattr(part, name), base)})
     return dataclasses.replace(config, **changes)

@@ -94,7 +94,7 @@ class FrameState:
         self.tiles, self.image_features, self.maps = other.tiles, other.image_features, other.maps
         self.given, self.weighers, self.refiner = other.given, other.weighers, other.refiner
 
-    def give(self, given: GivenRelevancy) -> None:
+    def give(self, given: GivenRelevancy | None) -> None:
         """Take over relevancy from elsewhere, in the place of what was given before."""
         self.given = given
         self.volumes.clear()

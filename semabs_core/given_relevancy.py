@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+
+from semabs_core.config import ConfigError
+from semabs_core.data.scene_file import load_scene
 
 Map = NDArray[np.float32]
 
@@ -30,21 +33,6 @@ class GivenRelevancy:
         """Whether anything speaks for all of the names that are given; None if none of them is."""
         given = [self.maps[name] for name in names if name in self.maps]
         return all(bool((found > self.mean).any()) for found in given) if given else None
-
-
-def maps_of_frame(sequence: Any, index: int) -> tuple[dict[str, Map], bool]:
-    """The relevancy that a sequence brings for one of its frames, and whether it is centred.
-
-    Args:
-        sequence: a :class:`semabs_core.data.scene_file.Scene`, or any other, which brings none.
-        index: of the frame.
-    """
-    maps = getattr(sequence, "relevancy", None)
-    if maps is None:
-        return {}, False
-    return dict(
-        zip(sequence.relevancy_labels, maps[index], strict=True)
-    ), sequence.relevancy_centred
 
 
 def check_given(
@@ -103,3 +91,37 @@ def _sized(array: Map, name: str, shape: tuple[int, int]) -> Map:
     maps = torch.from_numpy(np.ascontiguousarray(array))[None, None]
     sized = F.interpolate(maps, shape, mode="bilinear", antialias=True, align_corners=False)
     return sized[0, 0].numpy()
+
+
+class BroughtRelevancy:
+    """The relevancy that a scene file brings, for the frames whose pictures it holds.
+
+    Args:
+        path: a scene file, see :func:`semabs_core.data.scene_file.load_scene`.
+
+    Attributes:
+        names: what it has maps of.
+
+    Raises:
+        SceneError: if the file cannot be used.
+        ConfigError: if it brings no relevancy.
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self._scene = load_scene(path)
+        self.names = list(self._scene.relevancy_labels)
+        if self._scene.relevancy is None:
+            raise ConfigError(
+                f"relevancy.file: {path} holds no relevancy (arrays relevancy and "
+                "relevancy_labels); leave the option empty for the encoder's"
+            )
+
+    def of(self, rgb: NDArray[np.uint8]) -> GivenRelevancy | None:
+        """The relevancy of a picture (H, W, 3); None for a picture that is not the file's."""
+        maps = self._scene.relevancy
+        assert maps is not None
+        for picture, stack in zip(self._scene.rgb, maps, strict=True):
+            if np.array_equal(picture, rgb):
+                named = dict(zip(self.names, stack, strict=True))
+                return check_given(named, self._scene.relevancy_centred, rgb.shape[:2])
+        return None

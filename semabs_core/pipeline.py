@@ -19,7 +19,7 @@ from semabs_core.description import Description, check_classes, make_description
 from semabs_core.encoder import ImageTextEncoder
 from semabs_core.frame_reader import FrameReader
 from semabs_core.frame_state import FrameState, Stopwatch, make_frame_state
-from semabs_core.given_relevancy import check_given
+from semabs_core.given_relevancy import BroughtRelevancy, check_given
 from semabs_core.grid_answers import answer_region, label_grid, logits_on_grid
 from semabs_core.models import (
     check_text_width,
@@ -79,6 +79,7 @@ class SceneUnderstanding:
         self.presence = make_presence_classifier(
             self.extractor, self.chosen.preset, self.chosen.prompts
         )
+        self._brought = BroughtRelevancy(relevancy.file) if relevancy.file else None
         self._state: FrameState | None = None
 
     @classmethod
@@ -129,8 +130,8 @@ class SceneUnderstanding:
     @property
     def cutoff(self) -> float:
         """The logit below which a voxel is free for a class."""
-        own, stored = self.config.completion.cutoff, self.completion.metadata.get("cutoff")
-        return float(own if own is not None else DEFAULT_CUTOFF if stored is None else stored)
+        own = self.config.completion.cutoff
+        return self.completion.metadata.get("cutoff", DEFAULT_CUTOFF) if own is None else own
 
     def reconfigure(self, config: SemabsConfig) -> None:
         """Take over options that may change while models are loaded (``live``).
@@ -153,9 +154,9 @@ class SceneUnderstanding:
         state = self._state
         if state is not None:
             state.grids.clear()
-            if region_changed:
-                self.set_frame(state.frame)
-                self._current().take_picture(state)
+        if state is not None and region_changed:
+            self.set_frame(state.frame)
+            self._current().take_picture(state)
 
     def forget_frame(self) -> None:
         """Let go of the current frame and of all that is cached for it."""
@@ -169,7 +170,9 @@ class SceneUnderstanding:
                 the last one must not answer for this one.
         """
         self._state = None
-        self._state = make_frame_state(frame, self.config, self.bounds, self._device)
+        state = make_frame_state(frame, self.config, self.bounds, self._device)
+        state.give(self._brought.of(frame.rgb) if self._brought else None)
+        self._state = state
 
     def relevancy(
         self, names: Sequence[str], on_progress: OnProgress | None = None

@@ -121,9 +121,11 @@ class Demo:
         classes, question = self.questions(words)
         told = {name: quoted(value) for name, value in self.told.items()}
         self.start("player", {"scene": quoted(path), **told})
-        self.start(
-            "node", {"autostart": "true", "config_file": quoted(str(self.config)), **classes}
-        )
+        node = {"autostart": "true", "config_file": quoted(str(self.config)), **classes}
+        if labels := getattr(words, "relevancy_labels", []):
+            node["relevancy.file"] = quoted(path)
+            print(f"semabs demo: the scene's own relevancy is used for {', '.join(labels)}")
+        self.start("node", node)
         client = {"out": quoted(str(self.out)), "timeout_s": str(TIMEOUT_S)}
         self.start("client_node", {**client, **classes, **question}, shown=True)
         return self.watch()

@@ -1,11 +1,14 @@
 """Relevancy that comes from elsewhere: checked, resized, used instead of the encoder's."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from pipeline_toy import CLASSES, build
 
+from semabs_core.config import ConfigError
+from semabs_core.data.scene_file import save_scene
 from semabs_core.given_relevancy import check_given
 from semabs_core.types import FrameError
 
@@ -116,3 +119,26 @@ def test_wrong_maps_are_refused_and_change_nothing(room, given, centred, match):
 def test_without_a_frame_there_is_nothing_to_set():
     with pytest.raises(FrameError, match="no frame yet"):
         build().set_relevancy(masks())
+
+
+def test_a_scene_file_brings_relevancy_for_its_own_pictures(room, tmp_path):
+    stack = np.stack([mask.astype(np.float32) for mask in masks().values()])
+    brought = replace(room, relevancy=stack[None], relevancy_labels=list(masks()))
+    save_scene(brought, tmp_path / "brought.npz")
+    scene = build(relevancy={"file": str(tmp_path / "brought.npz")})
+    scene.set_frame(room.frame(0))
+    by_hand = ready(room)
+    by_hand.set_relevancy(masks())
+    np.testing.assert_array_equal(scene.relevancy(["lamp"]), by_hand.relevancy(["lamp"]))
+    other = replace(room.frame(0), rgb=255 - room.frame(0).rgb)
+    scene.set_frame(other)
+    by_hand.set_frame(other)
+    np.testing.assert_allclose(
+        scene.relevancy(["lamp"]), by_hand.relevancy(["lamp"]), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_a_file_without_relevancy_is_refused(room, tmp_path):
+    save_scene(room, tmp_path / "plain.npz")
+    with pytest.raises(ConfigError, match=r"plain\.npz holds no relevancy"):
+        build(relevancy={"file": str(tmp_path / "plain.npz")})

@@ -11,7 +11,6 @@ from scene_toy import toy_scene
 from semabs_core import geometry
 from semabs_core.data.hdf5 import write_scene
 from semabs_core.data.scene_file import SceneError, built_in_scene, load_scene, save_scene
-from semabs_core.given_relevancy import maps_of_frame
 
 HALF = np.array([[20.0, 0, 9.5], [0, 20.0, 7.0], [0, 0, 1]])
 """Intrinsics for 20x15 pixels."""
@@ -170,6 +169,11 @@ def test_what_is_no_archive_is_said_to_be_none(tmp_path, content):
         load_scene(file)
 
 
+def load_scene_without_relevancy(room, folder):
+    save_scene(room, folder / "plain.npz")
+    return load_scene(folder / "plain.npz")
+
+
 @pytest.mark.parametrize("shape", [(2, 12, 16), (1, 2, 12, 16)])
 def test_a_scene_may_bring_its_relevancy(tmp_path, room, shape):
     maps = np.random.default_rng(0).random(shape).astype(np.float32)
@@ -177,11 +181,8 @@ def test_a_scene_may_bring_its_relevancy(tmp_path, room, shape):
     found = load_scene(tmp_path / "r.npz")
     assert found.relevancy_labels == ["lamp", "sofa"]
     assert found.relevancy_centred is False
-    given, centred = maps_of_frame(found, 0)
-    assert list(given) == ["lamp", "sofa"]
-    np.testing.assert_array_equal(given["sofa"], maps.reshape(2, 12, 16)[1])
-    assert centred is False
-    assert maps_of_frame(room, 0) == ({}, False)
+    np.testing.assert_array_equal(found.relevancy, maps.reshape(1, 2, 12, 16))
+    assert load_scene_without_relevancy(room, tmp_path).relevancy is None
 
 
 @pytest.mark.parametrize(
