@@ -166,8 +166,7 @@ class SceneUnderstanding:
         """Make a frame the current one; what is known of the last one is forgotten.
 
         Raises:
-            FrameError: if no depth reading falls into the region. Then there is no current frame:
-                the last one must not answer for this one.
+            FrameError: if no depth reading falls into the region; then there is no current frame.
         """
         self._state = None
         state = make_frame_state(frame, self.config, self.bounds, self._device)
