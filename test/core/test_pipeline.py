@@ -410,7 +410,10 @@ def test_the_core_never_imports_ros():
     code = (
         "import sys, pkgutil, importlib, semabs_core\n"
         "for m in pkgutil.walk_packages(semabs_core.__path__, 'semabs_core.'):\n"
-        "    importlib.import_module(m.name)\n"
+        "    try:\n"
+        "        importlib.import_module(m.name)\n"
+        "    except ModuleNotFoundError as error:\n"
+        "        assert error.name in ('gradio', 'rerun'), error  # of optional parts\n"
         "bad = [m for m in sys.modules if m.split('.')[0] in "
         "('rclpy', 'semabs', 'semabs_ros', 'sensor_msgs', 'tf2_ros', 'cv_bridge', 'launch')]\n"
         "assert not bad, bad"
