@@ -14,6 +14,8 @@ from semabs_core.config import QueryConfig
 from semabs_core.types import RGBDFrame
 from semabs_core.voxels import grid_axes, grid_points
 
+BEHIND = 0.25
+"""How far behind a seen surface networks are asked, in voxels, so that noise leaves it inside."""
 SLAB = 2**18
 """So many points are looked at together when the camera's view of a grid is worked out."""
 
@@ -23,7 +25,9 @@ class QueryGrid:
     """A dense grid over the bounds and what the camera says about it.
 
     Voxels go by their flat index, z runs fastest. Their points are worked out where they are
-    needed: for a fine grid they alone would fill the memory.
+    needed: for a fine grid they alone would fill the memory. A voxel that holds depth readings is
+    asked for where they are, a little behind the surface: its middle may lie before it, in the
+    open, and a surface that is seen must not get lost between two voxels.
 
     Attributes:
         axes: (3, R) float32, coordinates along x, y and z, scene frame.
@@ -31,20 +35,31 @@ class QueryGrid:
         seen: (R ** 3,) bool, inside the frustum (all True where that mask is off).
         open: (M,) int32, ascending indices of the voxels inside the frustum and not seen to be
             free: what the networks are asked.
+        surface: (S,) int64, ascending indices of the voxels that hold readings.
+        surface_xyz: (S, 3) float32, where these are asked, scene frame.
     """
 
     axes: Tensor
     T_world_scene: NDArray[np.float64]
     seen: NDArray[np.bool_]
     open: NDArray[np.int32]
+    surface: Tensor
+    surface_xyz: Tensor
 
     def points(self, index: Tensor) -> Tensor:
-        """(m, 3) float32 points of voxels (m,) in the scene frame, on the device of the index."""
-        return grid_points(self.axes.to(index.device), index.long())
+        """Where voxels (m,) are asked: (m, 3) float32, scene frame, on the index's device."""
+        device, index = index.device, index.long()
+        points = grid_points(self.axes.to(device), index)
+        if len(self.surface):
+            surface = self.surface.to(device)
+            place = torch.searchsorted(surface, index).clamp_max(len(surface) - 1)
+            there = surface[place] == index
+            points[there] = self.surface_xyz.to(device)[place[there]]
+        return points
 
     def world(self, index: NDArray[np.integer]) -> NDArray[np.float64]:
-        """(m, 3) float64 points of voxels (m,) in the world frame, metres."""
-        points = self.points(torch.from_numpy(index)).numpy().astype(np.float64)
+        """(m, 3) float64 middles of voxels (m,) in the world frame, metres."""
+        points = grid_points(self.axes, torch.from_numpy(index).long()).numpy().astype(np.float64)
         return geometry.transform_points(self.T_world_scene, points)
 
 
@@ -87,4 +102,37 @@ def make_query_grid(
             is_open[free[~lowest]] = False
             is_open[free[lowest]] = ~geometry.seen_free(below, *view)
         parts.append(np.flatnonzero(is_open).astype(np.int32) + np.int32(start))
-    return QueryGrid(axes, T_world_scene, seen, np.concatenate(parts))
+    surface, surface_xyz = surface_voxels(frame, axes, T_scene_camera)
+    return QueryGrid(axes, T_world_scene, seen, np.concatenate(parts), surface, surface_xyz)
+
+
+def surface_voxels(
+    frame: RGBDFrame, axes: Tensor, T_scene_camera: NDArray[np.float64]
+) -> tuple[Tensor, Tensor]:
+    """The voxels that hold depth readings, and the mean of each one's, moved behind the surface.
+
+    Args:
+        frame: the depth readings.
+        axes: (3, R) float32 of the grid.
+        T_scene_camera: (4, 4) similarity, camera metres to scene units.
+
+    Returns:
+        (S,) int64 ascending flat indices; (S, 3) float32 points, scene frame, inside the voxel.
+    """
+    resolution = axes.shape[1]
+    lower, spacing = axes[:, 0].numpy().astype(np.float64), float(axes[0, 1] - axes[0, 0])
+    readings = geometry.back_project(frame.depth_m, frame.K)[geometry.valid_depth(frame.depth_m)]
+    points = geometry.transform_points(T_scene_camera, readings)
+    cell = np.floor((points - lower) / spacing + 0.5).astype(np.int64)
+    inside = ((cell >= 0) & (cell < resolution)).all(axis=1)
+    flat = (cell[inside] * np.array([resolution**2, resolution, 1])).sum(axis=1)
+    surface, which, counts = np.unique(flat, return_inverse=True, return_counts=True)
+    mean = np.stack(
+        [np.bincount(which, weights=points[inside, axis]) / counts for axis in range(3)], axis=1
+    )
+    rays = mean - T_scene_camera[:3, 3]
+    rays /= np.maximum(np.linalg.norm(rays, axis=1, keepdims=True), 1e-9)
+    middle = lower + spacing * np.stack(np.unravel_index(surface, (resolution,) * 3), axis=1)
+    half = spacing / 2
+    moved = (mean + BEHIND * spacing * rays).clip(middle - half, middle + half)
+    return torch.from_numpy(surface), torch.from_numpy(moved.astype(np.float32))
