@@ -31,8 +31,10 @@ def test_masks_are_those_of_all_points_at_once(room, monkeypatch, slab, frustum,
     np.testing.assert_array_equal(grid.seen, seen)
     np.testing.assert_array_equal(grid.open, np.flatnonzero(is_open))
     assert 0 < len(grid.open) <= 21**3
-    index = torch.arange(21**3)
-    np.testing.assert_array_equal(grid.points(index), points)
+    asked = grid.points(torch.arange(21**3)).numpy()
+    bare = np.ones(len(points), bool)
+    bare[grid.surface.numpy()] = False
+    np.testing.assert_array_equal(asked[bare], points[bare])
     np.testing.assert_allclose(grid.world(grid.open), world[grid.open], atol=1e-12)
 
 
@@ -76,3 +78,28 @@ def test_a_fine_grid_takes_few_bytes_per_voxel(room):
     held = grid.seen.nbytes + grid.open.nbytes + grid.axes.nbytes
     assert held < 5 * 128**3
     assert grid.world(grid.open[-1:]).shape == (1, 3)
+
+
+def test_voxels_that_hold_readings_are_asked_behind_the_surface(room):
+    """Each inside its voxel, a quarter of a voxel farther along the ray than its mean reading."""
+    frame = room.frame(0)
+    state = frame_state(frame)
+    grid = state.grid(options(resolution=21))
+    spacing = float(grid.axes[0, 1] - grid.axes[0, 0])
+    asked = grid.points(grid.surface).numpy()
+    middles = dense_grid(BOUNDS, 21)[grid.surface.numpy()]
+    assert len(asked) > 300
+    assert np.abs(asked - middles).max() <= spacing / 2 + 1e-6
+    assert np.abs(asked - middles).max() > spacing / 4
+    readings = geometry.back_project(frame.depth_m, frame.K)
+    readings = geometry.transform_points(state.T_scene_camera, readings.reshape(-1, 3))
+    cell = np.floor((readings - BOUNDS[0]) / spacing + 0.5).astype(int)
+    flat = (cell * [21**2, 21, 1]).sum(axis=1)
+    flat[((cell < 0) | (cell > 20)).any(axis=1)] = -1
+    for number in (0, len(asked) // 2, len(asked) - 1):
+        mean = readings[flat == int(grid.surface[number])].mean(axis=0)
+        ray = mean - state.T_scene_camera[:3, 3]
+        moved = mean + 0.25 * spacing * ray / np.linalg.norm(ray)
+        half = spacing / 2
+        moved = moved.clip(middles[number] - half, middles[number] + half)
+        np.testing.assert_allclose(asked[number], moved, atol=1e-5)
