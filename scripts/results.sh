@@ -29,7 +29,7 @@ declare -A folders_of=() approaches=(
     [completion]="aware chefer ours ${trained:+reversed_axes}"
     [localization]="aware clip chefer ours"
 )
-if [ -z "$trained" ]; then  # the defaults, which were trained otherwise than those they stand beside
+if [ -z "$trained" ]; then  # for any encoder; trained otherwise than those they stand beside
     approaches[completion]+=" any"
     approaches[localization]+=" any"
 fi

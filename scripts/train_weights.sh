@@ -93,7 +93,7 @@ for seed in $seeds; do
     runs | sed "s/^/$seed /" | xargs -P "$processes" --process-slot-var=slot -L 1 bash -c 'train_one "$@"' _
 done
 
-# The defaults, for any encoder: rooms of both kinds, relevancy that is simulated or the encoder's.
+# The networks for any encoder: rooms of both kinds, relevancy that is simulated or the encoder's.
 semabs data rooms --out "$out/easy_rooms" --split train=266,validation=24 --seed 0 --option points=60000
 semabs data rooms --out "$out/robot_rooms" --split train=519,validation=24 --seed 5000 \
     --option views=robot --option points=60000

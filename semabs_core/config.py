@@ -167,7 +167,7 @@ class CompletionConfig(QueryConfig):
     """Open-vocabulary semantic scene completion."""
 
     checkpoint: str = option(
-        "shipped:completion_any",
+        "shipped:completion",
         "checkpoint folder, shipped:NAME, published:NAME (such as published:ours/ovssc), or "
         "'untrained' for random weights",
     )
@@ -185,7 +185,7 @@ class LocalizationConfig(QueryConfig):
     """Visually obscured object localization."""
 
     checkpoint: str = option(
-        "shipped:localization_any",
+        "shipped:localization",
         "checkpoint folder, shipped:NAME, published:NAME (such as published:ours/vool), or "
         "'untrained' for random weights",
     )

@@ -56,7 +56,7 @@ def test_a_network_of_every_kind_ships_and_all_is_small():
 
 
 @pytest.mark.parametrize("task", ["completion", "localization"])
-def test_the_default_networks_know_no_encoder(task):
+def test_networks_for_any_encoder_know_none(task):
     network = load_network(shipped_path(f"{task}_any"))
     assert network.config.task == task
     assert network.config.normalization == "evidence"
