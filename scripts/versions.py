@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CHOICES = ("tested", "oldest", "newest")
 _LOWER = re.compile(r'^\s*"?([A-Za-z0-9_.-]+)(?:\[[^]]*\])?\s*>=\s*([0-9.]+)', re.MULTILINE)
-_LIST = re.compile(r"^(?:dependencies|app|dev|docs) = \[(.*?)\]$", re.MULTILINE | re.DOTALL)
+_LIST = re.compile(r"^(?:dependencies|app|rerun|dev|docs) = \[(.*?)\]$", re.MULTILINE | re.DOTALL)
 
 
 def canonical(name: str) -> str:
