@@ -17,7 +17,7 @@ from semabs_core.calibration import KEY, Calibration
 from semabs_core.checkpoint import load_network, save_network
 from semabs_core.config import choose_device
 from semabs_core.data.datasets import DATASETS, input_options
-from semabs_core.evaluation.metrics import grid_name
+from semabs_core.evaluation.metrics import CutoffScores
 from semabs_core.evaluation.scene import (
     EvaluationOptions,
     SceneLogits,
@@ -199,16 +199,13 @@ def calibrate_checkpoint(
     ]
     total = sum(min(len(items), limit or len(items)) for items in sets)
     done, gathered = 0, []
-    score = torch.zeros(2, len(options.cutoffs), dtype=torch.float64)
+    scores = CutoffScores(GRID, options.cutoffs)
     for items in sets:
         for index in range(min(len(items), limit or len(items))):
             item = items[index]
             if "fault" not in item and scene_names(item, config.task)[0]:
                 gathered.append(gather_answers(network, [item], options))
-                metrics, _ = evaluate_scene(network, item, options)
-                found = metrics[f"{grid_name(GRID)}_iou"]
-                score[0] += torch.from_numpy(np.nansum(found, axis=0))
-                score[1] += torch.from_numpy((~np.isnan(found)).sum(axis=0))
+                scores.add(evaluate_scene(network, item, options)[0])
             done += 1
             if on_scene:
                 on_scene(done, total)
@@ -219,9 +216,7 @@ def calibrate_checkpoint(
         np.concatenate([part.right for part in gathered]),
     )
     calibration = fit_calibration(answers)
-    mean = (score[0] / score[1].clamp_min(1)).numpy()
-    best = int(mean.argmax())
-    cutoff, iou = float(options.cutoffs[best]), float(mean[best])
+    iou, cutoff, _ = scores.best()
     metadata = {**network.metadata, "cutoff": cutoff, "validation_iou": iou}
     save_network(network, folder, {**metadata, KEY: calibration.to_dict()})
     return CalibrationResult(calibration, cutoff, iou, reliability(answers, calibration))

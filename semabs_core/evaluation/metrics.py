@@ -7,7 +7,7 @@ positives and for negatives, holds the confusion counts of all cutoffs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -144,3 +144,35 @@ class MetricCounter:
         ranks = len(self.cutoffs) + 1
         bins = (rank + positive * ranks)[valid]
         return metrics_of_histogram(torch.bincount(bins, minlength=2 * ranks).view(2, ranks))
+
+
+class CutoffScores:
+    """The IoU of many labels at every cutoff, from which the best cutoff is chosen.
+
+    Args:
+        grid: voxels per axis of the IoU that counts.
+        cutoffs: K logits, those of the metrics that are added.
+
+    Attributes:
+        total: (2, K) float64, sums over the labels, and how many have an IoU. Those of several
+            processes can be added up.
+    """
+
+    def __init__(self, grid: int, cutoffs: Sequence[float] = CUTOFFS) -> None:
+        self.name, self.cutoffs = f"{grid_name(grid)}_iou", tuple(cutoffs)
+        self.total = torch.zeros(2, len(self.cutoffs), dtype=torch.float64)
+
+    def add(self, metrics: Mapping[str, NDArray[np.float64]]) -> None:
+        """Metrics (L, K) of the labels of a scene; of a scene without labels there are none."""
+        iou = metrics.get(self.name, np.zeros((0, len(self.cutoffs))))
+        self.total[0] += torch.from_numpy(np.nansum(iou, axis=0))
+        self.total[1] += torch.from_numpy((~np.isnan(iou)).sum(axis=0))
+
+    def best(self) -> tuple[float, float, int]:
+        """The highest mean IoU (NaN where nothing has one), its cutoff, and how many labels."""
+        summed, count = self.total.cpu().numpy()
+        mean = np.divide(summed, count, out=np.full_like(summed, np.nan), where=count > 0)
+        if np.isnan(mean).all():
+            return float("nan"), self.cutoffs[-1], 0
+        best = int(np.nanargmax(mean))
+        return float(mean[best]), self.cutoffs[best], int(count.max())

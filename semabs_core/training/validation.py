@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch.utils.data import DataLoader, Subset
 
-from semabs_core.evaluation.metrics import CUTOFFS, grid_name
+from semabs_core.evaluation.metrics import CutoffScores
 from semabs_core.evaluation.scene import EvaluationOptions, evaluate_scene
 from semabs_core.networks import SpatialNetwork
 from semabs_core.training.batches import make_loader
@@ -86,16 +84,8 @@ def validate(
         items: this process's own, of a data set that is ``full``.
         process: this process.
     """
-    options = EvaluationOptions(grids=(GRID,))
-    total = torch.zeros(2, len(CUTOFFS), dtype=torch.float64)
+    options, scores = EvaluationOptions(grids=(GRID,)), CutoffScores(GRID)
     for item in items:
-        metrics, _ = evaluate_scene(network, item, options)
-        iou = metrics.get(f"{grid_name(GRID)}_iou", np.zeros((0, len(CUTOFFS))))
-        total[0] += torch.from_numpy(np.nansum(iou, axis=0))
-        total[1] += torch.from_numpy((~np.isnan(iou)).sum(axis=0))
-    summed, count = process.sum(total).cpu().numpy()
-    mean = np.divide(summed, count, out=np.full_like(summed, np.nan), where=count > 0)
-    if np.isnan(mean).all():
-        return Validation(float("nan"), CUTOFFS[-1], 0)
-    best = int(np.nanargmax(mean))
-    return Validation(float(mean[best]), CUTOFFS[best], int(count.max()))
+        scores.add(evaluate_scene(network, item, options)[0])
+    scores.total = process.sum(scores.total)
+    return Validation(*scores.best())
