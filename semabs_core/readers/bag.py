@@ -19,7 +19,7 @@ from semabs_core.readers.recording import (
     UNFINISHED,
     Recording,
 )
-from semabs_core.readers.sequence import Reader
+from semabs_core.readers.sequence import Reader, Wordless
 from semabs_core.readers.trios import messages_to_frame
 from semabs_core.readers.upright import upright
 from semabs_core.types import RGBDFrame
@@ -46,7 +46,7 @@ class BagFrame:
 
 
 @dataclass(frozen=True)
-class BagSequence:
+class BagSequence(Wordless):
     """RGB-D frames of a recording, read when they are asked for.
 
     Attributes:
@@ -69,16 +69,6 @@ class BagSequence:
     T_ours_theirs: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
     notes: list[str] = field(default_factory=list)
     rectifier: Rectifier = field(default_factory=Rectifier)
-
-    @property
-    def classes(self) -> list[str]:
-        """Recordings suggest no names."""
-        return []
-
-    @property
-    def descriptions(self) -> list[tuple[str, str, str]]:
-        """Nor sentences."""
-        return []
 
     @property
     def stamps_s(self) -> NDArray[np.float64]:

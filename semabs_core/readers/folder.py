@@ -15,6 +15,7 @@ from semabs_core.data.scene_file import SceneError
 from semabs_core.readers.options import ReadOptions
 from semabs_core.readers.pictures import bring_together, read_depth_picture, read_picture
 from semabs_core.readers.poses import read_numbers
+from semabs_core.readers.sequence import Wordless
 from semabs_core.readers.upright import upright
 from semabs_core.types import RGBDFrame
 
@@ -41,7 +42,7 @@ class FrameFiles:
 
 
 @dataclass(frozen=True)
-class FolderSequence:
+class FolderSequence(Wordless):
     """RGB-D frames in files, read when they are asked for.
 
     Attributes:
@@ -57,16 +58,6 @@ class FolderSequence:
     units_per_m: float | None
     T_ours_theirs: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
     notes: list[str] = field(default_factory=list)
-
-    @property
-    def classes(self) -> list[str]:
-        """Folders suggest no names."""
-        return []
-
-    @property
-    def descriptions(self) -> list[tuple[str, str, str]]:
-        """Nor sentences."""
-        return []
 
     @property
     def stamps_s(self) -> NDArray[np.float64]:

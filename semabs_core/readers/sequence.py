@@ -47,6 +47,20 @@ class FrameSequence(Protocol):
         ...
 
 
+class Wordless:
+    """A sequence whose files suggest no words: folders and recordings."""
+
+    @property
+    def classes(self) -> list[str]:
+        """No names."""
+        return []
+
+    @property
+    def descriptions(self) -> list[tuple[str, str, str]]:
+        """No sentences."""
+        return []
+
+
 @dataclass(frozen=True)
 class Reader:
     """One format.
