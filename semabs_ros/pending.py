@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar
 
@@ -87,7 +88,7 @@ class PendingAnswer(Generic[T]):
         return asyncio.wrap_future(self._call.future).__await__()
 
 
-class Call:
+class Call(ABC):
     """One question's way to a node and back; its steps run in the thread of a client.
 
     Args:
@@ -159,17 +160,17 @@ class Call:
         if not self.future.done():
             self.future.set_exception(error)
 
+    @abstractmethod
     def ready(self) -> bool:
         """Whether somebody is there to answer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def send(self) -> None:
         """Send the question."""
-        raise NotImplementedError
 
+    @abstractmethod
     def withdraw(self) -> None:
         """Take back a question that was sent."""
-        raise NotImplementedError
 
     def then(self, future: Future, step: Callable[[Any], None]) -> None:
         """Go on when a future of rclpy is done; what goes wrong there ends the question."""
