@@ -8,18 +8,21 @@ import socket
 
 DOMAINS = range(1, 102)
 """Those whose ports lie below the ones that Linux hands out by itself (from 32768)."""
-FIRST_PORT = 7410
+FIRST_PORT = 7400
 PORTS_PER_DOMAIN = 250
-"""DDSI-RTPS: the first participant of a domain is found at the port 7410 + 250 x domain."""
+LISTENED = (0, *range(10, 74, 2))
+"""DDSI-RTPS: a participant listens at the ports ``FIRST_PORT + PORTS_PER_DOMAIN * domain`` plus 0,
+unless it is to stay on this machine, and plus 10 and twice its number in its *process*."""
 
 
 def is_free(domain: int) -> bool:
-    """Whether no participant on this machine has taken the first place of a domain."""
-    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
-        try:
-            probe.bind(("", FIRST_PORT + PORTS_PER_DOMAIN * domain))
-        except OSError:
-            return False
+    """Whether no participant on this machine listens for others of a domain."""
+    for port in LISTENED:
+        with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
+            try:
+                probe.bind(("", FIRST_PORT + PORTS_PER_DOMAIN * domain + port))
+            except OSError:
+                return False
     return True
 
 

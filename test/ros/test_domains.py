@@ -1,5 +1,6 @@
 """Domains that nobody uses."""
 
+import contextlib
 import socket
 
 import rclpy
@@ -7,17 +8,28 @@ import rclpy
 from semabs_ros.domains import DOMAINS, FIRST_PORT, PORTS_PER_DOMAIN, free_domain, is_free
 
 
-def test_a_domain_with_a_participant_is_not_free():
-    domain = free_domain()
-    assert domain in DOMAINS
+@contextlib.contextmanager
+def participant(domain):
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=domain)
     node = rclpy.create_node("participant", context=context)
     try:
-        assert not is_free(domain)
+        yield
     finally:
         node.destroy_node()
         rclpy.shutdown(context=context)
+
+
+def test_a_domain_with_a_participant_is_not_free():
+    """Nor that of a process's second participant, which has other ports of its own."""
+    first = free_domain()
+    assert first in DOMAINS
+    with participant(first):
+        second = free_domain()
+        assert second != first
+        with participant(second):
+            assert not is_free(first)
+            assert not is_free(second)
 
 
 def test_used_domains_are_not_chosen(monkeypatch):
