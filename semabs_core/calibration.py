@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 KEY = "calibration"
+SURFACE_KEY = "surface"
+DEFAULT_CUTOFF = -3.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,45 @@ class Calibration:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """How a completion network's logits become answers.
+
+    What holds depth readings is surely filled by something, so a lower logit is enough there than
+    where nothing was seen.
+
+    Attributes:
+        cutoff: the logit below which a voxel is free for a class.
+        calibration: of the logit.
+        surface_cutoff: the cutoff of voxels that hold depth readings.
+        surface_calibration: the calibration there.
+    """
+
+    cutoff: float
+    calibration: Calibration
+    surface_cutoff: float
+    surface_calibration: Calibration
+
+
 def read_calibration(metadata: Mapping[str, Any]) -> Calibration:
     """The calibration of a network; of one that has none, logits are taken as they are."""
     return Calibration(**metadata[KEY]) if KEY in metadata else Calibration()
+
+
+def read_judgement(metadata: Mapping[str, Any], cutoff: float | None = None) -> Judgement:
+    """What a network's logits mean; of one that does not say, the same everywhere.
+
+    Args:
+        metadata: of its checkpoint.
+        cutoff: takes the place of both cutoffs.
+    """
+    worth = read_calibration(metadata)
+    own = metadata.get("cutoff", DEFAULT_CUTOFF) if cutoff is None else cutoff
+    surface = dict(metadata.get(SURFACE_KEY, {}))
+    surface_cutoff = surface.pop("cutoff", own)
+    return Judgement(
+        cutoff=own,
+        calibration=worth,
+        surface_cutoff=surface_cutoff if cutoff is None else cutoff,
+        surface_calibration=Calibration(**surface) if surface else worth,
+    )

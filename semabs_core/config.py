@@ -173,7 +173,7 @@ class CompletionConfig(QueryConfig):
     )
     cutoff: float | None = option(
         None,
-        "logit below which a voxel is free for a class; unset: the checkpoint's, else -3",
+        "logit below which a voxel is free; unset: the checkpoint's, another for seen surfaces",
         live=True,
         ge=-100,
         le=100,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semabs_core.answering import coordinates_at, logits_at
-from semabs_core.calibration import Calibration
+from semabs_core.calibration import Calibration, Judgement
 from semabs_core.frame_state import Stopwatch
 from semabs_core.networks import SpatialNetwork
 from semabs_core.query_grid import QueryGrid
@@ -87,9 +87,8 @@ def label_grid(
     grid: QueryGrid,
     label: NDArray[np.uint8],
     best: NDArray[np.float32],
-    cutoff: float,
+    judgement: Judgement,
     resolution: int,
-    calibration: Calibration,
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """The labels and scores of all voxels of a grid.
 
@@ -97,16 +96,21 @@ def label_grid(
         grid: where a network was asked.
         label: (M,) the best label of each open voxel.
         best: (M,) its logit.
-        cutoff: below this logit a voxel is free.
+        judgement: from logits to labels and scores.
         resolution: voxels per axis.
-        calibration: of the network, from logits to scores.
 
     Returns:
         Labels and scores (R, R, R).
     """
     labels = np.where(grid.seen, np.uint8(FREE), np.uint8(UNKNOWN))
+    surface = np.isin(grid.open, grid.surface.numpy(), assume_unique=True)
+    cutoff = np.where(surface, judgement.surface_cutoff, judgement.cutoff)
     labels[grid.open] = np.where(best < cutoff, np.uint8(FREE), label)
     scores = np.zeros(len(labels), dtype=np.float32)
-    scores[grid.open] = calibration.probability(best)
+    scores[grid.open] = np.where(
+        surface,
+        judgement.surface_calibration.probability(best),
+        judgement.calibration.probability(best),
+    )
     shape = (resolution,) * 3
     return labels.reshape(shape), scores.reshape(shape)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semabs_core.calibration import read_calibration
+from semabs_core.calibration import Judgement, read_calibration, read_judgement
 from semabs_core.config import ConfigError, SemabsConfig, fixed_changes, load_config
 from semabs_core.description import Description, check_classes, make_description
 from semabs_core.encoder import ImageTextEncoder
@@ -34,8 +34,6 @@ from semabs_core.presence import make_presence_classifier
 from semabs_core.query_grid import QueryGrid
 from semabs_core.relevancy import OnProgress, RelevancyExtractor
 from semabs_core.types import Completion, FrameError, Localization, RGBDFrame
-
-DEFAULT_CUTOFF = -3.0
 
 
 class SceneUnderstanding:
@@ -128,10 +126,9 @@ class SceneUnderstanding:
         return self.presence.known.unknown_words(asked) if self.presence.known else []
 
     @property
-    def cutoff(self) -> float:
-        """The logit below which a voxel is free for a class."""
-        own = self.config.completion.cutoff
-        return self.completion.metadata.get("cutoff", DEFAULT_CUTOFF) if own is None else own
+    def judgement(self) -> Judgement:
+        """Which logits of the completion network fill a voxel, and what they are worth."""
+        return read_judgement(self.completion.metadata, self.config.completion.cutoff)
 
     def reconfigure(self, config: SemabsConfig) -> None:
         """Take over options that may change while models are loaded (``live``).
@@ -225,8 +222,7 @@ class SceneUnderstanding:
             logits = self._class_logits(name, volume, grid, watch)
             better = logits > best
             best[better], label[better] = logits[better], i + 1
-        worth = read_calibration(self.completion.metadata)
-        labels, scores = label_grid(grid, label, best, self.cutoff, options.resolution, worth)
+        labels, scores = label_grid(grid, label, best, self.judgement, options.resolution)
         size, T_world_grid = state.grid_frame(options.resolution)
         return Completion(
             classes=names,

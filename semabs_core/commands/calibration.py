@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from semabs_core.calibration import Calibration
 from semabs_core.commands.common import progress_bar, say
 
 EXAMPLE = "Example: semabs calibrate runs/ours --data data --preset ours --preset simulated"
@@ -22,16 +23,29 @@ def calibrate(
     limit: Annotated[int, typer.Option(help="scenes; 0: all")] = 0,
     device: Annotated[str, typer.Option()] = "auto",
 ) -> None:
-    """Make a network's scores mean what they say, and choose its cutoff, on validation scenes."""
+    """Make a network's scores mean what they say, and choose its cutoffs, on validation scenes."""
     from semabs_core.evaluation.calibrate import calibrate_checkpoint
 
     with progress_bar("calibration") as advance:
         result = calibrate_checkpoint(
             checkpoint, data, split, preset or None, limit or None, device, advance
         )
+    judgement = result.judgement
+    _report(f"{checkpoint}", judgement.cutoff, result.iou, judgement.calibration)
+    _table(result.reliability)
+    if result.surface_reliability:
+        surface = judgement.surface_calibration
+        _report("on surfaces", judgement.surface_cutoff, result.surface_iou, surface)
+        _table(result.surface_reliability)
+
+
+def _report(what: str, cutoff: float, iou: float, worth: Calibration) -> None:
     say(
-        f"{checkpoint}: score = sigmoid({result.calibration.scale:.3f} logit "
-        f"{result.calibration.bias:+.3f}), cutoff {result.cutoff:.1f} (IoU {result.iou:.3f})"
+        f"{what}: score = sigmoid({worth.scale:.3f} logit {worth.bias:+.3f}), "
+        f"cutoff {cutoff:.1f} (IoU {iou:.3f})"
     )
-    for probability, share, count in result.reliability:
+
+
+def _table(rows: list[tuple[float, float, int]]) -> None:
+    for probability, share, count in rows:
         say(f"  said {probability:.2f}, right {share:.2f} of {count:,}")

@@ -16,7 +16,7 @@ from torch import Tensor
 from semabs_core.config import RegionConfig
 from semabs_core.data.augment import random_transform
 from semabs_core.data.labels import is_word
-from semabs_core.data.sampling import balanced_queries, fixed_size_choice
+from semabs_core.data.sampling import balanced_queries, fixed_size_choice, query_weights
 from semabs_core.data.scene_data import SceneData, SceneDescription, SceneFileError
 from semabs_core.geometry import (
     back_project,
@@ -216,16 +216,23 @@ def all_queries(cloud: Cloud, rows: list[Row]) -> Item:
 
 
 def some_queries(cloud: Cloud, rows: list[Row], count: int, rng: np.random.Generator) -> Item:
-    """At most ``count`` balanced query points of each of at least one row."""
+    """At most ``count`` balanced query points of each of at least one row.
+
+    ``weights`` (P, M) float32 says for how many of the stored points each stands.
+    """
     count = min(count, len(cloud.query_xyz))
     drawn = [balanced_queries(row.target, row.ignore, count, rng) for row in rows]
     target = [row.target[index] for row, index in zip(rows, drawn, strict=True)]
     ignore = [row.ignore[index] for row, index in zip(rows, drawn, strict=True)]
+    weights = [
+        query_weights(row.target, row.ignore, index) for row, index in zip(rows, drawn, strict=True)
+    ]
     shape = (len(rows), count)
     return {
         "query_xyz": torch.from_numpy(cloud.query_xyz[np.stack(drawn)]),
         "targets": _mask_tensor(target, shape, torch.float32),
         "ignore": _mask_tensor(ignore, shape, torch.bool),
+        "weights": torch.from_numpy(np.stack(weights)),
     }
 
 
@@ -259,7 +266,7 @@ def collate(items: Sequence[Item]) -> dict[str, Any]:
         elif key in ("names", "relations"):
             filler = PAD_RELATION if key == "relations" else _pad_name(items)
             batch[key] = [[*value, *[filler] * (labels - len(value))] for value in values]
-        elif key in ("query_xyz", "targets", "ignore"):
+        elif key in ("query_xyz", "targets", "ignore", "weights"):
             batch[key] = _stack(values, labels, queries)
         elif key in PER_LABEL:
             shared = any(

@@ -57,6 +57,20 @@ def balanced_queries(
     return weighted_choice(weights, count, rng)
 
 
+def query_weights(
+    positive: NDArray[np.bool_], ignore: NDArray[np.bool_], drawn: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """For how many points each of :func:`balanced_queries` stands: (count,) float32, mostly >= 1.
+
+    Sums over the drawn positives (negatives) with these weights are what sums over all positives
+    (negatives) would be about. Ignored points stand for none.
+    """
+    weights = np.zeros(len(drawn), dtype=np.float32)
+    for group in (positive & ~ignore, ~positive & ~ignore):
+        weights[group[drawn]] = group.sum() / max(int(group[drawn].sum()), 1)
+    return weights
+
+
 def balanced_order(groups: Sequence[Hashable], rng: np.random.Generator) -> list[int]:
     """Items in the order of a draw without replacement in which every group is equally likely.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +13,20 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
-from semabs_core.calibration import KEY, Calibration
+from semabs_core.calibration import (
+    KEY,
+    SURFACE_KEY,
+    Calibration,
+    Judgement,
+    read_judgement,
+)
 from semabs_core.checkpoint import load_network, save_network
 from semabs_core.config import choose_device
 from semabs_core.data.datasets import DATASETS, input_options
-from semabs_core.evaluation.metrics import CutoffScores
+from semabs_core.evaluation.metrics import CutoffScores, MetricCounter, grid_name
 from semabs_core.evaluation.scene import (
     EvaluationOptions,
     SceneLogits,
-    evaluate_scene,
     scene_names,
 )
 from semabs_core.networks import SpatialNetwork
@@ -44,50 +49,107 @@ class Answers:
     logits: NDArray[np.float64]
     right: NDArray[np.float64]
 
+    @staticmethod
+    def joined(parts: Sequence[Answers]) -> Answers:
+        """Those of several; of none, none."""
+        empty = [np.zeros(0)]
+        return Answers(
+            np.concatenate([part.logits for part in parts] or empty),
+            np.concatenate([part.right for part in parts] or empty),
+        )
 
-def gather_answers(
-    network: SpatialNetwork,
-    items: Iterable[Mapping[str, Any]],
-    options: EvaluationOptions | None = None,
-) -> Answers:
-    """What a network answers on scenes.
+
+class AnswerGatherer:
+    """What a network answers on scenes, and how good it is at every cutoff.
 
     Of completion, every voxel of every label: the mean logit of its points, and the share of them
     that the label occupies. Of localization, every description: the logit of its best point, and
     whether the described thing is there or may be there.
 
+    *Surfaces* are the points of completion in voxels that hold readings, inside something: there it
+    is known that something is, and only asked what. At a cutoff, their IoU is the mean of two: of
+    each label alone, as if nothing else were asked, and of the strongest of all labels.
+
     Args:
         network: on the device where to compute.
-        items: of a data set that is ``full``.
-        options: memory and precision.
+        options: memory, precision and cutoffs.
 
-    Raises:
-        ValueError: if the items ask for nothing.
+    Attributes:
+        answers: those of each label or description.
+        surfaces: the same on surfaces.
+        scores: IoU of all, from which the cutoff is chosen.
+        surface_scores: IoU of surfaces.
     """
-    logits, right = [], []
-    task = network.config.task
-    for item in items:
+
+    def __init__(self, network: SpatialNetwork, options: EvaluationOptions | None = None) -> None:
+        self.network = network
+        self.options = options or EvaluationOptions(grids=(GRID,))
+        self.answers: list[Answers] = []
+        self.surfaces: list[Answers] = []
+        self.scores = CutoffScores(grid_name(GRID), self.options.cutoffs)
+        self.surface_scores = CutoffScores(SURFACE_KEY, self.options.cutoffs)
+
+    def add(self, item: Mapping[str, Any]) -> None:
+        """A scene, of a data set that is ``full``."""
+        task, bounds = self.network.config.task, self.network.config.bounds
         rows, _ = scene_names(item, task)
         if not rows:
-            continue
-        scene = SceneLogits(network, item, options or EvaluationOptions())
-        for row in rows:
-            target = torch.as_tensor(item["targets"][row]).double()
-            counts = ~torch.as_tensor(item["ignore"][row])
+            return
+        scene = SceneLogits(self.network, item, self.options)
+        counter = MetricCounter(scene.query_xyz, bounds, (GRID,), self.options.cutoffs)
+        kept = sorted(rows, key=lambda row: item["names"][row][::-1])
+        logits = torch.stack([scene.of(row) for row in kept]).cpu()
+        targets = torch.as_tensor(item["targets"])[kept] > 0.5
+        ignore = torch.as_tensor(item["ignore"])[kept]
+        xyz = scene.query_xyz.cpu()
+        for found, target, left_out in zip(logits, targets, ignore, strict=True):
+            metrics = counter.count(found, target, left_out)
+            self.scores.add({key: value[None] for key, value in metrics.items()})
+            counts = ~left_out
             if not bool(counts.any()):
                 continue
-            found = scene.of(row).cpu().double()[counts]
+            there, right = found[counts].double(), target[counts].double()
             if task == "completion":
-                xyz = scene.query_xyz.cpu()[counts]
-                found, target = _per_voxel(network, xyz, found, target[counts])
+                there, right = _per_voxel(self.network, xyz[counts], there, right)
             else:
-                best = int(found.argmax())
-                found, target = found[best : best + 1], target[counts][best : best + 1]
-            logits.append(found.numpy())
-            right.append(target.numpy())
-    if not logits:
-        raise ValueError("the scenes ask for nothing that this network can answer")
-    return Answers(np.concatenate(logits), np.concatenate(right))
+                best = int(there.argmax())
+                there, right = there[best : best + 1], right[best : best + 1]
+            self.answers.append(Answers(there.numpy(), right.numpy()))
+        if task == "completion":
+            seen = _seen_voxels(self.network, item["input_xyz"], xyz)
+            self._add_surface(logits, targets, seen & targets.any(dim=0) & ~ignore.any(dim=0))
+
+    def _add_surface(self, logits: Tensor, targets: Tensor, surface: Tensor) -> None:
+        """Surfaces of a scene: logits (L, M), targets (L, M), the points that count (M,)."""
+        logits, targets = logits[:, surface], targets[:, surface]
+        there = targets.any(dim=1)
+        if not bool(there.any()):
+            return
+        self.surfaces.append(
+            Answers(logits.flatten().double().numpy(), targets.flatten().double().numpy())
+        )
+        first = torch.zeros_like(targets).scatter_(0, logits.argmax(dim=0, keepdim=True), True)
+        means = []
+        for cutoff in self.options.cutoffs:
+            alone = logits >= cutoff
+            pair = [_iou(said, targets)[there].mean() for said in (alone, alone & first)]
+            means.append(float(sum(pair)) / 2)
+        self.surface_scores.add({self.surface_scores.name: np.array([means])})
+
+
+def _iou(said: Tensor, targets: Tensor) -> Tensor:
+    """IoU (L,) float64 of masks (L, m)."""
+    both, either = (said & targets).sum(dim=1), (said | targets).sum(dim=1)
+    return both.double() / either.clamp_min(1)
+
+
+def _seen_voxels(network: SpatialNetwork, readings: Tensor, xyz: Tensor) -> Tensor:
+    """Which points (M, 3) are in voxels of the network that hold readings (N, 3): (M,) bool."""
+    shape = network.config.voxel_shape
+    lower, upper = torch.tensor(network.config.bounds)
+    held = torch.zeros(shape, dtype=torch.bool)
+    held[grid_index(torch.as_tensor(readings), lower, upper, shape).long().unbind(-1)] = True
+    return held[grid_index(xyz, lower, upper, shape).long().unbind(-1)]
 
 
 def _per_voxel(
@@ -148,19 +210,22 @@ def reliability(
 
 @dataclass(frozen=True)
 class CalibrationResult:
-    """What a calibration came to.
+    """What a calibration came to; it is in the checkpoint now.
 
     Attributes:
-        calibration: now in the checkpoint.
-        cutoff: the same.
+        judgement: cutoffs and calibrations; of localization and where no surface is seen, those of
+            surfaces are the others.
         iou: mean IoU at the cutoff, voxels at 32^3.
+        surface_iou: the same on surfaces; NaN where there is none.
         reliability: see :func:`reliability`.
+        surface_reliability: the same on surfaces.
     """
 
-    calibration: Calibration
-    cutoff: float
+    judgement: Judgement
     iou: float
+    surface_iou: float
     reliability: list[tuple[float, float, int]]
+    surface_reliability: list[tuple[float, float, int]]
 
 
 def calibrate_checkpoint(
@@ -172,51 +237,59 @@ def calibrate_checkpoint(
     device: str = "auto",
     on_scene: Callable[[int, int], None] | None = None,
 ) -> CalibrationResult:
-    """Fit a checkpoint's calibration and choose its cutoff; both go into its ``network.json``.
+    """Fit a checkpoint's calibration and choose its cutoffs; all go into its ``network.json``.
 
     Args:
         folder: of a network in our own format.
         data: the data set's folder.
         split: scenes that the network was not trained on.
         records: names of relevancy to average over; None for that which the network was trained on.
-        limit: scenes of the split; None for all.
+        limit: scenes of the split, evenly over it; None for all.
         device: where to compute.
         on_scene: called with scenes done and to do.
 
     Raises:
         CheckpointError: if there is no such network.
         SceneFileError: if the split or its relevancy is not there.
+        ValueError: if its scenes ask for nothing.
     """
     network = load_network(folder).to(choose_device(device)).eval()
     config = network.config
     names = list(records or [network.metadata.get("preset", "ours")])
-    options = EvaluationOptions(grids=(GRID,))
     sets = [
         DATASETS[config.task](
             data, split, config.approach, name, full=True, seed=number, **input_options(config)
         )
         for number, name in enumerate(names)
     ]
-    total = sum(min(len(items), limit or len(items)) for items in sets)
-    done, gathered = 0, []
-    scores = CutoffScores(GRID, options.cutoffs)
-    for items in sets:
-        for index in range(min(len(items), limit or len(items))):
-            item = items[index]
-            if "fault" not in item and scene_names(item, config.task)[0]:
-                gathered.append(gather_answers(network, [item], options))
-                scores.add(evaluate_scene(network, item, options)[0])
-            done += 1
-            if on_scene:
-                on_scene(done, total)
-    if not gathered:
+    todo = [(items, index) for items in sets for index in _evenly(len(items), limit)]
+    gatherer = AnswerGatherer(network)
+    for done, (items, index) in enumerate(todo, 1):
+        if "fault" not in (item := items[index]):
+            gatherer.add(item)
+        if on_scene:
+            on_scene(done, len(todo))
+    if not gatherer.answers:
         raise ValueError(f"no scene of {split!r} asks for anything that this network can answer")
-    answers = Answers(
-        np.concatenate([part.logits for part in gathered]),
-        np.concatenate([part.right for part in gathered]),
-    )
+    answers, surfaces = Answers.joined(gatherer.answers), Answers.joined(gatherer.surfaces)
     calibration = fit_calibration(answers)
-    iou, cutoff, _ = scores.best()
+    iou, cutoff, _ = gatherer.scores.best()
     metadata = {**network.metadata, "cutoff": cutoff, "validation_iou": iou}
-    save_network(network, folder, {**metadata, KEY: calibration.to_dict()})
-    return CalibrationResult(calibration, cutoff, iou, reliability(answers, calibration))
+    metadata[KEY] = calibration.to_dict()
+    surface_iou, surface_cutoff, seen = gatherer.surface_scores.best()
+    if seen:
+        metadata[SURFACE_KEY] = {"cutoff": surface_cutoff} | fit_calibration(surfaces).to_dict()
+    save_network(network, folder, metadata)
+    judgement = read_judgement(metadata)
+    return CalibrationResult(
+        judgement,
+        iou,
+        surface_iou,
+        reliability(answers, calibration),
+        reliability(surfaces, judgement.surface_calibration),
+    )
+
+
+def _evenly(count: int, limit: int | None) -> list[int]:
+    """At most ``limit`` of so many indices, evenly over them."""
+    return np.unique(np.linspace(0, count - 1, min(count, limit or count)).astype(int)).tolist()

@@ -150,7 +150,7 @@ class CutoffScores:
     """The IoU of many labels at every cutoff, from which the best cutoff is chosen.
 
     Args:
-        grid: voxels per axis of the IoU that counts.
+        place: whose IoU counts: ``point``, or a grid's name (:func:`grid_name`).
         cutoffs: K logits, those of the metrics that are added.
 
     Attributes:
@@ -158,8 +158,8 @@ class CutoffScores:
             processes can be added up.
     """
 
-    def __init__(self, grid: int, cutoffs: Sequence[float] = CUTOFFS) -> None:
-        self.name, self.cutoffs = f"{grid_name(grid)}_iou", tuple(cutoffs)
+    def __init__(self, place: str, cutoffs: Sequence[float] = CUTOFFS) -> None:
+        self.name, self.cutoffs = f"{place}_iou", tuple(cutoffs)
         self.total = torch.zeros(2, len(self.cutoffs), dtype=torch.float64)
 
     def add(self, metrics: Mapping[str, NDArray[np.float64]]) -> None:

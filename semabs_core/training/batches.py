@@ -158,7 +158,7 @@ def take_labels(batch: Mapping[str, Any], rows: list[int]) -> dict[str, Any]:
         return [[row[number] for number in rows] for row in value]
 
     shared = {name: batch[name] for name in ("input_xyz", "tsdf") if name in batch}
-    names = [name for name in (*NETWORK_ARGUMENTS, "targets", "ignore") if name in batch]
+    names = [name for name in (*NETWORK_ARGUMENTS, "targets", "ignore", "weights") if name in batch]
     return {name: take(batch[name]) for name in names} | shared
 
 

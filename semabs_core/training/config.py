@@ -66,6 +66,11 @@ class OptimizationConfig:
     warmup_steps: int = option(
         1024, "steps of linear increase, but at most a tenth of the run; a cosine follows", ge=0
     )
+    overlap: float = option(
+        0.0,
+        "weight of one minus the soft IoU of each label, beside the cross-entropy; for completion",
+        ge=0,
+    )
     gradient_clip: float = option(2.0, "largest norm of the gradient", gt=0)
     labels_per_pass: int = option(
         0, "labels that go through the network at once, bounds the memory; 0: all of a step", ge=0

@@ -38,7 +38,7 @@ from semabs_core.training.checkpointing import (
 from semabs_core.training.config import CHANGEABLE, TrainingConfig, forward_dtype
 from semabs_core.training.distributed import Process, joined
 from semabs_core.training.interrupts import StopRequest, interrupted, until_stopped
-from semabs_core.training.losses import confusion, summed_loss
+from semabs_core.training.losses import confusion, present, summed_loss, summed_overlap_loss
 from semabs_core.training.optimizer import (
     advance,
     make_average,
@@ -165,6 +165,7 @@ class Trainer:
         options = self.config.optimization
         valid = (~batch["ignore"]).sum().double().to(self.process.device)
         points = self.process.sum(valid).clamp_min(1)
+        labels = self.process.sum(present(batch).double().to(self.process.device)).clamp_min(1)
         passes = label_passes(batch["ignore"], options.labels_per_pass)
         batch = to_device(batch, self.process.device)
         sums = torch.zeros(4, dtype=torch.float64, device=self.process.device)
@@ -173,6 +174,8 @@ class Trainer:
             with self._joint(number == len(passes)):
                 logits = self._forward(part)
                 loss = summed_loss(logits, part["targets"], part["ignore"]) / points
+                if options.overlap:
+                    loss = loss + options.overlap * summed_overlap_loss(logits, part) / labels
                 # Gradients are averaged over the processes, but the loss is a mean over all points.
                 self.scaler.scale(loss * self.process.world).backward()
             sums[0] += loss.detach()

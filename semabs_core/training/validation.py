@@ -9,7 +9,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Subset
 
-from semabs_core.evaluation.metrics import CutoffScores
+from semabs_core.evaluation.metrics import CutoffScores, grid_name
 from semabs_core.evaluation.scene import EvaluationOptions, evaluate_scene
 from semabs_core.networks import SpatialNetwork
 from semabs_core.training.batches import make_loader
@@ -84,7 +84,7 @@ def validate(
         items: this process's own, of a data set that is ``full``.
         process: this process.
     """
-    options, scores = EvaluationOptions(grids=(GRID,)), CutoffScores(GRID)
+    options, scores = EvaluationOptions(grids=(GRID,)), CutoffScores(grid_name(GRID))
     for item in items:
         scores.add(evaluate_scene(network, item, options)[0])
     scores.total = process.sum(scores.total)

@@ -5,14 +5,14 @@ import pytest
 from scene_toy import write_toy_set
 from training_toy import ToyScenes
 
-from semabs_core.calibration import Calibration, read_calibration
+from semabs_core.calibration import Calibration, read_calibration, read_judgement
 from semabs_core.checkpoint import load_network, save_network
 from semabs_core.data.scene_data import SceneFileError
 from semabs_core.evaluation.calibrate import (
+    AnswerGatherer,
     Answers,
     calibrate_checkpoint,
     fit_calibration,
-    gather_answers,
     reliability,
 )
 from semabs_core.network_config import NetworkConfig
@@ -61,7 +61,10 @@ def test_answers_of_a_network(task, expected):
         task=task, voxel_shape=(8, 8, 8), channels=4, f_maps=4, levels=2, hidden=16, pointing_dim=8
     )
     items = ToyScenes(task, scenes=2, queries=None)
-    answers = gather_answers(build_network(config).eval(), [items[0], items[1]])
+    gatherer = AnswerGatherer(build_network(config).eval())
+    for item in (items[0], items[1]):
+        gatherer.add(item)
+    answers = Answers.joined(gatherer.answers)
     rows = len(items[0]["names"]) + len(items[1]["names"])
     assert (len(answers.logits) == rows) == (expected == "one")
     assert len(answers.logits) >= rows
@@ -93,8 +96,9 @@ def test_a_checkpoint_gets_its_calibration_and_cutoff(tmp_path):
         tmp_path / "net", tmp_path / "data", records=["ours", "simulated"]
     )
     stored = load_network(tmp_path / "net")
-    assert read_calibration(stored.metadata) == result.calibration
-    assert stored.metadata["cutoff"] == result.cutoff
+    assert read_judgement(stored.metadata) == result.judgement
+    assert stored.metadata["cutoff"] == result.judgement.cutoff
+    assert stored.metadata["surface"]["cutoff"] == result.judgement.surface_cutoff
     assert stored.metadata["preset"] == "ours"
     assert sum(count for _, _, count in result.reliability) > 100
 

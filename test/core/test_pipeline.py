@@ -480,12 +480,12 @@ def test_what_a_config_leaves_open_is_as_the_networks_were_trained(room, tmp_pat
         checkpoints[task] = {"checkpoint": str(tmp_path / task)}
     scene = build(relevancy={"preset": None}, **checkpoints)
     assert vars(scene.chosen) == {k: v for k, v in trained.items() if k != "cutoff"}
-    assert scene.cutoff == -1.5
+    assert scene.judgement.cutoff == -1.5
     wanted = {"preset": "fast", "prompts": ["{}"], "mean_vocabulary": ["sofa"]}
     checkpoints["completion"]["cutoff"] = -2.0
     scene = build(relevancy=wanted, **checkpoints)
     assert vars(scene.chosen) == wanted | {"augmentations": None}
-    assert scene.cutoff == -2.0
+    assert scene.judgement.cutoff == -2.0
     network = build_network(NetworkConfig("localization", **size))
     save_network(network, tmp_path / "localization", trained | {"prompts": ["{}"]})
     with pytest.raises(ConfigError, match=r"different prompts: .*; set relevancy\.prompts to one"):
