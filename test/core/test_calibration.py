@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 from scene_toy import write_toy_set
 from training_toy import ToyScenes
 
-from semabs_core.calibration import Calibration, read_calibration, read_judgement
+from semabs_core.calibration import Calibration, Judgement, read_calibration, read_judgement
 from semabs_core.checkpoint import load_network, save_network
 from semabs_core.data.scene_data import SceneFileError
 from semabs_core.evaluation.calibrate import (
@@ -15,8 +16,11 @@ from semabs_core.evaluation.calibrate import (
     fit_calibration,
     reliability,
 )
+from semabs_core.grid_answers import label_grid
 from semabs_core.network_config import NetworkConfig
 from semabs_core.networks import build_network
+from semabs_core.query_grid import QueryGrid
+from semabs_core.types import FREE
 
 
 def drawn(scale, bias, count=200_000, seed=0):
@@ -77,6 +81,56 @@ def test_a_network_without_one_is_taken_as_it_is():
     assert plain.probability(np.zeros(1))[0] == 0.5
     stored = Calibration(0.5, -1.0)
     assert read_calibration({"calibration": stored.to_dict()}) == stored
+
+
+def test_seen_surfaces_have_a_cutoff_of_their_own():
+    stored = {
+        "cutoff": 0.5,
+        "calibration": {"scale": 2.0, "bias": -1.0},
+        "surface": {"cutoff": -1.0, "scale": 0.5, "bias": 0.25},
+    }
+    found = read_judgement(stored)
+    assert (found.cutoff, found.surface_cutoff) == (0.5, -1.0)
+    assert found.calibration == Calibration(2.0, -1.0)
+    assert found.surface_calibration == Calibration(0.5, 0.25)
+    own = read_judgement(stored, cutoff=0.75)
+    assert (own.cutoff, own.surface_cutoff) == (0.75, 0.75)
+    plain = read_judgement({"cutoff": 0.5})
+    assert (plain.surface_cutoff, plain.surface_calibration) == (0.5, Calibration())
+
+
+def test_a_seen_surface_is_labelled_from_its_own_cutoff_on():
+    """Four open voxels, of which the second and the last hold readings."""
+    grid = QueryGrid(
+        axes=torch.zeros(3, 2),
+        T_world_scene=np.eye(4),
+        seen=np.ones(8, dtype=bool),
+        open=np.array([1, 3, 4, 6], dtype=np.int32),
+        surface=torch.tensor([0, 3, 6]),
+        surface_xyz=torch.zeros(3, 3),
+    )
+    best = np.array([0.0, 0.0, 1.0, -2.0], dtype=np.float32)
+    worth, there = Calibration(), Calibration(1.0, 3.0)
+    judgement = Judgement(0.5, worth, -1.0, there)
+    labels, scores = label_grid(grid, np.array([1, 1, 2, 2], dtype=np.uint8), best, judgement, 2)
+    assert labels.ravel()[grid.open].tolist() == [FREE, 1, 2, FREE]
+    expected = [worth.probability(best)[0], there.probability(best)[1]]
+    np.testing.assert_allclose(scores.ravel()[[1, 3]], expected)
+
+
+def test_seen_surfaces_are_weighed_alone_and_together():
+    """What each scene's surfaces say at a cutoff: the mean of both ways to ask."""
+    config = NetworkConfig(voxel_shape=(4, 4, 4), channels=4, f_maps=4, levels=2, hidden=16)
+    gatherer = AnswerGatherer(build_network(config))
+    logits = torch.tensor([[2.0, 2.0, -1.0, 5.0], [1.0, 3.0, 1.0, 5.0]])
+    targets = torch.tensor([[True, True, False, False], [False, False, True, False]])
+    gatherer._add_surface(logits, targets, torch.tensor([True, True, True, False]))
+    cutoff = gatherer.options.cutoffs.index(0.0)
+    alone = (1 + 1 / 3) / 2
+    strongest = (1 / 2 + 1 / 2) / 2
+    found = gatherer.surface_scores.total[0, cutoff].item()
+    assert found == pytest.approx((alone + strongest) / 2)
+    assert len(Answers.joined(gatherer.surfaces).logits) == 6
 
 
 @pytest.mark.parametrize("values", [(0.0, 0.0), (-1.0, 0.0), (1.0, np.nan)])

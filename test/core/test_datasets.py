@@ -42,7 +42,12 @@ from semabs_core.data.labels import (
     rename,
     scene_words,
 )
-from semabs_core.data.sampling import balanced_order, balanced_queries, fixed_size_choice
+from semabs_core.data.sampling import (
+    balanced_order,
+    balanced_queries,
+    fixed_size_choice,
+    query_weights,
+)
 from semabs_core.data.splits import write_splits
 from semabs_core.data.text_features import write_text_features
 from semabs_core.geometry import in_bounds
@@ -126,6 +131,16 @@ def test_one_kind_alone_is_drawn_evenly(value):
     drawn = balanced_queries(positive, np.zeros(1000, bool), 500, np.random.default_rng(0))
     assert len(set(drawn)) == 500
     assert abs((drawn < 500).sum() - 250) < 50
+
+
+def test_weighted_queries_stand_for_all_points():
+    rng = np.random.default_rng(3)
+    positive, ignore = rng.random(5000) < 0.02, rng.random(5000) < 0.1
+    drawn = balanced_queries(positive, ignore, 400, rng)
+    weights = query_weights(positive, ignore, drawn)
+    assert weights[positive[drawn]].sum() == pytest.approx((positive & ~ignore).sum(), rel=1e-5)
+    assert weights[~positive[drawn]].sum() == pytest.approx((~positive & ~ignore).sum(), rel=1e-5)
+    assert not weights[ignore[drawn]].any()
 
 
 def test_relations_are_balanced():

@@ -31,7 +31,13 @@ from semabs_core.training.config import (
     parse_training_config,
 )
 from semabs_core.training.distributed import Process
-from semabs_core.training.losses import confusion, point_iou, summed_loss
+from semabs_core.training.losses import (
+    confusion,
+    point_iou,
+    present,
+    summed_loss,
+    summed_overlap_loss,
+)
 from semabs_core.training.optimizer import make_optimizer, rate_factor
 
 WORDS = ("wall", "cabinet", "mug", "red mug")
@@ -55,6 +61,21 @@ def test_ignored_points_get_no_gradient():
     ignore = torch.tensor([[[False, True]]])
     summed_loss(logits, torch.ones(1, 1, 2), ignore).backward()
     assert logits.grad.tolist() == [[[-0.5, 0.0]]]
+
+
+def test_overlap_loss_is_one_minus_the_iou_of_the_volume():
+    """Sure answers: two of three positives, and a wrong one that stands for four points."""
+    batch = {
+        "targets": torch.tensor([[[1.0, 1, 1, 0, 0, 0], [0, 0, 0, 0, 0, 0]]]),
+        "ignore": torch.tensor([[[False] * 5 + [True], [False] * 6]]),
+        "weights": torch.tensor([[[1.0, 1, 1, 4, 4, 4], [3.0] * 6]]),
+    }
+    logits = torch.tensor([[[60.0, 60, -60, 60, -60, 60], [60.0] * 6]], requires_grad=True)
+    loss = summed_overlap_loss(logits, batch)
+    assert loss.item() == pytest.approx(1 - 2 / 7)
+    assert present(batch).item() == 1
+    loss.backward()
+    assert not logits.grad[0, 1].any(), "a label that is not there has no overlap"
 
 
 def test_point_iou_by_hand():
@@ -246,7 +267,8 @@ def test_scene_files_are_trained_on(pair, tmp_path):
     write_text_features(folder, {name: np.ones(6, np.float32) for name in WORDS}, settings)
     config = toy_config(tmp_path / "out", *pair)
     data = DataConfig(folder=str(folder), num_input_points=80, num_query_points=200)
-    train(replace(config, data=data))
+    config = replace(config, data=data)
+    train(config)
     network = load_network(tmp_path / "out")
     assert network.config.text_dim == 6
     assert network.metadata["preset"] == "ours"
@@ -254,6 +276,11 @@ def test_scene_files_are_trained_on(pair, tmp_path):
     assert network.metadata["prompts"] == ["a {}"]
     assert network.metadata["fingerprint"] == "f1"
     assert "validation_iou" in network.metadata
+    optimization = replace(config.optimization, overlap=1.0)
+    train(replace(config, optimization=optimization, out=str(tmp_path / "overlap")))
+    other = load_network(tmp_path / "overlap").state_dict()
+    assert all(bool(value.isfinite().all()) for value in other.values())
+    assert any(not torch.equal(value, other[key]) for key, value in network.state_dict().items())
 
 
 def test_no_scene_and_no_folder_are_errors(tmp_path):
