@@ -134,12 +134,16 @@ def summarize(
     intervals: Annotated[int, typer.Option(help="bootstrap replicates for 95 % intervals")] = 0,
     against: Annotated[str, typer.Option(help="NAME whose lead over each other is shown")] = "",
     nyu: Annotated[bool, typer.Option(help="NYU's table with its eleven classes")] = False,
+    views: Annotated[
+        Path | None, typer.Option(help="data set of the rows: also by camera and sensor")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="also write .md or .csv")] = None,
 ) -> None:
     """Print the tables of completion or localization by approach and column."""
     from semabs_core.evaluation.summary import SummaryOptions, published_tables, summarize_nyu
     from semabs_core.evaluation.summary import summarize as tabulate
     from semabs_core.evaluation.tables import check_table_path
+    from semabs_core.evaluation.views import summarize_views
 
     if out is not None:
         check_table_path(out)
@@ -157,7 +161,10 @@ def summarize(
     options = SummaryOptions(
         metric, number, published=published, replicates=intervals, against=against
     )
-    _show([(summarize_nyu if nyu else tabulate)(tables, options)], out)
+    found = [(summarize_nyu if nyu else tabulate)(tables, options)]
+    if views is not None:
+        found.append(summarize_views(tables, views, options))
+    _show(found, out)
 
 
 def _tables(rows: Sequence[str]) -> dict[str, list[pd.DataFrame]]:

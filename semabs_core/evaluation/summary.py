@@ -135,7 +135,7 @@ def _check_scenes(networks: list[pd.DataFrame], name: str) -> None:
         )
 
 
-class _Approach:
+class Approach:
     """The test rows of one approach, of each of its networks at its own cutoff."""
 
     def __init__(self, networks: list[pd.DataFrame], name: str, options: SummaryOptions) -> None:
@@ -224,7 +224,7 @@ def _published_lines(table: str, name: str) -> Lines:
 
 
 def _difference_lines(
-    approaches: Mapping[str, _Approach], results: Mapping[str, Results], against: str
+    approaches: Mapping[str, Approach], results: Mapping[str, Results], against: str
 ) -> Lines:
     """The last lines of a table: how much an approach is above each of the others.
 
@@ -269,18 +269,18 @@ def _tabulate(
     options: SummaryOptions,
     table: str,
     title: str,
-    lines_of: Callable[[_Approach], Results],
+    lines_of: Callable[[Approach], Results],
 ) -> FigureTable:
     """The lines of every approach, each with its published counterpart below."""
     if options.against and options.against not in rows:
         raise RowsError(f"there are no rows of {options.against!r}, but of {', '.join(rows)}")
     lines: Lines = []
-    approaches: dict[str, _Approach] = {}
+    approaches: dict[str, Approach] = {}
     results: dict[str, Results] = {}
     left = [name for name in published_figures()[table] if name != "columns"]
     for name, table_rows in rows.items():
         networks = _networks(table_rows)
-        approaches[name] = approach = _Approach(networks, name, options)
+        approaches[name] = approach = Approach(networks, name, options)
         results[name] = lines_of(approach)
         own = _own_lines(name, approach.cutoff, results[name])
         paper = published_name(name, networks[0])
@@ -318,21 +318,21 @@ def summarize(rows: Mapping[str, Rows], options: SummaryOptions | None = None) -
         )
     options = options or SummaryOptions()
     if tasks == {"completion"}:
-        return _tabulate(rows, options, "ovssc_thor", "Completion", _Approach.completion)
-    return _tabulate(rows, options, "vool_thor", "Localization", _Approach.localization)
+        return _tabulate(rows, options, "ovssc_thor", "Completion", Approach.completion)
+    return _tabulate(rows, options, "vool_thor", "Localization", Approach.localization)
 
 
 def summarize_nyu(rows: Mapping[str, Rows], options: SummaryOptions | None = None) -> FigureTable:
     """NYU's table: mean IoU over the scenes of each of its eleven classes, and their mean."""
     options = options or SummaryOptions(metric="voxel60x60x60_iou")
-    return _tabulate(rows, options, "ovssc_nyu", "Completion of NYU", _Approach.nyu)
+    return _tabulate(rows, options, "ovssc_nyu", "Completion of NYU", Approach.nyu)
 
 
 def published_tables() -> list[FigureTable]:
     """The published tables alone: completion, localization, completion of NYU."""
     tables = (
-        ("ovssc_thor", "Completion", _Approach.completion),
-        ("vool_thor", "Localization", _Approach.localization),
-        ("ovssc_nyu", "Completion of NYU", _Approach.nyu),
+        ("ovssc_thor", "Completion", Approach.completion),
+        ("vool_thor", "Localization", Approach.localization),
+        ("ovssc_nyu", "Completion of NYU", Approach.nyu),
     )
     return [_tabulate({}, SummaryOptions(published=True), *table) for table in tables]
