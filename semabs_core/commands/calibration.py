@@ -21,10 +21,17 @@ def calibrate(
         list[str] | None, typer.Option(help="names of stored relevancy, repeatable")
     ] = None,
     limit: Annotated[int, typer.Option(help="scenes; 0: all")] = 0,
+    figure: Annotated[
+        Path | None, typer.Option(help="PNG of the scores and of the share that is right")
+    ] = None,
     device: Annotated[str, typer.Option()] = "auto",
 ) -> None:
     """Make a network's scores mean what they say, and choose its cutoffs, on validation scenes."""
     from semabs_core.evaluation.calibrate import calibrate_checkpoint
+    from semabs_core.visualize.reliability import save_reliability
+
+    if figure is not None and figure.suffix != ".png":
+        raise typer.BadParameter(f"--figure is a PNG file, got {figure.name}")
 
     with progress_bar("calibration") as advance:
         result = calibrate_checkpoint(
@@ -37,6 +44,10 @@ def calibrate(
         surface = judgement.surface_calibration
         _report("on surfaces", judgement.surface_cutoff, result.surface_iou, surface)
         _table(result.surface_reliability)
+    if figure is not None:
+        lines = {"everywhere": result.reliability, "seen surfaces": result.surface_reliability}
+        save_reliability({name: rows for name, rows in lines.items() if rows}, figure)
+        say(f"written to {figure}")
 
 
 def _report(what: str, cutoff: float, iou: float, worth: Calibration) -> None:

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scene_toy import write_toy_set
 from training_toy import ToyScenes
+from typer.testing import CliRunner
 
 from semabs_core.calibration import Calibration, Judgement, read_calibration, read_judgement
 from semabs_core.checkpoint import load_network, save_network
+from semabs_core.cli import app
 from semabs_core.data.scene_data import SceneFileError
 from semabs_core.evaluation.calibrate import (
     AnswerGatherer,
@@ -166,3 +169,20 @@ def test_a_split_that_is_not_there_is_named(tmp_path):
     )
     with pytest.raises(SceneFileError, match="no split 'validation'"):
         calibrate_checkpoint(tmp_path / "net", tmp_path / "data")
+
+
+def test_the_command_draws_the_reliability(tmp_path):
+    write_toy_set(tmp_path / "data", split="validation")
+    config = NetworkConfig(
+        voxel_shape=(8, 8, 8), channels=4, f_maps=4, levels=2, hidden=16, text_dim=6
+    )
+    save_network(build_network(config), tmp_path / "net", {"preset": "ours"})
+    call = ["calibrate", str(tmp_path / "net"), "--data", str(tmp_path / "data")]
+    wrong = CliRunner().invoke(app, [*call, "--figure", str(tmp_path / "figure.pdf")])
+    assert wrong.exit_code == 2
+    assert "--figure is a PNG file, got figure.pdf" in " ".join(wrong.output.split())
+    result = CliRunner().invoke(app, [*call, "--figure", str(tmp_path / "figure.png")])
+    assert result.exit_code == 0, result.output
+    assert "on surfaces: score = sigmoid(" in result.output
+    with Image.open(tmp_path / "figure.png") as picture:
+        assert picture.size == (500, 460)
