@@ -75,7 +75,7 @@ class SceneDataset(Dataset[Item], ABC):
         folder: the data set's folder.
         split: name of a split; in a synonyms split, objects go by their synonyms.
         approach: ``semantic_abstraction``, ``semantic_aware`` or (localization) ``clip_spatial``.
-        preset: name of the relevancy, as stored; or ``simulated``.
+        preset: name of the relevancy, as stored; or ``simulated`` or ``masks``, which is made.
         num_input_points: N, depth readings per item.
         num_query_points: M, at most so many query points per label.
         num_labels: P, at most so many labels or descriptions.
@@ -91,7 +91,7 @@ class SceneDataset(Dataset[Item], ABC):
         refine: as there.
         voxel_shape: as there; cells of the TSDF, for networks that read one.
         relations: as there; descriptions by others are left out.
-        records: names of relevancy to draw from, item by item, ``simulated`` among them; none for
+        records: names of relevancy to draw from, item by item, as for ``preset``; none for
             ``preset`` alone. With ``full``, it is ``preset`` all the same.
         absent_share: share of the labels of completion that name nothing in the scene.
         outside_is_empty: whether points outside the room count, as points where nothing is; with
@@ -167,7 +167,7 @@ class SceneDataset(Dataset[Item], ABC):
         """Width D of the text features."""
         if self._text:
             return len(next(iter(self._text.values())))
-        stored = [name for name in self.records if name != SIMULATED]
+        stored = [name for name in self.records if name not in SIMULATED]
         if not stored:
             return NetworkConfig.text_dim
         for path, sources in self._sources.items():
@@ -226,7 +226,7 @@ class SceneDataset(Dataset[Item], ABC):
         if self._text:
             return read_text_settings(self.folder)
         self.class_names -= set(SPECIAL_NAMES)
-        settings = [self._common_settings(name) for name in self.records if name != SIMULATED]
+        settings = [self._common_settings(name) for name in self.records if name not in SIMULATED]
         return settings[0] if settings else None
 
     def _common_settings(self, record: str) -> RelevancySettings | None:
@@ -249,7 +249,7 @@ class SceneDataset(Dataset[Item], ABC):
         wanted = [source for source in there if self.source in (source, "random")] or there[:1]
         for source in () if self._text else wanted:
             for record in self.records:
-                if record != SIMULATED:
+                if record not in SIMULATED:
                     relevancy_labels(file, source, record)
         return wanted
 
@@ -289,8 +289,9 @@ class SceneDataset(Dataset[Item], ABC):
             return self._assemble(path, cloud, chosen, lookup, rng)
         names = set(scene.objid_to_class)
         wanted = words | set(self.mean_vocabulary) | names
-        if record == SIMULATED:
-            found = simulated_record(scene, wanted - set(SPECIAL_NAMES), self.text_dim, rng)
+        if record in SIMULATED:
+            wanted -= set(SPECIAL_NAMES)
+            found = simulated_record(scene, wanted, self.text_dim, rng, record)
         else:
             found = read_relevancy(
                 file, source, record, wanted if self.reads.normalization == "evidence" else words
@@ -304,7 +305,7 @@ class SceneDataset(Dataset[Item], ABC):
         """The words that may be asked for in a scene."""
         if self._text:
             return set(self._text)
-        if record != SIMULATED:
+        if record not in SIMULATED:
             return set(relevancy_labels(file, source, record))
         return self.class_names | set(self.mean_vocabulary) | set(scene_words(scene, VIEW))
 

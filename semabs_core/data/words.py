@@ -13,14 +13,15 @@ from torch import Tensor
 
 from semabs_core.data.items import VIEW, Cloud, maps_at
 from semabs_core.data.scene_data import SPECIAL_NAMES, RelevancyRecord, SceneData
-from semabs_core.data.simulated import simulate_relevancy
+from semabs_core.data.simulated import MASK_SHARE, simulate_relevancy
 from semabs_core.evidence import Weigher
 from semabs_core.network_config import point_features
 from semabs_core.refinement import Refiner
 from semabs_core.relevancy import for_networks
 
-SIMULATED = "simulated"
-"""The name of relevancy that is no encoder's, see :mod:`semabs_core.data.simulated`."""
+SIMULATED = {"simulated": MASK_SHARE, "masks": 1.0}
+"""Names of relevancy that is no encoder's and how often it is a segmenter's masks, see
+:mod:`semabs_core.data.simulated`."""
 OWN_CONTEXT = 0.5
 """Share of items whose words are weighed against the scene's own, not the mean vocabulary."""
 ALIKE = (
@@ -80,7 +81,11 @@ def _kin(tokens: set[str]) -> set[str]:
 
 
 def simulated_record(
-    scene: SceneData, words: Collection[str], text_dim: int, rng: np.random.Generator
+    scene: SceneData,
+    words: Collection[str],
+    text_dim: int,
+    rng: np.random.Generator,
+    name: str = "simulated",
 ) -> RelevancyRecord:
     """Simulated relevancy of words in a scene, as if it were stored.
 
@@ -89,9 +94,11 @@ def simulated_record(
         words: what to make maps of.
         text_dim: width of the text features, which are zeros.
         rng: random numbers.
+        name: one of :data:`SIMULATED`.
     """
-    labels = sorted(words)
-    maps = simulate_relevancy(scene.seg[VIEW], scene.objid_to_class, labels, rng)
+    labels, share = sorted(words), SIMULATED[name]
+    seg, names = scene.seg[VIEW], scene.objid_to_class
+    maps = simulate_relevancy(seg, names, labels, rng, mask_share=share)
     features = np.zeros((len(labels), text_dim), np.float32)
     return RelevancyRecord(labels, maps, maps.mean(axis=0), features)
 

@@ -30,7 +30,7 @@ class DataConfig:
     records: list[str] = option(
         list,
         "names of relevancy to draw from, scene by scene, such as that of several encoders, and "
-        "simulated, which is no encoder's; none: the preset's alone",
+        "simulated or masks, which are no encoder's; none: the preset's alone",
     )
     absent_share: float = option(
         0.0, "share of the labels of completion that name nothing in the scene", ge=0, lt=1

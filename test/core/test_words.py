@@ -118,6 +118,9 @@ def test_simulated_relevancy_needs_no_stored_one(bare, folder):
     found = simulated_record(bare, {"wall", "mug"}, 4, np.random.default_rng(0))
     assert found.labels == ["mug", "wall"]
     assert found.features.shape == (2, 4)
+    masks = simulated_record(bare, {"wall", "mug"}, 4, np.random.default_rng(0), "masks")
+    assert ((masks.maps >= 0) & (masks.maps <= 1)).all()
+    assert not np.array_equal(masks.maps, found.maps)
 
 
 def test_items_draw_from_several_relevancies(folder):
