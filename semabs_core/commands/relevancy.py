@@ -52,7 +52,8 @@ def relevancy(
 
     from semabs_core.description import check_classes
     from semabs_core.picture import PictureReader, read_picture
-    from semabs_core.visualize.figures import relevancy_mosaic, write_png
+    from semabs_core.visualize.figures import relevancy_mosaic
+    from semabs_core.visualize.png import UNSEEN, write_png
     from semabs_core.visualize.store import save_arrays
     from semabs_core.vocabulary import never_shown
 
@@ -68,7 +69,8 @@ def relevancy(
         reader = PictureReader(options)
         found = reader(picture, names, advance)
         advance("drawing", 0.9)
-        write_png(relevancy_mosaic(picture, found.above_mean, names), out / "relevancy.png")
+        figure = relevancy_mosaic(picture, found.above_mean, names)
+        write_png(figure, out / "relevancy.png", UNSEEN)
         save_arrays(out / "relevancy.npz", labels=np.array(names), maps=found.maps, mean=found.mean)
     if reader.known and (unknown := never_shown(reader.known.unknown_words(names))):
         say(f"NOTE: {unknown}")

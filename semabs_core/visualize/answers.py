@@ -19,6 +19,7 @@ from semabs_core.data.scene_file import Scene, load_scene, save_scene
 from semabs_core.types import Completion, Localization, Region, RGBDFrame
 from semabs_core.visualize import figures, mesh_files
 from semabs_core.visualize.meshes import Mesh, class_meshes
+from semabs_core.visualize.png import UNSEEN, write_png
 from semabs_core.visualize.video import (
     OnFrame,
     VideoOptions,
@@ -150,7 +151,7 @@ def write_answers(
     files = []
     if relevancy is not None:
         files.append(out / "relevancy.png")
-        figures.write_png(np.ascontiguousarray(relevancy), files[-1])
+        write_png(relevancy, files[-1], UNSEEN)
     surface = frame_mesh(frame)
     if len(surface.triangles):
         files.append(out / "measured.ply")
@@ -169,7 +170,7 @@ def write_answers(
 
 def _write_completion(out: Path, frame: RGBDFrame, completion: Completion) -> list[Path]:
     picture = out / "completion.png"
-    figures.write_png(figures.completion_figure(frame, completion), picture)
+    write_png(figures.completion_figure(frame, completion), picture)
     meshes = class_meshes(completion)
     if not meshes:
         return [picture]
@@ -181,7 +182,7 @@ def _write_completion(out: Path, frame: RGBDFrame, completion: Completion) -> li
 def _write_localization(stem: Path, frame: RGBDFrame, one: Asked) -> list[Path]:
     picture, cloud = stem.with_suffix(".png"), stem.with_suffix(".ply")
     shown = figures.localization_figure(frame, one.region, one.answer, one.question)
-    figures.write_png(shown, picture)
+    write_png(shown, picture)
     mesh_files.write_points(one.answer.points_m, figures.answer_heat(one.answer), cloud)
     return [picture, cloud]
 

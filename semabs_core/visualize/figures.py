@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from semabs_core.files import write_atomic
 from semabs_core.types import Completion, Localization, Region, RGBDFrame
 from semabs_core.visualize.colors import class_colors, heat
 from semabs_core.visualize.labels import (
@@ -33,11 +31,6 @@ LOWEST_TOP = 0.25
 
 ANSWER_LEGEND = tuple(zip(("best place", "about as good"), heat(np.array([1.0, 0.5])) / 255))
 """The ends of the colours of an answer, see :func:`answer_heat`."""
-
-
-def write_png(image: NDArray[np.uint8], path: str | os.PathLike) -> None:
-    """Write a picture, beside and renamed."""
-    write_atomic(path, lambda part: Image.fromarray(image).save(part, format="PNG"))
 
 
 def relevancy_top(maps: NDArray[np.float32]) -> float:

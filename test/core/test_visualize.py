@@ -3,11 +3,13 @@
 import numpy as np
 import open3d as o3d
 import pytest
+from PIL import Image
 
 from semabs_core.types import Camera, Completion, Localization, Region
 from semabs_core.visualize import figures, mesh_files, meshes
 from semabs_core.visualize.colors import NEIGHBOUR_GAP, PALETTE, class_colors, oklab
 from semabs_core.visualize.labels import color_bar, font, legend, titled_alike, wrap_text
+from semabs_core.visualize.png import UNSEEN, write_png
 from semabs_core.visualize.render import View, cast, look_at, shade
 from semabs_core.visualize.views import frame_mesh, scene_views, turntable
 
@@ -237,6 +239,22 @@ def test_the_mosaic_has_panels_as_large_as_the_picture_and_a_bar(room):
     bar = color_bar(2.0, 200, "relevancy above the mean")
     redder = bar[..., 0].astype(int) - bar[..., 2]
     assert redder[:90].max() > 200 > redder[110:180].max()
+
+
+def test_a_photograph_is_stored_in_fewer_bytes_without_a_visible_change(tmp_path):
+    noise = np.random.default_rng(0).normal(0, 0.7, (120, 160, 3))
+    photograph = np.clip(np.linspace(0, 300, 120)[:, None, None] + noise, 0, 255).astype(np.uint8)
+    photograph[:, :9] = 255
+    for name, tolerance in (("same.png", 0), ("near.png", UNSEEN)):
+        write_png(photograph, tmp_path / name, tolerance)
+    same, near = (np.asarray(Image.open(tmp_path / name)) for name in ("same.png", "near.png"))
+    np.testing.assert_array_equal(same, photograph)
+    difference = near.astype(int) - photograph
+    assert np.abs(difference).max() == UNSEEN
+    assert abs(difference.mean()) < 0.1
+    assert (near[photograph == 255] == 255).all()
+    sizes = [(tmp_path / name).stat().st_size for name in ("near.png", "same.png")]
+    assert sizes[0] < 0.6 * sizes[1]
 
 
 def test_figures_show_everything(room, completion):
