@@ -70,6 +70,25 @@ class Camera:
 
 
 @dataclass(frozen=True)
+class BroughtRelevancy:
+    """Relevancy of a frame that a file brings, in the place of an encoder's.
+
+    Attributes:
+        maps: (h, w) float32 by name; empty for none.
+        centred: whether a mean map is taken off them already.
+    """
+
+    maps: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    centred: bool = False
+
+    @property
+    def notes(self) -> list[str]:
+        """What people should know of it."""
+        names = ", ".join(self.maps)
+        return [f"the relevancy of {names} is the scene's own"] if names else []
+
+
+@dataclass(frozen=True)
 class RGBDFrame:
     """One registered RGB-D image with its camera pose.
 

@@ -1,21 +1,43 @@
-"""What visitors give the page: words, scene files, pictures with depth; every fault in one line."""
+"""What visitors give the page: words, and files that hold RGB-D; every fault in one line."""
 
 from __future__ import annotations
 
-import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from semabs_core.data.scene_file import SCENE_SUFFIXES, built_in_scene
+from semabs_core.readers import (
+    PAIR,
+    FrameSequence,
+    open_sequence,
+    parse_read_options,
+    reader_of,
+)
+from semabs_core.readers.recording import BAG_SUFFIXES
+from semabs_core.types import BroughtRelevancy, RGBDFrame
 
-from semabs_core.data.scene_file import Scene, load_scene
-from semabs_core.types import RGBDFrame
+UPLOADS = (
+    f"A scene file ({', '.join(SCENE_SUFFIXES)}) or a recording in one file "
+    f"({', '.join(BAG_SUFFIXES)}). Folders cannot be uploaded: `semabs complete FOLDER` reads "
+    "those of TUM, ScanNet, ARKitScenes and Replica, and a rosbag2 of several files."
+)
+"""What the page takes as one file, and what not."""
 
-MAX_PIXELS = 50_000_000
-_DOWN = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
-"""Optical axes (x right, y down, z forward) in a body with x forward, y left, z up."""
+
+@dataclass(frozen=True)
+class Given:
+    """A frame that a visitor asks about.
+
+    Attributes:
+        frame: what the camera measured.
+        brought: relevancy that came with it.
+    """
+
+    frame: RGBDFrame
+    brought: BroughtRelevancy
 
 
 def parse_labels(text: str) -> list[str]:
@@ -30,105 +52,112 @@ def parse_labels(text: str) -> list[str]:
     return labels
 
 
-def read_image(path: str | os.PathLike) -> NDArray[np.uint8]:
-    """A colour picture, (H, W, 3) uint8.
-
-    Raises:
-        ValueError: if the file is none, or a huge one.
-    """
-    try:
-        with Image.open(path) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise ValueError(f"it has more than {MAX_PIXELS:,} pixels")
-            return np.asarray(picture.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = error if isinstance(error, ValueError) else "it is no picture, or cut off"
-        raise ValueError(f"{Path(path).name} cannot be read: {reason}") from None
-
-
-def read_depth(path: str | os.PathLike, units_per_m: float) -> NDArray[np.float32]:
-    """A depth picture, (H, W) float32 metres; 0 is no reading.
+def open_upload(path: str | None, read: str) -> FrameSequence:
+    """A file that holds RGB-D, as ``semabs complete`` reads it; without one the built-in room.
 
     Args:
-        path: 16-bit PNG or TIFF of whole numbers, or ``.npy``, where float means metres.
-        units_per_m: what a whole number is divided by: 1000 for millimetres.
+        path: of the upload.
+        read: what the file does not say, as ``--read`` takes it.
 
     Raises:
-        ValueError: if it is none of these.
+        ValueError: if it cannot be used.
     """
+    if not path:
+        return built_in_scene()
+    options = parse_read_options(read or "")
+    if options.depth or options.intrinsics:
+        raise ValueError("depth= and intrinsics= are for pictures: give them in the fields below")
     file = Path(path)
-    try:
-        if file.suffix.lower() == ".npy":
-            values = np.load(file, allow_pickle=False)
-        else:
-            with Image.open(file) as picture:
-                values = np.asarray(picture)
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise ValueError(f"{file.name} holds no depth: it is no picture and no .npy") from error
-    if values.ndim != 2 or values.dtype == np.uint8 or values.dtype.kind not in "uif":
-        raise ValueError(
-            f"{file.name} holds no depth: it must have one channel of 16 bits (or .npy), it has "
-            f"{values.shape[2] if values.ndim == 3 else 1} of {values.dtype}"
-        )
-    if values.dtype.kind == "f":
-        return values.astype(np.float32)
-    if not units_per_m > 0:
-        raise ValueError(f"units per metre must be above 0, got {units_per_m:g}")
-    return (values / units_per_m).astype(np.float32)
+    with _names_alone(file):
+        try:
+            reader = reader_of(file)
+        except ValueError:
+            raise ValueError(f"{file.name} is nothing that can be read here. {UPLOADS}") from None
+        if reader is PAIR:
+            raise ValueError(f"{file.name} is a picture: give it with its depth, below")
+        return open_sequence(file, options)
 
 
-def parse_intrinsics(text: str) -> NDArray[np.float64]:
-    """``fx fy cx cy`` in pixels to (3, 3).
-
-    Raises:
-        ValueError: if it is anything else.
-    """
-    numbers = re.findall(r"[-+0-9.eE]+", text or "")
-    try:
-        fx, fy, cx, cy = map(float, numbers)
-    except ValueError:
-        raise ValueError(
-            f"the intrinsics must be four numbers, fx fy cx cy in pixels, got {text!r}"
-        ) from None
-    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
-
-
-def camera_pose(height_m: float, down_deg: float) -> NDArray[np.float64]:
-    """(4, 4) ``T_world_camera`` of a camera above the origin of a floor at z = 0, without roll.
+def open_pictures(
+    color: str | None,
+    depth: str | None,
+    intrinsics: str,
+    units_per_m: float | None,
+    height_m: float | None,
+    down_deg: float | None,
+) -> FrameSequence:
+    """A colour picture and its registered depth, as ``semabs complete`` reads them.
 
     Args:
-        height_m: above the floor.
-        down_deg: how far it looks down.
-    """
-    angle = np.radians(down_deg)
-    pitch = np.array(
-        [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]]
-    )
-    T = np.eye(4)
-    T[:3, :3] = pitch @ _DOWN
-    T[2, 3] = height_m
-    return T
-
-
-def frame_from_pictures(
-    color: str, depth: str, intrinsics: str, units_per_m: float, height_m: float, down_deg: float
-) -> RGBDFrame:
-    """A colour picture and its registered depth as a frame.
+        color: path of the picture.
+        depth: path of the depth: 16 bits in one channel, or ``.npy``.
+        intrinsics: ``fx fy cx cy``, pixels.
+        units_per_m: of depth; None for whole millimetres, and metres if float.
+        height_m: of the camera above the floor; None for both estimates up and floor.
+        down_deg: how far it looks down; None for both estimates up and floor.
 
     Raises:
         ValueError: if one is missing or they do not belong together; the text says what to do.
     """
     if not color or not depth:
-        raise ValueError("give a scene file, or a colour picture and its depth")
-    K = parse_intrinsics(intrinsics)
-    pose = camera_pose(height_m, down_deg)
-    return RGBDFrame(read_image(color), read_depth(depth, units_per_m), K, pose)
+        raise ValueError("give a file, or a colour picture and its depth")
+    if (height_m is None) != (down_deg is None):
+        raise ValueError("tell both how high the camera is and how far it looks down, or neither")
+    pose = "" if height_m is None else f"0 0 {height_m} 0 {down_deg} 0"
+    numbers = _four_numbers(intrinsics)  # never the name of a file here
+    told = {
+        "depth": depth, "depth_scale": units_per_m, "intrinsics": numbers, "camera_pose": pose,
+    }  # fmt: skip
+    with _names_alone(Path(color), Path(depth)):
+        return PAIR.open(Path(color), parse_read_options(told))
 
 
-def read_scene(path: str) -> Scene:
-    """A scene file; see :func:`semabs_core.data.scene_file.load_scene`.
+def choose_frame(sequence: FrameSequence, number: float | None, *files: str | None) -> Given:
+    """One frame of what was opened.
+
+    Args:
+        sequence: from :func:`open_upload` or :func:`open_pictures`.
+        number: which, from 0; None for the first.
+        files: the uploads.
 
     Raises:
-        ValueError: if it cannot be used.
+        ValueError: if it is not there, or damaged.
     """
-    return load_scene(path)
+    index = int(number or 0)
+    if not 0 <= index < len(sequence):
+        last = len(sequence) - 1
+        raise ValueError(f"there are the frames 0 to {last}, but no {index}")
+    with _names_alone(*(Path(file) for file in files if file)):
+        return Given(sequence.frame(index), sequence.brought(index))
+
+
+def told_about(sequence: FrameSequence) -> str:
+    """What was recognised in a file, for people."""
+    frames = "1 frame" if len(sequence) == 1 else f"frames 0 to {len(sequence) - 1}"
+    wordless = [] if sequence.classes else ["it suggests no words, type yours"]
+    return "; ".join([f"{sequence.name}: {frames}", *sequence.notes, *wordless])
+
+
+def _four_numbers(text: str) -> str:
+    words = (text or "").replace(",", " ").split()
+    try:
+        numbers = [float(word) for word in words]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 4:
+        raise ValueError(
+            f"the intrinsics must be four numbers, fx fy cx cy in pixels, got {text!r}"
+        )
+    return " ".join(words)
+
+
+@contextmanager
+def _names_alone(*files: Path) -> Iterator[None]:
+    """Errors name uploads as visitors know them, not where this machine keeps them."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        text = str(error)
+        for file in files:
+            text = text.replace(f"{file.parent}/", "")
+        raise ValueError(text) from error

@@ -15,7 +15,7 @@ from semabs_core.config import SemabsConfig
 from semabs_core.description import check_classes, parse_description
 from semabs_core.pipeline import SceneUnderstanding
 from semabs_core.relevancy import EmbeddedTiles, OnProgress, for_networks
-from semabs_core.types import Completion, Localization, RGBDFrame
+from semabs_core.types import BroughtRelevancy, Completion, Localization, RGBDFrame
 from semabs_core.vocabulary import never_shown
 
 PICTURES = 4
@@ -110,6 +110,7 @@ class Models:
         classes: list[str],
         sentence: str,
         on_progress: OnProgress | None = None,
+        brought: BroughtRelevancy | None = None,
     ) -> SceneAnswer:
         """Complete a frame and localize what a sentence describes.
 
@@ -120,6 +121,7 @@ class Models:
             classes: names.
             sentence: such as ``the mug behind the lamp``; empty for none.
             on_progress: called as ``(stage, fraction)``; raise from it to stop.
+            brought: relevancy that came with the frame, in the place of the encoder's.
 
         Raises:
             ValueError: if the words cannot be understood or the frame cannot be used.
@@ -130,6 +132,8 @@ class Models:
             if self._frame is not frame:
                 self._frame = None
                 self.scene.set_frame(frame)
+                if brought and brought.maps:
+                    self.scene.set_relevancy(brought.maps, brought.centred)
                 self._frame = frame
             completion = self.scene.complete(names, on_progress)
             localization = None
@@ -137,4 +141,5 @@ class Models:
                 parts = (wanted.target, wanted.relation, wanted.reference)
                 localization = self.scene.localize(*parts, on_progress)
         asked = [*names, *(wanted.names if wanted else [])]
-        return SceneAnswer(completion, localization, self.warnings(asked))
+        notes = [*self.warnings(asked), *(brought.notes if brought else [])]
+        return SceneAnswer(completion, localization, notes)

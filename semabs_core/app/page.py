@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from semabs_core.app import inputs, overlays, scene_view
 from semabs_core.app.models import Models
-from semabs_core.data.scene_file import BUILT_IN, Scene, built_in_scene
+from semabs_core.data.scene_file import Scene, built_in_scene
 from semabs_core.files import write_atomic
-from semabs_core.types import RGBDFrame
 
 LOG = logging.getLogger(__name__)
 CSS = """
@@ -151,15 +149,36 @@ def _picture_tab(models: Models, room: Scene) -> None:
 def _scene_tab(models: Models, room: Scene) -> None:
     with gr.Row():
         with gr.Column(scale=1):
-            file = gr.File(label="Scene file (none: the built-in room)", elem_id="scene_file")
-            index = gr.Number(0, label="Frame of the scene", precision=0, minimum=0)
+            file = gr.File(
+                label="Scene file or recording (none: the built-in room)", elem_id="scene_file"
+            )
+            recognised = gr.Markdown(inputs.UPLOADS, elem_id="recognised")
+            index = gr.Number(0, label="Frame", precision=0, minimum=0, elem_id="frame")
+            with gr.Accordion("What the file does not say", open=False):
+                read = gr.Textbox(
+                    label="As --read takes it",
+                    placeholder="camera_pose='0 0 1.2 0 20 0' rgb_topic=/camera/color/image_raw",
+                    elem_id="read",
+                )
             with gr.Accordion("Instead: a colour picture and its depth", open=False):
-                color = gr.File(label="Colour picture")
-                depth = gr.File(label="Depth, registered to colour: 16-bit PNG, or .npy")
-                units = gr.Number(1000.0, label="Depth units per metre")
-                intrinsics = gr.Textbox(label="Intrinsics: fx fy cx cy, pixels")
-                height = gr.Number(1.2, label="Height of the camera above the floor, metres")
-                down = gr.Number(20.0, label="How far the camera looks down, degrees")
+                color = gr.File(label="Colour picture", elem_id="color_file")
+                depth = gr.File(
+                    label="Depth, registered to colour: 16-bit PNG, or .npy", elem_id="depth_file"
+                )
+                units = gr.Number(
+                    None, label="Depth units per metre", elem_id="units",
+                    info="empty: whole numbers are millimetres, others metres",
+                )  # fmt: skip
+                intrinsics = gr.Textbox(
+                    label="Intrinsics: fx fy cx cy, pixels", elem_id="intrinsics"
+                )
+                height = gr.Number(
+                    None, label="Height of the camera above the floor, metres", elem_id="height",
+                    info="empty, and the next one too: both are estimated from the depth",
+                )  # fmt: skip
+                down = gr.Number(
+                    None, label="How far the camera looks down, degrees", elem_id="down"
+                )
             classes = gr.Textbox(", ".join(room.classes), label="Classes", elem_id="classes")
             sentence = gr.Textbox(
                 " ".join(room.descriptions[0]), label="What to find", elem_id="sentence"
@@ -176,23 +195,22 @@ def _scene_tab(models: Models, room: Scene) -> None:
 
     @clearly
     def answer(
-        path: str | None, number: float, pictures: list[Any], words: str, wanted: str, what: str,
-        kept: Any, progress: Any,
-    ) -> Any:  # fmt: skip
-        source = (path, number, *pictures)
-        frame = kept[1] if kept and kept[0] == source else _frame(path, number, pictures)
+        source: tuple[Any, ...], words: str, wanted: str, what: str, kept: Any, progress: Any
+    ) -> Any:
+        given = kept[1] if kept and kept[0] == source else _given(*source)
         names = inputs.parse_labels(words)
         found = models.ask(
-            frame, names, wanted or "", lambda stage, part: progress(part, desc=stage)
-        )
+            given.frame, names, wanted or "", lambda stage, part: progress(part, desc=stage),
+            given.brought,
+        )  # fmt: skip
         text, colors = scene_view.verdict(found, wanted or ""), scene_view.legend(found)
-        result = (frame, found)
+        result = (given.frame, found)
         what = scene_view.FOUND if found.localization is not None else what
-        return draw(result, what), what, text, colors, (source, frame), result
+        return draw(result, what), what, text, colors, (source, given), result
 
-    def answer_all(path, number, c, d, k, u, h, a, words, wanted, what, kept,
+    def answer_all(path, number, r, c, d, k, u, h, a, words, wanted, what, kept,
                    progress=gr.Progress()):  # noqa: B008  # fmt: skip
-        return answer(path, number, [c, d, k, u, h, a], words, wanted, what, kept, progress)
+        return answer((path, number, r, c, d, k, u, h, a), words, wanted, what, kept, progress)
 
     @clearly
     def draw(result: Any, what: str) -> Any:
@@ -204,32 +222,30 @@ def _scene_tab(models: Models, room: Scene) -> None:
         return str(path)
 
     @clearly
-    def suggest(path: str | None) -> Any:
-        scene = inputs.read_scene(path) if path else room
+    def suggest(path: str | None, told: str) -> Any:
+        scene = inputs.open_upload(path, told)
+        text = html.escape(inputs.told_about(scene)) if path else inputs.UPLOADS
+        if not scene.classes:
+            return gr.skip(), gr.skip(), text
         found = " ".join(scene.descriptions[0]) if scene.descriptions else ""
-        return ", ".join(scene.classes), found
+        return ", ".join(scene.classes), found, text
 
-    given = [file, index, color, depth, intrinsics, units, height, down, classes, sentence, shown]
+    source = [file, index, read, color, depth, intrinsics, units, height, down]
+    given = [*source, classes, sentence, shown]
     results = [view, shown, said, legend, frame_kept, answer_kept]
     for event in (ask.click, classes.submit, sentence.submit):
         event(answer_all, [*given, frame_kept], results, api_name="scene")
     shown.input(draw, [answer_kept, shown], view, api_name="view")
-    file.change(suggest, file, [classes, sentence], api_name="suggest")
+    for event in (file.change, read.submit):
+        event(suggest, [file, read], [classes, sentence, recognised], api_name="suggest")
 
 
-def _frame(path: str | None, number: float, pictures: list[Any]) -> RGBDFrame:
-    """The frame that a visitor means: of pictures where some are given, else of a scene."""
-    color, depth, intrinsics, *numbers = pictures
+def _given(
+    path: str | None, number: float | None, read: str, color: str | None, depth: str | None,
+    *told: Any,
+) -> inputs.Given:  # fmt: skip
+    """The frame that a visitor means: of pictures where some are given, else of a file."""
     if color or depth:
-        return inputs.frame_from_pictures(color, depth, intrinsics, *map(_number, numbers))
-    scene = inputs.read_scene(path or str(BUILT_IN))
-    index = int(_number(number))
-    if not 0 <= index < len(scene):
-        raise ValueError(f"the scene has the frames 0 to {len(scene) - 1}, there is no {index}")
-    return scene.frame(index)
-
-
-def _number(value: Any) -> float:
-    if value is None or not np.isfinite(value):
-        raise ValueError("a number is missing: fill in all of them")
-    return float(value)
+        pictures = inputs.open_pictures(color, depth, *told)
+        return inputs.choose_frame(pictures, 0, color, depth)
+    return inputs.choose_frame(inputs.open_upload(path, read), number, path)

@@ -82,7 +82,9 @@ def ask(
     with progress_of_stages("loading the models") as advance:
         pipeline = SceneUnderstanding.from_config(job.config)
         pipeline.set_frame(frame)
-        brought = _bring_relevancy(pipeline, job)
+        brought = job.scene.brought(job.index)
+        if brought.maps:
+            pipeline.set_relevancy(brought.maps, brought.centred)
         completion = pipeline.complete(names, advance) if names else None
         region = region_of(frame, job.config.region)
         asked = [
@@ -93,8 +95,7 @@ def ask(
         maps = pipeline.relevancy(things, advance)
     mosaic = figures.relevancy_mosaic(frame.rgb, maps, things)
     notes = _notes(pipeline, [*names, *(n for one in descriptions for n in one.names)])
-    if brought:
-        notes.append(f"the relevancy of {', '.join(brought)} is the scene's own")
+    notes += brought.notes
     _print(notes, completion, asked)
     written = _store(job, frame, completion, asked, notes, pipeline)
     video = VideoOptions() if job.video else None
@@ -138,18 +139,6 @@ def _description(wanted: str | tuple[str, str, str], relations: Sequence[str]) -
 
 def _parts(description: Description) -> tuple[str, str, str]:
     return description.target, description.relation, description.reference
-
-
-def _bring_relevancy(pipeline: SceneUnderstanding, job: Job) -> list[str]:
-    """Hand over the relevancy that a scene file brings, where it does; the names of it."""
-    from semabs_core.data.scene_file import Scene
-
-    scene = job.scene
-    if not isinstance(scene, Scene) or scene.relevancy is None:
-        return []
-    maps = dict(zip(scene.relevancy_labels, scene.relevancy[job.index], strict=True))
-    pipeline.set_relevancy(maps, scene.relevancy_centred)
-    return scene.relevancy_labels
 
 
 def _notes(pipeline: SceneUnderstanding, names: Sequence[str]) -> list[str]:

@@ -31,7 +31,7 @@ from semabs_core.data.scene_data import SPECIAL_NAMES, class_name
 from semabs_core.data.scene_pickle import read_pickle
 from semabs_core.files import write_atomic
 from semabs_core.inert_pickle import PickleError
-from semabs_core.types import RGBDFrame
+from semabs_core.types import BroughtRelevancy, RGBDFrame
 
 BUILT_IN = Path(__file__).with_name("room.npz")
 ARRAYS = (*REQUIRED, "scene_bounds")
@@ -88,6 +88,13 @@ class Scene:
         return RGBDFrame(
             self.rgb[index], self.depth_m[index], self.K, self.T_world_camera[index], stamp_s
         )
+
+    def brought(self, index: int) -> BroughtRelevancy:
+        """The relevancy that the file brings for a frame."""
+        if self.relevancy is None:
+            return BroughtRelevancy()
+        maps = dict(zip(self.relevancy_labels, self.relevancy[index], strict=True))
+        return BroughtRelevancy(maps, self.relevancy_centred)
 
 
 def load_scene(path: str | os.PathLike) -> Scene:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semabs_core.readers.options import ReadOptions
-from semabs_core.types import RGBDFrame
+from semabs_core.types import BroughtRelevancy, RGBDFrame
 
 
 class FrameSequence(Protocol):
@@ -46,9 +46,13 @@ class FrameSequence(Protocol):
         """One frame, checked; raises ``ValueError`` where it is damaged."""
         ...
 
+    def brought(self, index: int) -> BroughtRelevancy:
+        """The relevancy that the files bring for a frame."""
+        ...
+
 
 class Wordless:
-    """A sequence whose files suggest no words: folders and recordings."""
+    """A sequence whose files suggest no words and bring no relevancy: folders and recordings."""
 
     @property
     def classes(self) -> list[str]:
@@ -59,6 +63,10 @@ class Wordless:
     def descriptions(self) -> list[tuple[str, str, str]]:
         """No sentences."""
         return []
+
+    def brought(self, index: int) -> BroughtRelevancy:
+        """No relevancy."""
+        return BroughtRelevancy()
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,15 @@
 """What is behind the page, without Gradio: models asked by many, faulty inputs, the 3D file."""
 
+import dataclasses
 import json
+import shutil
 import struct
 import sys
 import threading
 
 import numpy as np
 import pytest
+import recordings
 from PIL import Image
 from support import ENCODER
 from typer.testing import CliRunner
@@ -16,6 +19,7 @@ from semabs_core.app.glb import Part, to_glb
 from semabs_core.app.models import Models
 from semabs_core.cli import app
 from semabs_core.config import parse_config
+from semabs_core.data.scene_file import save_scene
 from semabs_core.types import RGBDFrame
 from semabs_core.visualize.colors import heat
 from semabs_core.visualize.meshes import Mesh
@@ -123,11 +127,15 @@ def pictures(tmp_path, room):
 K_TEXT = "100, 100, 79.5, 59.5"
 
 
-@pytest.mark.parametrize("depth", ["depth.png", "depth.npy"])
-def test_pictures_become_a_frame(pictures, room, depth):
-    frame = inputs.frame_from_pictures(
-        str(pictures / "color.png"), str(pictures / depth), K_TEXT, 1000.0, 1.5, 30.0
-    )
+def paths(folder, *names):
+    return [str(folder / name) if name else None for name in names]
+
+
+@pytest.mark.parametrize(("depth", "units"), [("depth.png", 1000.0), ("depth.npy", None)])
+def test_pictures_become_a_frame(pictures, room, depth, units):
+    files = paths(pictures, "color.png", depth)
+    sequence = inputs.open_pictures(*files, K_TEXT, units, 1.5, 30.0)
+    frame = inputs.choose_frame(sequence, 0, *files).frame
     np.testing.assert_array_equal(frame.rgb, room.rgb[0])
     expected = np.nan_to_num(room.depth_m[0])
     np.testing.assert_allclose(np.nan_to_num(frame.depth_m), expected, atol=1e-3)
@@ -137,22 +145,84 @@ def test_pictures_become_a_frame(pictures, room, depth):
     np.testing.assert_allclose(frame.T_world_camera[:3, 0], [0, -1, 0])  # no roll
 
 
+def test_without_a_pose_up_and_floor_are_estimated(pictures, room):
+    """The camera of the room looks down a little from some height; both are found again."""
+    files, frame = paths(pictures, "color.png", "depth.png"), room.frame(0)
+    K = " ".join(str(frame.K[row, column]) for row, column in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    sequence = inputs.open_pictures(*files, K, None, None, None)
+    found, real = sequence.frame(0).T_world_camera, frame.T_world_camera
+    np.testing.assert_allclose(found[2], real[2], atol=0.05)
+    assert "up is estimated" in inputs.told_about(sequence)
+
+
 @pytest.mark.parametrize(
     ("color", "depth", "K", "units", "match"),
     [
-        ("text.png", "depth.png", K_TEXT, 1000.0, "text.png cannot be read: it is no picture"),
-        ("color.png", "text.png", K_TEXT, 1000.0, "text.png holds no depth"),
-        ("color.png", "color.png", K_TEXT, 1000.0, "one channel of 16 bits .* it has 3 of uint8"),
+        ("text.png", "depth.png", K_TEXT, 1000.0, "^text.png is no readable picture"),
+        ("color.png", "text.png", K_TEXT, 1000.0, "^text.png: .*cannot be decoded"),
+        ("color.png", "color.png", K_TEXT, 1000.0, "depth must have 16 bits and one channel"),
         ("color.png", "depth.png", "500", 1000.0, "four numbers, fx fy cx cy in pixels, got '500'"),
-        ("color.png", "depth.png", K_TEXT, 0.0, "units per metre must be above 0"),
-        ("color.png", "", K_TEXT, 1000.0, "a colour picture and its depth"),
-        ("color.png", "depth.png", "0 0 1 1", 1000.0, "K needs positive focal lengths"),
+        ("color.png", "depth.png", "/etc/fstab", 1000.0, "four numbers"),
+        ("color.png", "depth.png", K_TEXT, 0.0, "depth_scale: Input should be greater than 0"),
+        ("color.png", None, K_TEXT, 1000.0, "a colour picture and its depth"),
+        ("color.png", "depth.png", "0 0 1 1", 1000.0, "positive focal lengths"),
     ],
 )
 def test_pictures_that_do_not_fit_are_refused(pictures, color, depth, K, units, match):
-    files = [str(pictures / name) if name else "" for name in (color, depth)]
     with pytest.raises(ValueError, match=match):
-        inputs.frame_from_pictures(*files, K, units, 1.5, 0.0)
+        inputs.open_pictures(*paths(pictures, color, depth), K, units, 1.5, 0.0)
+    if color and depth:
+        with pytest.raises(ValueError, match="both how high .* or neither"):
+            inputs.open_pictures(*paths(pictures, color, depth), K, units, 1.5, None)
+
+
+def test_every_kind_of_file_that_complete_reads_can_be_uploaded(tmp_path, room):
+    """A scene, and a recording in one file; frames by their number."""
+    save_scene(room, tmp_path / "scene.npz")
+    one = inputs.choose_frame(inputs.open_upload(str(tmp_path / "scene.npz"), ""), 0)
+    np.testing.assert_array_equal(one.frame.rgb, room.rgb[0])
+    bag = recordings.write(tmp_path / "bag", recordings.messages(2), "MCAP")
+    shutil.copy(next(bag.glob("*.mcap")), tmp_path / "drive.mcap")
+    drive = inputs.open_upload(str(tmp_path / "drive.mcap"), "world_frame=map")
+    assert "frames 0 to 1" in inputs.told_about(drive)
+    assert "it suggests no words" in inputs.told_about(drive)
+    assert inputs.choose_frame(drive, 1).frame.depth_m.shape == drive.frame(1).depth_m.shape
+    with pytest.raises(ValueError, match="frames 0 to 1, but no 2"):
+        inputs.choose_frame(drive, 2)
+    assert len(inputs.open_upload(None, "")) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "read", "match"),
+    [
+        ("notes.txt", "", "^notes.txt is nothing that can be read here. .*Folders cannot be"),
+        ("color.png", "", "^color.png is a picture: give it with its depth"),
+        ("scene.npz", "", "^scene.npz is damaged or no scene file"),
+        ("drive.mcap", "", "^drive.mcap"),
+        ("scene.npz", "depth=/etc/fstab", "are for pictures: give them in the fields below"),
+        ("scene.npz", "intrinsics=/etc/fstab", "are for pictures"),
+        ("scene.npz", "upp=z", "upp is no option"),
+    ],
+)
+def test_an_upload_that_cannot_be_used_is_named_without_its_folder(tmp_path, name, read, match):
+    (tmp_path / name).write_text("nothing of use")
+    with pytest.raises(ValueError, match=match) as caught:
+        inputs.open_upload(str(tmp_path / name), read)
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_relevancy_that_a_scene_brings_is_used_and_said(models, room):
+    left = np.zeros((3, 4), np.float32)
+    left[:, :2] = 1
+    scene = dataclasses.replace(
+        room, relevancy=np.stack([left, 1 - left])[None], relevancy_labels=["mug", "table"]
+    )
+    given = inputs.choose_frame(scene, 0)
+    told = models.ask(given.frame, ["mug", "table"], "", brought=given.brought)
+    assert told.notes[-1] == "the relevancy of mug, table is the scene's own"
+    mug, table = models.scene.relevancy(["mug", "table"])
+    np.testing.assert_allclose(mug, -table, atol=1e-6)
+    assert mug[:, :40].min() > 0 > mug[:, -40:].max()
 
 
 def test_the_overlay_leaves_what_is_below_the_threshold_as_it_is():

@@ -4,6 +4,7 @@ import socket
 
 import numpy as np
 import pytest
+import recordings
 from browser import Browser, find_chromium
 from PIL import Image
 from support import wait_for
@@ -139,6 +140,40 @@ def changed(user, folder, before):
         return None
     now, then = (np.frombuffer(part, np.uint8).astype(int) for part in (view, before))
     return view if (abs(now - then) > 20).mean() > 0.01 else None
+
+
+def test_pictures_with_depth_and_recordings_are_read_as_on_the_command_line(
+    browser, address, tmp_path
+):
+    """Colour, depth and intrinsics; then a recording in one file, and what is told of it."""
+    frame = built_in_scene().frame(0)
+    Image.fromarray(frame.rgb).save(tmp_path / "color.png")
+    depth = np.nan_to_num(frame.depth_m * 1000).astype(np.uint16)
+    Image.fromarray(depth).save(tmp_path / "depth.png")
+    K = " ".join(f"{frame.K[row, column]:.2f}" for row, column in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    user = visit(browser, address)
+    user.js(f"{TAB}.click()")
+    user.wait("!!document.querySelector('#scene_file input[type=file]')", "file input")
+    bag = recordings.write(tmp_path / "bag", recordings.messages(2), "MCAP")
+    user.upload("#scene_file input[type=file]", next(bag.glob("*.mcap")))
+    told = "document.querySelector('#recognised').innerText"
+    user.wait(f"{told}.includes('frames 0 to 1') && {told}.includes('map')", "what is recognised")
+    user.js(
+        "[...document.querySelectorAll('button')]"
+        ".find(e => e.innerText.includes('a colour picture and its depth')).click()"
+    )
+    user.wait("!!document.querySelector('#color_file input[type=file]')", "picture input")
+    user.upload("#color_file input[type=file]", tmp_path / "color.png")
+    user.upload("#depth_file input[type=file]", tmp_path / "depth.png")
+    user.fill("#intrinsics textarea, #intrinsics input", K)
+    for name in ("color", "depth"):
+        user.wait(f"document.querySelector('#{name}_file').innerText.includes('png')", name)
+    user.fill("#classes textarea", "fridge, stove, floor")
+    user.fill("#sentence textarea", "")
+    user.click("#ask")
+    legend = "document.querySelector('#legend').innerText"
+    user.wait(f"{legend}.includes('stove') && {legend}.includes('voxels')", "answer")
+    assert int(user.js(legend).split("fridge")[1].split("voxels")[0].replace(",", "")) > 100
 
 
 def said_in_toast(user, text):
