@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -77,6 +78,8 @@ def run_clearly(command: Callable[[], Any], verbose: bool = False) -> int:
     except UsageError as error:
         if verbose:
             raise
+        if not error.format_message():  # type: ignore[attr-defined]
+            return 2  # a bare name of commands: its help is printed already
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "semabs"
         return _complain(f"{error.format_message()} (see {path} --help)", 2)  # type: ignore[attr-defined]
@@ -85,8 +88,15 @@ def run_clearly(command: Callable[[], Any], verbose: bool = False) -> int:
     except (ValueError, OSError, RuntimeError) as error:
         if verbose:
             raise
-        return _complain(str(error) or type(error).__name__, 1)
+        return _complain(_text(error), 1)
     return code if isinstance(code, int) else 0
+
+
+def _text(error: Exception) -> str:
+    """What an error says; of a file without the number that only C knows."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return str(error) or type(error).__name__
 
 
 def _complain(text: str, code: int) -> int:

@@ -266,11 +266,11 @@ def validate(cls: type[T], values: Any, where: str) -> T:
         return TypeAdapter(cls).validate_python(values)
     except ValidationError as error:
         faults = [
-            f"  {'.'.join(map(str, fault['loc']))}: {fault['msg']}, "
+            f"  {': '.join(filter(None, ('.'.join(map(str, fault['loc'])), fault['msg'])))}, "
             f"got {shorten(repr(fault['input']))}"
             for fault in error.errors()
         ]
-        raise ConfigError(f"{where} has {len(faults)} fault(s):\n" + "\n".join(faults)) from None
+        raise ConfigError(f"{len(faults)} fault(s) in {where}:\n" + "\n".join(faults)) from None
 
 
 def read_yaml(path: str | os.PathLike) -> dict[str, Any]:

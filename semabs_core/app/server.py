@@ -72,12 +72,18 @@ def serve(page: gr.Blocks, host: str, port: int, block: bool = True) -> str:
         The address.
 
     Raises:
-        OSError: if the port is taken.
+        OSError: if the host is not known or the port is taken.
     """
+    import socket
+
     from starlette.middleware import Middleware
 
     from semabs_core.app.page import CSS
 
+    try:
+        socket.getaddrinfo(host, port)
+    except socket.gaierror as error:
+        raise OSError(f"the host {host} is not known ({error.strerror})") from None
     page.queue(default_concurrency_limit=4, max_size=64, api_open=False)
     _, address, _ = page.launch(
         server_name=host,

@@ -42,6 +42,7 @@ Rerun = Annotated[
 
 
 def demo(
+    context: typer.Context,
     out: Out = Path("out"),
     device: Device = None,
     video: Video = True,
@@ -52,12 +53,13 @@ def demo(
 
     say("a synthetic room that nothing was trained on; about a minute on two cores ...")
     scene = built_in_scene()
-    config = make_config(None, {"device": device})
+    config = make_config(context)
     job = Job(scene, 0, config, out, video, rerun)
     ask(job, scene.classes, scene.descriptions[:1])
 
 
 def complete(
+    context: typer.Context,
     scene: Scene,
     class_: Annotated[
         list[str] | None,
@@ -86,12 +88,7 @@ def complete(
     Writes completion.json, .npz, .png, .ply, .obj (an object per class) with .mtl, .mp4,
     relevancy.png and measured.ply, the surface that the camera saw. Metres, z up.
     """
-    given = {
-        "device": device, "encoder": encoder, "pretrained": pretrained, "precision": precision,
-        "preset": preset, "prompt": prompt,
-    }  # fmt: skip
-    changes = [*(option or []), *([f"completion.cutoff={cutoff}"] if cutoff is not None else [])]
-    options = make_config(config, given, changes, resolution)
+    options = make_config(context)
     loaded = open_scene(scene, read)
     names = class_ or loaded.classes
     if not names:
@@ -100,6 +97,7 @@ def complete(
 
 
 def localize(
+    context: typer.Context,
     scene: Scene,
     sentence: Annotated[
         list[str] | None,
@@ -126,11 +124,7 @@ def localize(
     scores) and .mp4, of further sentences localization_2 and so on, relevancy.png and
     measured.ply, the surface that the camera saw. Metres, z up.
     """
-    given = {
-        "device": device, "encoder": encoder, "pretrained": pretrained, "precision": precision,
-        "preset": preset, "prompt": prompt,
-    }  # fmt: skip
-    options = make_config(config, given, option, resolution)
+    options = make_config(context)
     loaded = open_scene(scene, read)
     wanted = sentence or loaded.descriptions
     if not wanted:

@@ -13,6 +13,7 @@ EXAMPLE = "Example: semabs app --port 7860"
 
 
 def app(
+    context: typer.Context,
     config: Config = None,
     device: Device = None,
     host: Annotated[str, typer.Option(help="0.0.0.0 lets other machines in")] = "127.0.0.1",
@@ -28,7 +29,7 @@ def app(
     from semabs_core.app.models import Models
     from semabs_core.app.page import build_page
 
-    options = make_config(config, {"device": device})
+    options = make_config(context)
     models = Models(options, options.device)
     page = build_page(models)
     address = serve(page, host, port, block=False)

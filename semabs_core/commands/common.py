@@ -55,13 +55,17 @@ def is_first() -> bool:
 
 @contextmanager
 def progress_bar(what: str) -> Any:
-    """A bar; yields a function that takes (done, total)."""
+    """A bar, gone after an error; yields a function that takes (done, total)."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     with Progress(
         *columns, TimeRemainingColumn(), console=waiting, disable=not is_first()
     ) as progress:
         task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+        try:
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+        except BaseException:
+            progress.live.transient = True
+            raise
 
 
 @contextmanager

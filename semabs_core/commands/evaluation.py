@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from semabs_core.commands.common import Folder, progress_bar, say
+from semabs_core.commands.common import Folder, check_folder, progress_bar, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +43,7 @@ def evaluate(
     from semabs_core.evaluation.evaluate import evaluate as run
     from semabs_core.evaluation.scene import EvaluationOptions
 
+    check_folder(out.parent)
     with progress_bar("evaluation") as advance:
         rows = run(
             checkpoint, data, split or None, out=out, preset=preset or None, limit=limit or None,

@@ -7,7 +7,7 @@ NAME=VALUE`` sets any other parameter of the models by its whole name.
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -63,32 +63,35 @@ PARAMETERS = {
     "precision": "encoder.precision",
     "preset": "relevancy.preset",
     "prompt": "relevancy.prompts",
+    "cutoff": "completion.cutoff",
 }
 """Short options and the parameters that they are."""
 
 
-def make_config(
-    config: str | None,
-    given: dict[str, Any],
-    options: list[str] | None = None,
-    resolution: int | None = None,
-) -> SemabsConfig:
-    """A config file, changed by what the command line says.
+def make_config(context: typer.Context) -> SemabsConfig:
+    """The config file of a command line, changed by its other options.
 
     Args:
-        config: YAML file, or the name of one that ships; None for the defaults.
-        given: values by the names of :data:`PARAMETERS`; None where nothing was said.
-        options: ``NAME=VALUE`` of other parameters.
-        resolution: voxels per axis, of completion and localization.
+        context: of a command with any of the options ``config``, ``option`` (``NAME=VALUE`` of any
+            parameter), ``resolution`` (of both volumes) and those of :data:`PARAMETERS`; they are
+            taken from here, so that a command only declares them.
 
     Raises:
         ConfigError: with every unknown name, wrong type and value out of range.
     """
     from semabs_core.config import SemabsConfig, load_config, nest, parse_config
 
+    told = {
+        name: value for name, value in context.params.items() if value not in (None, "", (), [])
+    }
+    config = told.get("config")
     base = load_config(config) if config else SemabsConfig()
-    named = {PARAMETERS[name]: value for name, value in given.items() if value}
-    if resolution is not None:
-        named |= {f"{task}.resolution": resolution for task in ("completion", "localization")}
-    values = merge(asdict(base), merge(nest(named), parse_options(options or [])))
-    return parse_config(values, "the options" if config is None else f"{config} with the options")
+    named = {PARAMETERS[name]: value for name, value in told.items() if name in PARAMETERS}
+    if "prompt" in told:
+        named[PARAMETERS["prompt"]] = list(told["prompt"])
+    if "resolution" in told:
+        tasks = ("completion", "localization")
+        named |= {f"{task}.resolution": told["resolution"] for task in tasks}
+    changes = merge(nest(named), parse_options(list(told.get("option", ()))))
+    where = f"{config} with the options" if config else "the options"
+    return parse_config(merge(asdict(base), changes), where)

@@ -27,6 +27,7 @@ EXAMPLE = (
 
 
 def relevancy(
+    context: typer.Context,
     image: Annotated[Path, typer.Argument(help="a photograph: PNG, JPEG, ..., of any size")],
     label: Annotated[list[str], typer.Option(help="what to look for; repeatable")],
     out: Annotated[Path, typer.Option(help="folder for relevancy.png and relevancy.npz")]
@@ -57,11 +58,7 @@ def relevancy(
     from semabs_core.visualize.store import save_arrays
     from semabs_core.vocabulary import never_shown
 
-    given = {
-        "device": device, "encoder": encoder, "pretrained": pretrained, "precision": precision,
-        "preset": preset, "prompt": prompt,
-    }  # fmt: skip
-    options = make_config(config, given, option)
+    options = make_config(context)
     names = check_classes(label)
     picture = read_picture(image, longest_edge)
     check_folder(out)

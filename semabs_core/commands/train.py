@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from semabs_core.commands.common import console, is_first, merge, parse_options
+from semabs_core.commands.common import check_folder, console, is_first, merge, parse_options
 
 if TYPE_CHECKING:
     from semabs_core.training.encoder import EncoderResult
@@ -117,6 +117,7 @@ def _train_network(values: dict[str, Any]) -> None:
     from semabs_core.training.config import parse_training_config
 
     config = parse_training_config(values)
+    check_folder(Path(config.out))
     result = run(config)
     if is_first():
         _tell_network(result, config.data.folder)
@@ -144,7 +145,9 @@ def _train_encoder(values: dict[str, Any]) -> None:
     from semabs_core.training.encoder import train_encoder
     from semabs_core.training.encoder_config import parse_encoder_config
 
-    _tell_encoder(train_encoder(parse_encoder_config(values)))
+    config = parse_encoder_config(values)
+    check_folder(Path(config.out))
+    _tell_encoder(train_encoder(config))
 
 
 def _tell_encoder(result: EncoderResult) -> None:

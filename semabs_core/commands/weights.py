@@ -122,6 +122,7 @@ def download_weights(
     name = PurePosixPath(urlsplit(address).path).name
     if not name:
         raise typer.BadParameter(f"the address must end in the name of a file, got {address}")
+    check_folder(folder)
     archive = folder / name
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
     with Progress(*columns, TimeRemainingColumn()) as progress:

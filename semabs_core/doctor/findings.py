@@ -81,4 +81,5 @@ class Report:
         count = sum(finding.level == Level.WARNING for finding in self.findings)
         if not self.failed:
             return f"no error, {count} warning(s); look first at: {self.main.subject}"
-        return f"main fault: {self.main.subject}: {self.main.text}. {self.main.remedy}"
+        text, remedy = self.main.text.rstrip("."), self.main.remedy
+        return f"main fault: {self.main.subject}: {text}. {remedy[:1].upper()}{remedy[1:]}"

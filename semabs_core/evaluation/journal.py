@@ -108,7 +108,11 @@ def parts_folder(out: Path | None, locked: bool = True) -> Iterator[Path]:
             raise RowsError(
                 f"another evaluation is writing {out}: wait for it, or choose another file"
             ) from None
-        yield folder
+        try:
+            yield folder
+        finally:
+            if folder.is_dir() and all(file.name == LOCK_FILE for file in folder.iterdir()):
+                discard(folder)  # not a scene was done
 
 
 def discard(folder: Path) -> None:

@@ -17,7 +17,7 @@ from semabs_core.readers.folder import (
     told_intrinsics,
 )
 from semabs_core.readers.options import ReadOptions
-from semabs_core.readers.pictures import COLOR_SUFFIXES, DEPTH_SUFFIXES
+from semabs_core.readers.pictures import COLOR_SUFFIXES, DEPTH_SUFFIXES, check_picture
 from semabs_core.readers.poses import parse_pose, read_numbers
 from semabs_core.readers.sequence import Reader
 
@@ -36,10 +36,12 @@ def open_pair(path: Path, options: ReadOptions) -> FolderSequence:
     """Read a pair.
 
     Raises:
-        SceneError: if depth or intrinsics are missing, or they do not belong together.
+        SceneError: if it is no picture, depth or intrinsics are missing, or they do not belong
+            together.
     """
     color = path if path.is_file() else _color_in(path)
     assert color is not None
+    check_picture(color)
     depth = Path(options.depth) if options.depth else _depth_of(color)
     K = told_intrinsics(options)
     if K is None:

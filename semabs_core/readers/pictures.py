@@ -30,6 +30,14 @@ def read_picture(file: Path) -> NDArray[np.uint8]:
         raise SceneError(f"{file} is no readable picture: {error}") from None
 
 
+def check_picture(file: Path) -> None:
+    """Raises :class:`SceneError` unless a file begins as a picture does."""
+    try:
+        _open(file).close()
+    except ConvertError as error:
+        raise SceneError(f"{file} is no readable picture: {error}") from None
+
+
 def read_depth_picture(file: Path, units_per_m: float | None) -> NDArray[np.float32]:
     """A depth picture (16 bits, or a ``.npy``) to (H, W) float32 metres, 0 for no reading.
 

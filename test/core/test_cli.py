@@ -214,7 +214,11 @@ def run_main(monkeypatch, capsys, *arguments):
         (["complet"], 2, "No such command 'complet'"),
         (["relevancy", "photo.png"], 2, "Missing option '--label'"),
         (["complete", BUILT_IN, "--resolution", "many"], 2, "Invalid value for '--resolution'"),
-        (["localize", BUILT_IN, "--option", "a.b=1", "--option", "c=1"], 1, "has 2 fault(s): a: "),
+        (
+            ["localize", BUILT_IN, "--option", "a.b=1", "--option", "c=1"],
+            1,
+            "fault(s) in the options: a: ",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_an_exit_code(monkeypatch, capsys, arguments, code, said):

@@ -31,7 +31,7 @@ def test_all_faults_are_reported_together():
     with pytest.raises(ConfigError) as caught:
         parse_config(values, "my.yaml")
     text = str(caught.value)
-    assert "my.yaml has 4 fault(s)" in text
+    assert "4 fault(s) in my.yaml" in text
     for name in ("relevancy.preset", "relevancy.tile_batch", "region.region_size_m", "colour"):
         assert name in text
 
