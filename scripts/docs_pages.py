@@ -54,6 +54,28 @@ def parameters() -> str:
     return "\n".join(rows)
 
 
+def readers() -> str:
+    """What can be read, by what it is recognised, and in which units and conventions."""
+    from semabs_core.readers import READERS
+
+    rows = ["| | recognised by | read as |", "|---|---|---|"]
+    rows += [f"| {one.name} | {_cell(one.recognised_by)} | {_cell(one.reads)} |" for one in READERS]
+    return "\n".join(rows)
+
+
+def read_options() -> str:
+    """What a reader may be told."""
+    from semabs_core.readers import ReadOptions
+    from semabs_core.training.settings import option_lines
+
+    rows = ["| name | default | meaning |", "|---|---|---|"]
+    rows += [
+        f"| `{line.name}` | {_code(line.default)} | {_cell(line.meaning)} |"
+        for line in option_lines(ReadOptions)
+    ]
+    return "\n".join(rows)
+
+
 def commands() -> str:
     """Every command with its help, arguments and options."""
     import typer
@@ -124,7 +146,16 @@ def _from_docs(link: str) -> str:
 
 GENERATED: dict[str, Callable[[], str]] = {
     function.__name__: function
-    for function in (interfaces, parameters, commands, words, changelog, contributing)
+    for function in (
+        interfaces,
+        parameters,
+        readers,
+        read_options,
+        commands,
+        words,
+        changelog,
+        contributing,
+    )
 }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from semabs_core.commands import (
     answer,
@@ -21,10 +22,27 @@ from semabs_core.commands import (
 )
 from semabs_core.commands import app as app_command
 
+
+class Interrupted(Exception):  # noqa: N818
+    """Ctrl-C, by a name that typer lets through: some of its versions end without a word."""
+
+
+class Commands(TyperGroup):
+    """The commands; Ctrl-C in one of them is said."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted from None
+
+
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """Of typer's own click or of the other one, by typer's version."""
 app = typer.Typer(
     name="semabs",
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
@@ -83,7 +101,7 @@ def run_clearly(command: Callable[[], Any], verbose: bool = False) -> int:
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "semabs"
         return _complain(f"{error.format_message()} (see {path} --help)", 2)  # type: ignore[attr-defined]
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, Interrupted, typer.Abort):
         return _complain("interrupted", 130)
     except (ValueError, OSError, RuntimeError) as error:
         if verbose:

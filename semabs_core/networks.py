@@ -1,4 +1,4 @@
-"""The five networks: completion and localization, by approach (arXiv 2207.11514, section 3.3).
+"""The five networks: completion and localization, by approach (arXiv 2207.11514, section 3).
 
 Letters: B scenes, P labels or descriptions, N input points, M query points, C channels. Points are
 in the scene frame. A network encodes points into volumes (the costly part, worth caching), samples

@@ -44,7 +44,8 @@ def scene_words(path: str, played: dict[str, str]) -> FrameSequence | None:
         bag_files(Path(path))
         return None
     options = parse_read_options(played.get("read", ""))
-    return open_sequence(path, replace(options, camera_pose=played.get("camera_pose", "")))
+    pose = played.get("camera_pose") or options.camera_pose
+    return open_sequence(path, replace(options, camera_pose=pose))
 
 
 def quoted(text: str) -> str:

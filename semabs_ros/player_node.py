@@ -48,6 +48,7 @@ OPTIONS = (
     ProgramOption("camera_frame", "camera_color_optical_frame", "frame of the images of files"),
     ProgramOption("reliability", "reliable", "of the images: reliable or best_effort"),
 )
+TOPICS = tuple(f"{role}_topic" for role in ROLES)
 CHOICES = {"depth_encoding": ("32FC1", "16UC1"), "reliability": ("reliable", "best_effort")}
 
 
@@ -65,11 +66,10 @@ class Player(Node):
                 raise ValueError(f"{name} must be positive, got {values[name]}")
         self.source, self.loop = values["scene"], values["loop"]
         self.rate_hz, self.speed = values["rate_hz"], values["speed"]
-        self.told = {role: values[f"{role}_topic"] for role in ROLES}
-        self.camera_pose = parse_pose(values["camera_pose"]) if values["camera_pose"] else None
-        self.read_options = parse_read_options(values["read"])
-        if values["camera_pose"]:
-            self.read_options = replace(self.read_options, camera_pose=values["camera_pose"])
+        told = {name: values[name] for name in ("camera_pose", *TOPICS) if values[name]}
+        self.read_options = replace(parse_read_options(values["read"]), **told)
+        self.told, pose = self.read_options.topics, self.read_options.camera_pose
+        self.camera_pose = parse_pose(pose) if pose else None
         self.depth_encoding = values["depth_encoding"]
         self.world_frame, self.camera_frame = values["world_frame"], values["camera_frame"]
         qos = QoSProfile(depth=5, reliability=ReliabilityPolicy[values["reliability"].upper()])

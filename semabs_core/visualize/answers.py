@@ -170,7 +170,7 @@ def write_answers(
 
 def _write_completion(out: Path, frame: RGBDFrame, completion: Completion) -> list[Path]:
     picture = out / "completion.png"
-    write_png(figures.completion_figure(frame, completion), picture)
+    write_png(figures.completion_figure(frame, completion), picture, UNSEEN)
     meshes = class_meshes(completion)
     if not meshes:
         return [picture]
@@ -182,7 +182,7 @@ def _write_completion(out: Path, frame: RGBDFrame, completion: Completion) -> li
 def _write_localization(stem: Path, frame: RGBDFrame, one: Asked) -> list[Path]:
     picture, cloud = stem.with_suffix(".png"), stem.with_suffix(".ply")
     shown = figures.localization_figure(frame, one.region, one.answer, one.question)
-    write_png(shown, picture)
+    write_png(shown, picture, UNSEEN)
     mesh_files.write_points(one.answer.points_m, figures.answer_heat(one.answer), cloud)
     return [picture, cloud]
 

@@ -2,7 +2,11 @@
 
 import dataclasses
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 
 import imageio_ffmpeg
 import numpy as np
@@ -10,7 +14,7 @@ import open3d as o3d
 import pytest
 import yaml
 from PIL import Image
-from support import ENCODER
+from support import ENCODER, ROOT, wait_for
 from typer.testing import CliRunner
 
 from semabs_core.cli import app
@@ -161,6 +165,26 @@ def test_stored_answers_are_drawn_again_with_films(room):
     assert (about["fps"], about["codec"], len(pictures)) == (5, "h264", 3)
     assert np.abs(pictures[0].astype(int) - pictures[1]).mean() > 1, "it turns"
     assert pictures[0][:, -8:].min() > 230, "nothing reaches the border"
+
+
+def test_ctrl_c_while_filming_leaves_no_half_of_a_film(room):
+    """A real signal to the process and its ffmpeg, as a terminal sends it."""
+    for film in room.out.glob("*.mp4"):
+        film.unlink()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "semabs_core.cli", "visualize", room.out, "--frames", "9999"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    try:
+        wait_for(lambda: list(room.out.glob("*.mp4.part")), 300, "film that is begun")
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert (process.returncode, said) == (130, "semabs: interrupted\n")
+    assert not [file for file in room.out.iterdir() if ".mp4" in file.name]
 
 
 def test_a_recording_for_rerun(room, tmp_path):

@@ -11,7 +11,7 @@ from support import ROOT
 from test_evaluation_rows import some_rows
 from typer.testing import CliRunner
 
-from semabs_core.cli import app, main, run_clearly
+from semabs_core.cli import Commands, app, main, run_clearly
 from semabs_core.data.scene_file import BUILT_IN
 from semabs_core.data.splits import write_splits
 from semabs_core.evaluation.rows import save_rows
@@ -238,11 +238,22 @@ def test_the_traceback_is_shown_on_request(monkeypatch, capsys):
             main()
 
 
+def typer_app(command):
+    """What runs a function as one of the commands."""
+    commands = typer.Typer(cls=Commands)
+    commands.command("work")(command)
+    commands.command("other")(lambda: None)
+    return lambda: commands(["work"], standalone_mode=False)
+
+
 def test_ctrl_c_is_one_line(capsys):
     def interrupted():
         raise KeyboardInterrupt
 
     assert run_clearly(interrupted) == 130
+    assert capsys.readouterr().err == "semabs: interrupted\n"
+    # Some versions of typer end on Ctrl-C without a word.
+    assert run_clearly(typer_app(interrupted)) == 130
     assert capsys.readouterr().err == "semabs: interrupted\n"
     assert run_clearly(lambda: 3) == 3
     assert run_clearly(lambda: None) == 0
