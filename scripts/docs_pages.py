@@ -222,7 +222,7 @@ def _shown(path: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return _plain(text).replace("|", "\\|").replace("\n", " ")
+    return re.sub(r"([|*])", r"\\\1", _plain(text)).replace("\n", " ")
 
 
 def _plain(text: str) -> str:
