@@ -82,9 +82,9 @@ def open_pictures(
     color: str | None,
     depth: str | None,
     intrinsics: str,
-    units_per_m: float | None,
-    height_m: float | None,
-    down_deg: float | None,
+    units_per_m: str = "",
+    height_m: str = "",
+    down_deg: str = "",
 ) -> FrameSequence:
     """A colour picture and its registered depth, as ``semabs complete`` reads them.
 
@@ -92,21 +92,27 @@ def open_pictures(
         color: path of the picture.
         depth: path of the depth: 16 bits in one channel, or ``.npy``.
         intrinsics: ``fx fy cx cy``, pixels.
-        units_per_m: of depth; None for whole millimetres, and metres if float.
-        height_m: of the camera above the floor; None for both estimates up and floor.
-        down_deg: how far it looks down; None for both estimates up and floor.
+        units_per_m: a number, of depth; empty for whole millimetres, and metres if float.
+        height_m: a number, of the camera above the floor; empty, it and the next are estimated.
+        down_deg: a number, how far it looks down; empty with the one before.
 
     Raises:
         ValueError: if one is missing or they do not belong together; the text says what to do.
     """
     if not color or not depth:
         raise ValueError("give a file, or a colour picture and its depth")
-    if (height_m is None) != (down_deg is None):
+    units, height, down = (
+        _number(text, what)
+        for text, what in (
+            (units_per_m, "depth units per metre"), (height_m, "height"), (down_deg, "angle"),
+        )
+    )  # fmt: skip
+    if (height is None) != (down is None):
         raise ValueError("tell both how high the camera is and how far it looks down, or neither")
-    pose = "" if height_m is None else f"0 0 {height_m} 0 {down_deg} 0"
+    pose = "" if height is None else f"0 0 {height} 0 {down} 0"
     numbers = _four_numbers(intrinsics)  # never the name of a file here
     told = {
-        "depth": depth, "depth_scale": units_per_m, "intrinsics": numbers, "camera_pose": pose,
+        "depth": depth, "depth_scale": units, "intrinsics": numbers, "camera_pose": pose,
     }  # fmt: skip
     with _names_alone(Path(color), Path(depth)):
         return PAIR.open(Path(color), parse_read_options(told))
@@ -136,6 +142,16 @@ def told_about(sequence: FrameSequence) -> str:
     frames = "1 frame" if len(sequence) == 1 else f"frames 0 to {len(sequence) - 1}"
     wordless = [] if sequence.classes else ["it suggests no words, type yours"]
     return "; ".join([f"{sequence.name}: {frames}", *sequence.notes, *wordless])
+
+
+def _number(text: str, what: str) -> float | None:
+    """A number that may be left out."""
+    if not (text or "").strip():
+        return None
+    try:
+        return float(text.replace(",", "."))
+    except ValueError:
+        raise ValueError(f"the {what} must be a number, or empty, got {text!r}") from None
 
 
 def _four_numbers(text: str) -> str:

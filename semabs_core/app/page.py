@@ -165,20 +165,22 @@ def _scene_tab(models: Models, room: Scene) -> None:
                 depth = gr.File(
                     label="Depth, registered to colour: 16-bit PNG, or .npy", elem_id="depth_file"
                 )
-                units = gr.Number(
-                    None, label="Depth units per metre", elem_id="units",
-                    info="empty: whole numbers are millimetres, others metres",
+                units = gr.Textbox(
+                    label="Depth units per metre", elem_id="units",
+                    placeholder="empty: whole numbers are millimetres, others metres",
                 )  # fmt: skip
                 intrinsics = gr.Textbox(
                     label="Intrinsics: fx fy cx cy, pixels", elem_id="intrinsics"
                 )
-                height = gr.Number(
-                    None, label="Height of the camera above the floor, metres", elem_id="height",
-                    info="empty, and the next one too: both are estimated from the depth",
+                estimated = "empty: estimated from the depth"
+                height = gr.Textbox(
+                    label="Height of the camera above the floor, metres", elem_id="height",
+                    placeholder=estimated,
                 )  # fmt: skip
-                down = gr.Number(
-                    None, label="How far the camera looks down, degrees", elem_id="down"
-                )
+                down = gr.Textbox(
+                    label="How far the camera looks down, degrees", elem_id="down",
+                    placeholder=estimated,
+                )  # fmt: skip
             classes = gr.Textbox(", ".join(room.classes), label="Classes", elem_id="classes")
             sentence = gr.Textbox(
                 " ".join(room.descriptions[0]), label="What to find", elem_id="sentence"

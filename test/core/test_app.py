@@ -131,10 +131,10 @@ def paths(folder, *names):
     return [str(folder / name) if name else None for name in names]
 
 
-@pytest.mark.parametrize(("depth", "units"), [("depth.png", 1000.0), ("depth.npy", None)])
+@pytest.mark.parametrize(("depth", "units"), [("depth.png", "1000"), ("depth.npy", "")])
 def test_pictures_become_a_frame(pictures, room, depth, units):
     files = paths(pictures, "color.png", depth)
-    sequence = inputs.open_pictures(*files, K_TEXT, units, 1.5, 30.0)
+    sequence = inputs.open_pictures(*files, K_TEXT, units, "1,5", "30")
     frame = inputs.choose_frame(sequence, 0, *files).frame
     np.testing.assert_array_equal(frame.rgb, room.rgb[0])
     expected = np.nan_to_num(room.depth_m[0])
@@ -149,7 +149,7 @@ def test_without_a_pose_up_and_floor_are_estimated(pictures, room):
     """The camera of the room looks down a little from some height; both are found again."""
     files, frame = paths(pictures, "color.png", "depth.png"), room.frame(0)
     K = " ".join(str(frame.K[row, column]) for row, column in ((0, 0), (1, 1), (0, 2), (1, 2)))
-    sequence = inputs.open_pictures(*files, K, None, None, None)
+    sequence = inputs.open_pictures(*files, K)
     found, real = sequence.frame(0).T_world_camera, frame.T_world_camera
     np.testing.assert_allclose(found[2], real[2], atol=0.05)
     assert "up is estimated" in inputs.told_about(sequence)
@@ -158,22 +158,25 @@ def test_without_a_pose_up_and_floor_are_estimated(pictures, room):
 @pytest.mark.parametrize(
     ("color", "depth", "K", "units", "match"),
     [
-        ("text.png", "depth.png", K_TEXT, 1000.0, "^text.png is no readable picture"),
-        ("color.png", "text.png", K_TEXT, 1000.0, "^text.png: .*cannot be decoded"),
-        ("color.png", "color.png", K_TEXT, 1000.0, "depth must have 16 bits and one channel"),
-        ("color.png", "depth.png", "500", 1000.0, "four numbers, fx fy cx cy in pixels, got '500'"),
-        ("color.png", "depth.png", "/etc/fstab", 1000.0, "four numbers"),
-        ("color.png", "depth.png", K_TEXT, 0.0, "depth_scale: Input should be greater than 0"),
-        ("color.png", None, K_TEXT, 1000.0, "a colour picture and its depth"),
-        ("color.png", "depth.png", "0 0 1 1", 1000.0, "positive focal lengths"),
+        ("text.png", "depth.png", K_TEXT, "1000", "^text.png is no readable picture"),
+        ("color.png", "text.png", K_TEXT, "1000", "^text.png: .*cannot be decoded"),
+        ("color.png", "color.png", K_TEXT, "1000", "depth must have 16 bits and one channel"),
+        ("color.png", "depth.png", "500", "1000", "four numbers, fx fy cx cy in pixels, got '500'"),
+        ("color.png", "depth.png", "/etc/fstab", "1000", "four numbers"),
+        ("color.png", "depth.png", K_TEXT, "0", "depth_scale: Input should be greater than 0"),
+        ("color.png", "depth.png", K_TEXT, "mm", "units per metre must be a number, or empty"),
+        ("color.png", None, K_TEXT, "1000", "a colour picture and its depth"),
+        ("color.png", "depth.png", "0 0 1 1", "1000", "positive focal lengths"),
     ],
 )
 def test_pictures_that_do_not_fit_are_refused(pictures, color, depth, K, units, match):
     with pytest.raises(ValueError, match=match):
-        inputs.open_pictures(*paths(pictures, color, depth), K, units, 1.5, 0.0)
-    if color and depth:
-        with pytest.raises(ValueError, match="both how high .* or neither"):
-            inputs.open_pictures(*paths(pictures, color, depth), K, units, 1.5, None)
+        inputs.open_pictures(*paths(pictures, color, depth), K, units, "1.5", "0")
+
+
+def test_a_height_alone_is_no_pose(pictures):
+    with pytest.raises(ValueError, match=r"both how high .* or neither"):
+        inputs.open_pictures(*paths(pictures, "color.png", "depth.png"), K_TEXT, "", "1.5")
 
 
 def test_every_kind_of_file_that_complete_reads_can_be_uploaded(tmp_path, room):
