@@ -105,7 +105,7 @@ class RelevancyConfig:
         "", "scene file whose own relevancy stands for the encoder's in its pictures; empty: none"
     )
     rollout_layers: int = option(
-        1, "transformer blocks the relevancy is rolled out over", ge=1, le=48
+        1, "attention layers the relevancy is rolled out over", ge=1, le=48
     )
     tile_batch: int | None = option(
         None,

@@ -1,8 +1,8 @@
 """The vision-language model: text features, tiles embedded once, relevancy of any label.
 
 The relevancy is that of Chefer et al. (arXiv 2103.15679) as Semantic Abstraction (arXiv 2207.11514)
-uses it: attention of the token that the image feature is read from, weighted by the gradient of a
-label's logit, positive part, mean over heads. How an image tower answers that is its kind's
+uses it: the attention that the image feature is read by, weighted by the gradient of a label's
+logit, positive part, mean over heads. How an image tower answers that is its kind's
 business (:mod:`semabs_core.towers`).
 """
 
@@ -46,7 +46,7 @@ class ImageTextEncoder:
         image_size: edge of the square input, pixels.
         patch_grid: (rows, columns) of patches.
         embed_dim: width D of image and text features.
-        layers: number of transformer blocks of the image tower.
+        layers: number of attention layers of the image tower, an attending pooling among them.
         tower: the image tower.
         mean: (3,) channel means of the input normalisation, 0..1.
         std: (3,) its standard deviations.
@@ -122,7 +122,7 @@ class ImageTextEncoder:
     @torch.no_grad()
     def tile_features(self, state: TileState) -> Tensor:
         """Image features (T, D) float32 of embedded tiles, as :meth:`encode_image` gives them."""
-        return self.tower.finish(state.context, state.residual).float()
+        return self.tower.recall(state).float()
 
     def tile_relevancy(self, state: TileState, text: Tensor) -> Tensor:
         """Relevancy of every patch for every label, see :meth:`ImageTower.relevancy`.
@@ -138,16 +138,18 @@ class ImageTextEncoder:
         return maps.unflatten(-1, self.patch_grid)
 
     def tile_relevancy_rollout(self, tiles: Tensor, text: Tensor, layers: int) -> Tensor:
-        """Relevancy rolled out over the last ``layers`` blocks, by autograd through all of them.
+        """Relevancy rolled out over the last ``layers`` layers, by autograd through all of them.
 
         With ``C_b = mean over heads of max(0, A_b * d logit / d A_b)``, the relevancy is the CLS
-        row of the product of ``(I + C_b)`` over the blocks (arXiv 2103.15679, eq. 5-6). Slower and
-        larger than :meth:`tile_relevancy`, with which one layer agrees.
+        row of the product of ``(I + C_b)`` over the blocks (arXiv 2103.15679, eq. 5-6). A pooling
+        layer that attends counts as a layer, and its ``C`` weighs the rows of that product; where
+        tokens are averaged, their rows are summed. Slower and larger than :meth:`tile_relevancy`,
+        with which one layer agrees.
 
         Args:
             tiles: (T, 3, S, S) normalised, in the encoder's dtype and on its device.
             text: (L, D) float32 label features.
-            layers: how many blocks, from the last.
+            layers: how many attention layers, from the last.
 
         Returns:
             (T, L, rows, columns) float32.
@@ -177,7 +179,8 @@ def load_encoder(
         dtype: float32, bfloat16 or float16.
 
     Raises:
-        EncoderError: if the model is unknown, its weights cannot be had, or it has no CLS token.
+        EncoderError: if the model is unknown, its weights or its tokenizer cannot be had, or no
+            relevancy is defined for its image tower.
         WeightsError: if ``shipped:`` names nothing that ships.
     """
     name = model if pretrained is None else f"{model} ({pretrained})"
@@ -205,15 +208,49 @@ def load_encoder(
                 device="cpu",
                 weights_only=True,
                 require_pretrained=True,  # or it would go on with random weights
+                force_preprocess_cfg=None if local else _normalization(model, pretrained),
             )
-            tokenizer = open_clip.get_tokenizer(model)
     except Exception as error:
         raise EncoderError(
             f"cannot load {name}: {error or type(error).__name__}. "
             "Without a network, give a local folder (local-dir:FOLDER) or a checkpoint file"
         ) from error
+    tokenizer = _load_tokenizer(model, name)
     weights = fingerprint(network.state_dict())
     return ImageTextEncoder(network.to(device=device, dtype=dtype), tokenizer, name, weights)
+
+
+def _normalization(model: str, pretrained: str | None) -> dict[str, Any] | None:
+    """How the published weights of a model want images normalised, for a checkpoint file of it.
+
+    A tag brings its own. None where there are no published weights or they disagree: open_clip
+    then takes that of OpenAI's CLIP.
+    """
+    tags = open_clip.list_pretrained_tags_by_model(model)
+    if pretrained in tags:
+        return None
+    configs = [open_clip.get_pretrained_cfg(model, tag) for tag in tags]
+    found = {(config.get("mean"), config.get("std")) for config in configs}
+    if len(found) != 1:
+        return None
+    mean, std = found.pop()
+    return {"mean": mean, "std": std} if mean and std else None
+
+
+def _load_tokenizer(model: str, name: str) -> Callable:
+    """The tokenizer of an open_clip model.
+
+    Raises:
+        EncoderError: if it cannot be had.
+    """
+    try:
+        return open_clip.get_tokenizer(model)
+    except Exception as error:
+        raise EncoderError(
+            f"cannot load the tokenizer of {name}: {str(error) or type(error).__name__}. It is one "
+            "of Hugging Face: `pip install transformers`, and a network on first use, or a folder "
+            "(local-dir:FOLDER) that holds its tokenizer.json beside the weights"
+        ) from error
 
 
 def _check_folder(folder: Path) -> None:

@@ -66,7 +66,7 @@ class RelevancyExtractor:
         tiling: ``full``, or ``published`` for parity with the published code.
         augmentations: colour-jittered copies; None for the preset's number.
         seed: of the colour jitter.
-        rollout_layers: how many of the last blocks the relevancy is rolled out over. More than one
+        rollout_layers: how many of the last attention layers it is rolled out over. More than one
             goes through autograd, which is slower.
         tile_batch: tiles per forward pass, which bounds the memory; None for 16 on CPU, 128 on
             CUDA.

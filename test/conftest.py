@@ -34,6 +34,35 @@ def encoder():
 
 
 @pytest.fixture(scope="session")
+def pooled_config():
+    """What open_clip makes a small model of, with a pooling layer as SigLIP's and PE-Core's."""
+    vision = {"timm_model_name": "test_vit3", "timm_pool": "map", "timm_proj": "none"}
+    text = {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}
+    return {
+        "embed_dim": 96,
+        "init_logit_bias": -10.0,
+        "vision_cfg": {**vision, "image_size": 160},
+        "text_cfg": text,
+    }
+
+
+@pytest.fixture(scope="session")
+def pooled_encoder(pooled_config, tmp_path_factory):
+    """A folder of such a model with random weights, as `local-dir:`."""
+    import open_clip
+
+    from semabs_core.encoder import save_encoder
+
+    torch.manual_seed(0)
+    model = open_clip.CustomTextCLIP(**pooled_config)
+    folder = tmp_path_factory.mktemp("pooled")
+    half = (0.5, 0.5, 0.5)
+    config = {**pooled_config, "custom_text": True}
+    save_encoder(model, config, folder, preprocess={"mean": half, "std": half})
+    return f"local-dir:{folder}"
+
+
+@pytest.fixture(scope="session")
 def room():
     from semabs_core.data.analytic import analytic_scene
 

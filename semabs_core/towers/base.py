@@ -1,16 +1,18 @@
-"""What every kind of image tower must answer, and the closed form of relevancy they share."""
+"""What every image tower must answer, and relevancy rolled out over several layers."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 LOGIT_SCALE = 100.0
+"""Of contrastive models, whatever they learned: that of the published code."""
 
 
 class EncoderError(ValueError):
@@ -19,57 +21,50 @@ class EncoderError(ValueError):
 
 @dataclass(frozen=True)
 class TileState:
-    """What the relevancy of any label needs to know of a batch of T tiles; it can be kept.
+    """What a tower keeps of a batch of T tiles, for any label asked later; only it reads it.
 
-    It describes the attention of one query token over the N patches of its tile: that of the CLS
-    token in the last block, say. No tensor shares memory with anything larger than itself.
-
-    Attributes:
-        attention: (T, heads, N) softmax attention of the query, patch tokens only.
-        values: (T, heads, N, W / heads) value vectors of the patch tokens.
-        context: (T, W) the query's attended value, all heads.
-        residual: (T, W) the token that the attended value is added to.
+    No tensor shares memory with anything larger than itself.
     """
-
-    attention: Tensor
-    values: Tensor
-    context: Tensor
-    residual: Tensor
 
 
 class ImageTower(ABC):
     """The image half of a vision-language model, as relevancy needs it.
 
-    A new kind of tower is a subclass in a module of its own and an entry in
-    :data:`semabs_core.towers.TOWERS`.
+    How the image feature is pooled decides what relevancy is; the kinds of pooling are in
+    :mod:`semabs_core.towers.pooling`. A new kind of tower is a subclass of one of them and an entry
+    in :data:`semabs_core.towers.TOWERS`.
 
     Attributes:
-        KIND: what it is called in messages.
+        KIND: what it is called in messages, with examples.
+        POOLING_LAYERS: how many attention layers there are behind the blocks.
         image_size: edge of the square input, pixels.
         patch_grid: (rows, columns) of patches.
         embed_dim: width D of image features.
-        layers: number of transformer blocks.
+        layers: number of attention layers: transformer blocks and, if it attends, the pooling.
         mean: (3,) channel means of the input normalisation, 0..1.
         std: (3,) its standard deviations.
+        scale: what the cosine of image and text is multiplied by.
         weight: any parameter, for its device and dtype.
     """
 
     KIND: ClassVar[str]
+    POOLING_LAYERS: ClassVar[int] = 0
     image_size: int
     patch_grid: tuple[int, int]
     embed_dim: int
     layers: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    scale: float
     weight: Tensor
 
     @classmethod
     @abstractmethod
-    def fault(cls, visual: nn.Module | None) -> str:
-        """Why a model's image half is not of this kind, as "has ..." or "does ..."; empty if so."""
+    def fits(cls, visual: Any) -> bool:
+        """Whether a model's image half is of this kind."""
 
     @abstractmethod
-    def __init__(self, visual: nn.Module) -> None: ...
+    def __init__(self, visual: nn.Module, scale: float = LOGIT_SCALE) -> None: ...
 
     @abstractmethod
     def features(self, tiles: Tensor) -> Tensor:
@@ -80,56 +75,90 @@ class ImageTower(ABC):
         """Run the tower over tiles (T, 3, S, S), up to its last attention."""
 
     @abstractmethod
-    def finish(self, context: Tensor, residual: Tensor) -> Tensor:
-        """What is left of the tower: attended values (..., W) to features (..., D).
-
-        Args:
-            context: (..., W) attended values, all heads.
-            residual: (..., W) the token that they are added to.
-        """
+    def recall(self, state: TileState) -> Tensor:
+        """Image features (T, D) of embedded tiles, as :meth:`features` gives them."""
 
     @abstractmethod
-    def rollout(self, tiles: Tensor, text: Tensor, layers: int) -> Tensor:
-        """Relevancy rolled out over several blocks, see ``ImageTextEncoder``.
-
-        Args:
-            tiles: (T, 3, S, S) normalised.
-            text: (L, D) float32 label features.
-            layers: how many blocks, from the last.
-
-        Returns:
-            (T, L, N) float32.
-        """
-
-    def relevancy(self, state: TileState, text: Tensor, create_graph: bool = False) -> Tensor:
-        """Relevancy of every patch for L texts (arXiv 2103.15679; spec in the method's paper).
-
-        ``r_lj = mean over heads of max(0, A_hj * d logit_l / d A_hj)`` with
-        ``d logit_l / d A_hj = <d logit_l / d context_h, v_hj>``: nothing but the query's output
-        reads its attention, so the gradient for all labels is a batched backward pass of a single
-        token through :meth:`finish`.
+    def relevancy(self, state: TileState, text: Tensor) -> Tensor:
+        """Relevancy of every patch for L texts, from the attention that the image is read by.
 
         Args:
             state: T tiles from :meth:`embed`.
-            text: (L, T, D) float32, the direction of each label's logit at each tile.
-            create_graph: whether the result is differentiable, for training.
+            text: (L, T, D) or (L, 1, D) float32, the direction of each label's logit at each tile.
 
         Returns:
             (T, L, N) float32, not negative.
         """
-        heads = state.values.shape[1]
+
+    @abstractmethod
+    def tokens(self, tiles: Tensor, before: int) -> Tensor:
+        """The tokens (T, M, W) of tiles before the last ``before`` blocks; patches come last."""
+
+    @abstractmethod
+    def watch(self, tokens: Tensor, blocks: int) -> tuple[Tensor, list[Tensor]]:
+        """The rest of the tower, with all attention in the open, for autograd.
+
+        Args:
+            tokens: (T, M, W) before the last ``blocks`` blocks.
+            blocks: how many.
+
+        Returns:
+            Image features (T, D), and the softmax attention (T, heads, queries, keys) of each layer
+            in order, that of the pooling included.
+        """
+
+    @abstractmethod
+    def read_off(self, weights: Sequence[Tensor], tokens: int) -> Tensor:
+        """Relevancy (T, N) of the patches from each layer's weights.
+
+        Args:
+            weights: (T, queries, keys) float of each layer, in order.
+            tokens: their number M in the blocks.
+        """
+
+    def rollout(self, tiles: Tensor, text: Tensor, layers: int) -> Tensor:
+        """Relevancy rolled out over several layers, see ``ImageTextEncoder``.
+
+        Args:
+            tiles: (T, 3, S, S) normalised.
+            text: (L, D) float32 label features.
+            layers: how many attention layers, from the last.
+
+        Returns:
+            (T, L, N) float32.
+        """
+        blocks = layers - self.POOLING_LAYERS
+        with torch.no_grad():
+            tokens = self.tokens(tiles, blocks)
         with torch.enable_grad():
-            context = state.context if create_graph else state.context.detach().requires_grad_()
-            image = F.normalize(self.finish(context, state.residual).float(), dim=-1)
-            if create_graph:
-                slopes = [
-                    torch.autograd.grad(image, context, LOGIT_SCALE * one, create_graph=True)[0]
-                    for one in text
-                ]
-                gradient = torch.stack(slopes)
-            else:
-                directions = (LOGIT_SCALE * text).expand(-1, len(image), -1)
-                (gradient,) = torch.autograd.grad(image, context, directions, is_grads_batched=True)
-        gradient = gradient.float().permute(1, 0, 2).unflatten(-1, (heads, -1)).transpose(1, 2)
-        slope = gradient @ state.values.float().transpose(-1, -2)
-        return (slope * state.attention[:, :, None].float()).clamp_min(0).mean(dim=1)
+            image, attentions = self.watch(tokens.detach().requires_grad_(), blocks)
+            logits = self.scale * F.normalize(full(image), dim=-1) @ text.T
+        maps = []
+        for label in range(len(text)):
+            gradients = torch.autograd.grad(logits[:, label].sum(), attentions, retain_graph=True)
+            weights = [
+                (attention * gradient).clamp_min(0).mean(dim=1).detach()
+                for attention, gradient in zip(attentions, gradients, strict=True)
+            ]
+            maps.append(self.read_off(weights, tokens.shape[1]))
+        return torch.stack(maps, dim=1)
+
+
+def full(numbers: Tensor) -> Tensor:
+    """Half precision as float32; anything else as it is."""
+    return numbers if numbers.dtype == torch.float64 else numbers.float()
+
+
+def chain(weights: Sequence[Tensor], tokens: int, like: Tensor) -> Tensor:
+    """The product of ``I + C_b`` over blocks (arXiv 2103.15679, eq. 5-6).
+
+    Args:
+        weights: the ``C_b``, (T, M, M) each, in order; there may be none.
+        tokens: their number M.
+        like: (T, ...), for the number of tiles, device and dtype.
+    """
+    eye = torch.eye(tokens, device=like.device, dtype=like.dtype)
+    rollout = eye.expand(len(like), -1, -1)
+    for weight in weights:
+        rollout = rollout + weight @ rollout
+    return rollout

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semabs_core.towers import ClsTokenTower, TileState
+from semabs_core.towers import ClsTokenTower, QueryState
 
 RELEVANCY_MIDDLE, RELEVANCY_SLOPE = 0.03, 100.0
 """Relevancy that is taken for an even chance of being covered, and how fast the odds rise."""
@@ -28,7 +28,7 @@ class ImageFeatures:
     crops: Tensor
     patches: Tensor
     values: Tensor
-    state: TileState
+    state: QueryState
 
 
 def image_features(tower: ClsTokenTower, images: Tensor) -> ImageFeatures:
@@ -46,7 +46,7 @@ def image_features(tower: ClsTokenTower, images: Tensor) -> ImageFeatures:
         crops=features[:, 0],
         patches=features[:, 1:],
         values=tower.finish(values.transpose(1, 2).flatten(2), tokens[:, :1]),
-        state=TileState(attention, values, last.context[:, 0], tokens[:, 0]),
+        state=QueryState(attention, values, last.context[:, 0], tokens[:, 0]),
     )
 
 

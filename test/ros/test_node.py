@@ -73,6 +73,13 @@ def test_streams_every_output(make_node, peer, camera, room):
     assert image.height > room.rgb.shape[1]
 
 
+def test_completes_with_an_attention_pooled_tower(make_node, complete, camera, pooled_encoder):
+    make_node(encoder__model=pooled_encoder, autostart=True)
+    status, result = ask_when_active(complete, classes=["table", "lamp"])
+    assert (status, result.error_code) == (STATUS.STATUS_SUCCEEDED, RESULT.NONE)
+    assert np.isin(read_voxels(result.voxels).labels, [1, 2]).any()
+
+
 def test_does_nothing_while_nobody_listens(make_node, camera):
     node = make_node(autostart=True)
     wait_for(lambda: node._worker is not None, what="worker")
