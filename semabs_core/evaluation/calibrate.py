@@ -35,6 +35,11 @@ from semabs_core.voxels import grid_index
 GRID = 32
 """Voxels per axis over which the points of completion are averaged: points lie near surfaces."""
 BINS = 10
+TOLERANCE = 0.02
+"""Share of the IoU that is given away for a higher cutoff. Near the best one the IoU is flat, and
+what is wrongly said to be behind a wall costs a robot more than what is not said. On surfaces none
+is: something is there.
+"""
 
 
 @dataclass(frozen=True)
@@ -273,7 +278,7 @@ def calibrate_checkpoint(
         raise ValueError(f"no scene of {split!r} asks for anything that this network can answer")
     answers, surfaces = Answers.joined(gatherer.answers), Answers.joined(gatherer.surfaces)
     calibration = fit_calibration(answers)
-    iou, cutoff, _ = gatherer.scores.best()
+    iou, cutoff, _ = gatherer.scores.best(TOLERANCE)
     metadata = {**network.metadata, "cutoff": cutoff, "validation_iou": iou}
     metadata[KEY] = calibration.to_dict()
     surface_iou, surface_cutoff, seen = gatherer.surface_scores.best()

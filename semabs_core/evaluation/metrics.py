@@ -168,11 +168,21 @@ class CutoffScores:
         self.total[0] += torch.from_numpy(np.nansum(iou, axis=0))
         self.total[1] += torch.from_numpy((~np.isnan(iou)).sum(axis=0))
 
-    def best(self) -> tuple[float, float, int]:
-        """The highest mean IoU (NaN where nothing has one), its cutoff, and how many labels."""
+    def best(self, tolerance: float = 0.0) -> tuple[float, float, int]:
+        """The best cutoff.
+
+        Args:
+            tolerance: share of the highest mean IoU that may be given away for a higher cutoff, at
+                which less is said.
+
+        Returns:
+            The mean IoU at the cutoff (NaN where nothing has one), the cutoff, and how many labels.
+        """
         summed, count = self.total.cpu().numpy()
         mean = np.divide(summed, count, out=np.full_like(summed, np.nan), where=count > 0)
         if np.isnan(mean).all():
             return float("nan"), self.cutoffs[-1], 0
         best = int(np.nanargmax(mean))
+        if tolerance:
+            best = int(np.flatnonzero(mean >= (1 - tolerance) * mean[best])[-1])
         return float(mean[best]), self.cutoffs[best], int(count.max())

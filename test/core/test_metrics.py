@@ -8,6 +8,7 @@ from semabs_core.evaluation.metrics import (
     CUTOFFS,
     METRICS,
     PUBLISHED_CUTOFFS,
+    CutoffScores,
     MetricCounter,
     metric_names,
 )
@@ -177,3 +178,11 @@ def test_gpu_agrees_with_the_cpu():
         found.append(counter.count(logits, targets, ignore))
     for name, values in found[0].items():
         np.testing.assert_array_equal(values, found[1][name])
+
+
+def test_a_nearly_as_good_cutoff_that_says_less_is_taken():
+    scores = CutoffScores("point", (0.0, 1.0, 2.0, 3.0))
+    scores.add({"point_iou": np.array([[0.2, 0.5, 0.493, 0.4]])})
+    assert scores.best() == (0.5, 1.0, 1)
+    assert scores.best(tolerance=0.02) == (0.493, 2.0, 1)
+    assert scores.best(tolerance=0.25) == (0.4, 3.0, 1)
