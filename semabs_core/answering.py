@@ -1,7 +1,8 @@
 """One way from volumes to answers, for robots and for evaluation: sample at points, decode.
 
 A network is asked at many query points. Its volumes are sampled there and the samples decoded batch
-by batch, so that the memory is bounded however many points there are.
+by batch, so that the memory is bounded however many points there are. What sampling reads at a
+batch is worked out once for all volumes.
 """
 
 from __future__ import annotations
@@ -13,32 +14,30 @@ from torch import Tensor
 
 from semabs_core.networks import CompletionNetwork, LocalizationNetwork, SpatialNetwork
 from semabs_core.types import InferenceError
+from semabs_core.voxels import Corners, sample_corners
 
 Samples = list[Tensor]
-"""Samples (1, 1, m, C) of a volume at the m points of each batch, kept to be asked again."""
+"""Samples (m, C) of a volume at the m points of each batch, kept to be asked again."""
 
 
-def coordinates_at(network: SpatialNetwork, batches: Iterable[Tensor]) -> Iterator[Tensor]:
+def corners_at(network: SpatialNetwork, batches: Iterable[Tensor]) -> Iterator[Corners]:
     """Where batches of query points are in a network's grid, each when it is asked for.
 
     Args:
         network: on the device where to compute.
         batches: (m, 3) float32 each, scene frame, on that device.
-
-    Returns:
-        (1, 1, m, 3) of each batch.
     """
-    return (network.coordinates(xyz[None, None]) for xyz in batches)
+    return (network.corners(xyz) for xyz in batches)
 
 
-def sample_at(network: SpatialNetwork, volume: Tensor, coordinates: Iterable[Tensor]) -> Samples:
-    """Samples of a volume (1, 1, C, X, Y, Z) at batches of :func:`coordinates_at`, for reuse."""
-    return [network.sample(volume, batch) for batch in coordinates]
+def sample_at(volume: Tensor, corners: Iterable[Corners]) -> Samples:
+    """Samples of a volume (1, 1, C, X, Y, Z) at batches of :func:`corners_at`, for reuse."""
+    return [sample_corners(volume[0, 0], batch) for batch in corners]
 
 
 def logits_at(
     network: SpatialNetwork,
-    coordinates: Iterable[Tensor],
+    corners: Iterable[Corners],
     volumes: Sequence[Tensor | Samples],
     text: Sequence[Tensor] = (),
     relation: str = "",
@@ -47,9 +46,9 @@ def logits_at(
 
     Args:
         network: on the device where to compute.
-        coordinates: batches of M points in all, see :func:`coordinates_at`.
+        corners: batches of M points in all, see :func:`corners_at`.
         volumes: of a completion network one, of a localization network those of its
-            ``feature_keys``, (1, 1, C, X, Y, Z) each, or their samples at these coordinates.
+            ``feature_keys``, (1, 1, C, X, Y, Z) each, or their samples at these corners.
         text: (1, 1, D) each, for networks that read text: of the label; or of the target and of the
             reference.
         relation: of the description, for localization networks.
@@ -61,13 +60,39 @@ def logits_at(
         InferenceError: if an answer is no number, from which nothing could be read.
     """
     parts = [torch.empty(0, device=network.lower.device)]
-    for number, batch in enumerate(coordinates):
+    for number, batch in enumerate(corners):
         samples = [
-            network.sample(volume, batch) if isinstance(volume, Tensor) else volume[number]
+            sample_corners(volume[0, 0], batch) if isinstance(volume, Tensor) else volume[number]
             for volume in volumes
         ]
-        parts.append(_answer(network, samples, batch, text, relation)[0, 0].float())
-    logits = torch.cat(parts)
+        parts.append(answer_samples(network, samples, batch, text, relation))
+    return check_logits(network, torch.cat(parts))
+
+
+def answer_samples(
+    network: SpatialNetwork,
+    samples: Sequence[Tensor],
+    corners: Corners,
+    text: Sequence[Tensor] = (),
+    relation: str = "",
+) -> Tensor:
+    """Logits (m,) float32 of samples (m, C) at one batch of query points; see :func:`logits_at`."""
+    read, coordinates = [part[None, None] for part in samples], corners.coordinates[None, None]
+    if isinstance(network, LocalizationNetwork):
+        named = dict(zip(network.feature_keys, read, strict=True))
+        logits = network.answer(named, coordinates, [[relation]], *text)
+    else:
+        assert isinstance(network, CompletionNetwork)
+        logits = network.answer(read[0], coordinates, *text)
+    return logits[0, 0].float()
+
+
+def check_logits(network: SpatialNetwork, logits: Tensor) -> Tensor:
+    """The logits, if all are finite.
+
+    Raises:
+        InferenceError: if not.
+    """
     if not bool(logits.isfinite().all()):
         task = network.config.task
         raise InferenceError(
@@ -75,19 +100,3 @@ def logits_at(
             "are damaged, or what it reads is no number; train it again or take other weights"
         )
     return logits
-
-
-def _answer(
-    network: SpatialNetwork,
-    samples: Sequence[Tensor],
-    coordinates: Tensor,
-    text: Sequence[Tensor],
-    relation: str,
-) -> Tensor:
-    """Logits (1, 1, m) of one batch."""
-    if isinstance(network, LocalizationNetwork):
-        named = dict(zip(network.feature_keys, samples, strict=True))
-        return network.answer(named, coordinates, [[relation]], *text)
-    assert isinstance(network, CompletionNetwork)
-    (read,) = samples
-    return network.answer(read, coordinates, *text)

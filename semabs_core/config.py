@@ -9,7 +9,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -19,9 +19,6 @@ from semabs_core.config_files import config_names, find_config
 from semabs_core.files import write_atomic
 from semabs_core.text import shorten
 from semabs_core.weights.shipped import LOCAL
-
-if TYPE_CHECKING:
-    import torch
 
 T = TypeVar("T")
 UNTRAINED = "untrained"
@@ -65,7 +62,7 @@ class EncoderConfig:
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = option(
         "auto",
-        "number format; auto is the one that is fast on the device (bf16 on recent GPUs and AMX)",
+        "number format; auto is the fastest, which a CPU with bf16 measures",
     )
 
 
@@ -206,6 +203,10 @@ class SemabsConfig:
     seed: int = option(
         0, "of the point subsampling, the colour jitter and untrained networks", ge=0
     )
+    network_precision: Literal["auto", "fp32", "bf16", "fp16"] = option(
+        "auto",
+        "number format of the 3D networks; auto is the fastest, which a CPU with bf16 measures",
+    )
     num_input_points: int = option(
         80_000, "at most this many depth readings go into the networks", ge=100, le=10_000_000
     )
@@ -330,21 +331,3 @@ def fixed_changes(old: Any, new: Any, prefix: str = "") -> list[str]:
         elif before != after and not (info.json_schema_extra or {}).get("live"):
             names.append(prefix + name)
     return names
-
-
-def choose_device(device: str) -> torch.device:
-    """``auto`` to the first GPU or the CPU; a GPU that is not there is an error."""
-    import torch  # only here: what reads options need not wait for it
-
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise ConfigError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}") from None
-    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(
-            f"device {device!r} is not there: torch sees {torch.cuda.device_count()} GPU(s); "
-            "check nvidia-smi and that torch is a CUDA build, or use device auto"
-        )
-    return chosen

@@ -8,6 +8,7 @@ business (:mod:`semabs_core.towers`).
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
@@ -75,6 +76,11 @@ class ImageTextEncoder:
         self.mean, self.std = tower.mean, tower.std
         self.device, self.dtype = tower.weight.device, tower.weight.dtype
         self._texts: LruCache[tuple[str, tuple[str, ...]], Tensor] = LruCache(TEXT_CACHE_BYTES)
+
+    def converted(self, dtype: torch.dtype) -> ImageTextEncoder:
+        """A copy of the model that computes in another number format."""
+        model = copy.deepcopy(self._model).to(dtype)
+        return ImageTextEncoder(model, self._tokenizer, self.name, self.fingerprint)
 
     @torch.no_grad()
     def encode_text(self, texts: list[str]) -> Tensor:

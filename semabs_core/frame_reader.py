@@ -113,7 +113,8 @@ class FrameReader:
             if config.reads_tsdf:
                 tsdf = torch.from_numpy(state.tsdf(config.voxel_shape)).to(device)[None]
             points = features.to(device)[None, None]
-            volume = network.encode_volume(state.input_xyz[None], points, tsdf)
+            cells = [state.cells(network)]
+            volume = network.encode_volume(state.input_xyz[None], points, tsdf, cells)
         state.volumes.put(key, volume)
         return volume
 

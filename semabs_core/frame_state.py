@@ -17,11 +17,12 @@ from semabs_core.config import QueryConfig, RegionConfig, SemabsConfig
 from semabs_core.evidence import Weigher
 from semabs_core.given_relevancy import GivenRelevancy
 from semabs_core.lru import LruCache
-from semabs_core.query_grid import QueryGrid, make_query_grid
+from semabs_core.networks import SpatialNetwork
+from semabs_core.query_grid import GridViews, QueryGrid, make_query_grid
 from semabs_core.refinement import Refiner
 from semabs_core.relevancy import EmbeddedTiles, OnProgress
 from semabs_core.types import FrameError, Region, RGBDFrame
-from semabs_core.voxels import tsdf_grid
+from semabs_core.voxels import Cells, tsdf_grid
 
 MIB = 2**20
 GIVEN = ("given relevancy",)
@@ -50,9 +51,11 @@ class FrameState:
         image_features: per scale, (n, D) of those tiles, once they were asked for.
         grids: query grids by (resolution, masks).
         tsdfs: truncated signed distances by shape.
+        cell_lists: which cells of a network's grid the input points are in, by its shape.
         given: relevancy that comes from elsewhere, where there is any.
         weighers: what weighs words, by (the words of its context, whether maps are refined).
         refiner: spreads maps along the frame's edges, once it was needed.
+        views: what cameras have of grids, from frame to frame.
     """
 
     frame: RGBDFrame
@@ -69,9 +72,11 @@ class FrameState:
     image_features: list[Tensor] | None = None
     grids: dict[tuple, QueryGrid] = field(default_factory=dict)
     tsdfs: dict[tuple[int, int, int], NDArray[np.float32]] = field(default_factory=dict)
+    cell_lists: dict[tuple[int, int, int], Cells] = field(default_factory=dict)
     given: GivenRelevancy | None = None
     weighers: dict[tuple, Weigher] = field(default_factory=dict)
     refiner: Refiner | None = None
+    views: GridViews = field(default_factory=GridViews)
 
     def grid(self, options: QueryConfig) -> QueryGrid:
         """The query grid of a task with its masks, made once."""
@@ -79,8 +84,15 @@ class FrameState:
         key = (options.resolution, *masks)
         if key not in self.grids:
             place = (self.bounds, self.T_world_scene, self.T_scene_camera, self.margin)
-            self.grids[key] = make_query_grid(self.frame, *place, options)
+            self.grids[key] = make_query_grid(self.frame, *place, options, self.views)
         return self.grids[key]
+
+    def cells(self, network: SpatialNetwork) -> Cells:
+        """Which cells of a network's grid the input points are in, worked out once."""
+        shape = network.config.voxel_shape
+        if shape not in self.cell_lists:
+            self.cell_lists[shape] = network.cells(self.input_xyz)
+        return self.cell_lists[shape]
 
     def tsdf(self, shape: tuple[int, int, int]) -> NDArray[np.float32]:
         """The truncated signed distance (X, Y, Z) at the cells of a virtual grid, made once."""

@@ -190,6 +190,18 @@ def in_frustum(points_world: NDArray, camera: Camera, T_world_camera: Matrix) ->
         )
 
 
+def pixels_of(
+    points_world: NDArray, camera: Camera, T_world_camera: Matrix
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The flat pixel index (N,) of points (N, 3), -1 outside the image, and their depths (N,)."""
+    uv, z = project(transform_points(invert(T_world_camera), points_world), camera.K)
+    inside = in_frustum(points_world, camera, T_world_camera)
+    u, v = np.rint(uv[inside]).astype(np.int32).T
+    pixel = np.full(len(points_world), -1, dtype=np.int32)
+    pixel[inside] = v.clip(0, camera.height - 1) * camera.width + u.clip(0, camera.width - 1)
+    return pixel, z.astype(np.float32)
+
+
 def seen_free(
     points_world: NDArray,
     depth_m: NDArray[np.float32],

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semabs_core.answering import coordinates_at, logits_at
+from semabs_core.answering import answer_samples, check_logits, corners_at, logits_at
 from semabs_core.calibration import Calibration, Judgement
 from semabs_core.frame_state import Stopwatch
 from semabs_core.networks import SpatialNetwork
 from semabs_core.query_grid import QueryGrid
 from semabs_core.types import FREE, UNKNOWN, Localization
+from semabs_core.voxels import Corners, sample_corners
 
 
 def logits_on_grid(
@@ -37,16 +38,89 @@ def logits_on_grid(
         batch: points per call, bounds the memory.
         watch: times the stage ``decode`` and reports it before each batch.
     """
-
-    def batches() -> Iterator[Tensor]:
-        for start in range(0, len(grid.open), batch):
-            watch.report("decode", start / len(grid.open))
-            index = torch.from_numpy(grid.open[start : start + batch])
-            yield grid.points(index.to(network.lower.device))
-
     with watch.stage("decode"):
-        coordinates = coordinates_at(network, batches())
-        return logits_at(network, coordinates, volumes, text, relation).cpu().numpy()
+        corners = corners_at(network, _batches(network, grid, batch, watch))
+        return logits_at(network, corners, volumes, text, relation).cpu().numpy()
+
+
+def best_on_grid(
+    network: SpatialNetwork,
+    grid: QueryGrid,
+    volumes: Iterable[Tensor],
+    text: Sequence[Sequence[Tensor]],
+    batch: int,
+    held_bytes: int,
+    watch: Stopwatch,
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """The best of several labels at the M open voxels of a grid, asked of a completion network.
+
+    Args:
+        network: on the device where to compute.
+        grid: where it is asked.
+        volumes: one (1, 1, C, X, Y, Z) per label.
+        text: what the network reads of each label besides.
+        batch: points per call, bounds the memory.
+        held_bytes: volumes that fit in here are asked together, so that what sampling reads is
+            worked out once for all of them.
+        watch: times the stage ``decode`` and reports each label and each batch.
+
+    Returns:
+        (M,) the best logit, and (M,) the number of its label, from 0; the first of equal ones.
+
+    Raises:
+        InferenceError: if an answer is no number.
+    """
+    best = np.full(len(grid.open), -np.inf, dtype=np.float32)
+    label = np.zeros(len(grid.open), dtype=np.uint8)
+    first = 0
+    held: list[Tensor] = []
+
+    def ask() -> None:
+        start = 0
+        with watch.stage("decode"):
+            for corners in corners_at(network, _batches(network, grid, batch, watch)):
+                found, which = _best_of(network, held, text[first:], corners)
+                place = slice(start, start + len(found))
+                better = found > best[place]
+                best[place][better] = found[better]
+                label[place][better] = which[better] + first
+                start += len(found)
+
+    for number, volume in enumerate(volumes):
+        watch.report("completion", number / len(text))
+        if held and (len(held) + 1) * volume.nbytes > held_bytes:
+            ask()
+            first, held = number, []
+        held.append(volume)
+    ask()
+    return best, label
+
+
+def _best_of(
+    network: SpatialNetwork,
+    volumes: Sequence[Tensor],
+    text: Sequence[Sequence[Tensor]],
+    corners: Corners,
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """The best logit (m,) of some labels at one batch of points, and which it is of."""
+    answers = []
+    samples = torch.empty(0)
+    for number, volume in enumerate(volumes):
+        if number == 0 or volume is not volumes[number - 1]:
+            samples = sample_corners(volume[0, 0], corners)
+        answers.append(answer_samples(network, [samples], corners, text[number]))
+    found, which = check_logits(network, torch.stack(answers)).max(dim=0)
+    return found.cpu().numpy(), which.to(torch.uint8).cpu().numpy()
+
+
+def _batches(
+    network: SpatialNetwork, grid: QueryGrid, batch: int, watch: Stopwatch
+) -> Iterator[Tensor]:
+    """The open points of a grid, (m, 3) at a time, on the network's device."""
+    for start in range(0, len(grid.open), batch):
+        watch.report("decode", start / len(grid.open))
+        index = torch.from_numpy(grid.open[start : start + batch])
+        yield grid.points(index.to(network.lower.device))
 
 
 def answer_region(

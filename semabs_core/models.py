@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,8 @@ from semabs_core.config import (
     UNTRAINED,
     ConfigError,
     SemabsConfig,
-    choose_device,
 )
+from semabs_core.devices import choose_device
 from semabs_core.encoder import ImageTextEncoder, load_encoder
 from semabs_core.network_config import RELATIONS, NetworkConfig
 from semabs_core.networks import (
@@ -26,7 +26,7 @@ from semabs_core.networks import (
     SpatialNetwork,
     build_network,
 )
-from semabs_core.precision import choose_dtype
+from semabs_core.precision import fastest, formats_to_try
 from semabs_core.presence import calibrated_prompts
 from semabs_core.relevancy import DEFAULT_PROMPTS
 from semabs_core.weights.fingerprint import same_encoder
@@ -43,18 +43,66 @@ def load_models(
         ConfigError: if the config is wrong, or a checkpoint is of another task.
         EncoderError, CheckpointError: if a model cannot be loaded.
     """
-    device = choose_device(config.device)
-    dtype = choose_dtype(config.encoder.precision, device)
-    own = config.encoder.model.startswith((LOCAL, PREFIX))
-    pretrained = None if own else config.encoder.pretrained or None
-    encoder = load_encoder(config.encoder.model, pretrained, device, dtype)
+    encoder = load_fast_encoder(config)
     completion = load_task_network(config.completion.checkpoint, "completion", config, encoder)
     localization = load_task_network(
         config.localization.checkpoint, "localization", config, encoder
     )
     assert isinstance(completion, CompletionNetwork)
     assert isinstance(localization, LocalizationNetwork)
-    return encoder, completion.to(device), localization.to(device)
+    for network in (completion, localization):
+        make_fast(network.to(encoder.device), config.network_precision)
+    return encoder, completion, localization
+
+
+TOKENS_TO_TIME = 512
+"""About so many tokens of an image tower are computed to see which number format is fast."""
+
+
+def load_fast_encoder(config: SemabsConfig) -> ImageTextEncoder:
+    """A config's encoder, in the number format that is fast on its device.
+
+    Raises:
+        ConfigError: if the device is not there.
+        EncoderError: if it cannot be loaded.
+    """
+    device, options = choose_device(config.device), config.encoder
+    own = options.model.startswith((LOCAL, PREFIX))
+    formats = formats_to_try(options.precision, device)
+    pretrained = None if own else options.pretrained or None
+    encoder = load_encoder(options.model, pretrained, device, formats[0])
+    if len(formats) == 1:
+        return encoder
+    known = {dtype: encoder.converted(dtype) for dtype in formats[1:]} | {formats[0]: encoder}
+    rows, columns = encoder.patch_grid
+    count = max(1, TOKENS_TO_TIME // (rows * columns))
+    tiles = torch.zeros(count, 3, encoder.image_size, encoder.image_size)
+
+    def embed(dtype: torch.dtype) -> Callable[[], object]:
+        return lambda: known[dtype].embed_tiles(tiles.to(dtype))
+
+    return known[fastest(("encoder", encoder.name), {dtype: embed(dtype) for dtype in formats})]
+
+
+@torch.inference_mode()
+def make_fast(network: SpatialNetwork, precision: str) -> None:
+    """Lay a network out for answering, and choose the number format of its U-Net, in place.
+
+    Args:
+        network: on its device.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+    """
+    encoder, device = network.encoder, network.lower.device
+    encoder.unet.to(memory_format=torch.channels_last_3d)
+    formats = formats_to_try(precision, device)
+    shape = network.config.voxel_shape
+    volume = torch.zeros(1, *shape, network.config.channels, device=device).movedim(-1, 1)
+
+    def complete(dtype: torch.dtype) -> Callable[[], object]:
+        return lambda: encoder.complete(volume, dtype)
+
+    layers = tuple(tuple(weight.shape) for weight in encoder.unet.parameters())
+    encoder.dtype = fastest(("unet", shape, layers), {dtype: complete(dtype) for dtype in formats})
 
 
 def known_relations(config: SemabsConfig) -> tuple[str, ...]:

@@ -13,19 +13,31 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semabs_core.network_config import NetworkConfig
+from semabs_core.precision import mixed_precision
 from semabs_core.unet3d import make_unet
-from semabs_core.voxels import scatter_mean
+from semabs_core.voxels import Cells, fill
 
 TEMPERATURE = 0.07
 """The published divisor of the cosine similarity."""
+POINTS_AT_ONCE = 8192
+"""Points whose hidden layers stay in a core's cache."""
 
 
 class VolumeEncoder(nn.Module):
-    """Point features to a completed volume: point MLP, scatter by mean, U-Net."""
+    """Point features to a completed volume: point MLP, mean per cell, U-Net.
+
+    The last layer of the MLP has no activation, so that it is the same whether it comes before the
+    mean or after it, where there are fewer rows.
+
+    Attributes:
+        dtype: what the U-Net computes in, unless a caller's autocast says otherwise.
+    """
+
+    dtype = torch.float32
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        width = 3 + config.point_width
+        width, self.hidden = 3 + config.point_width, config.hidden
         self.points = nn.Sequential(
             nn.Linear(width, config.hidden),
             nn.LeakyReLU(),
@@ -38,14 +50,53 @@ class VolumeEncoder(nn.Module):
         )
 
     def forward(
-        self, xyz: Tensor, features: Tensor, index: Tensor, shape: tuple, tsdf: Tensor | None
+        self, xyz: Tensor, features: Tensor, cells: Sequence[Cells], tsdf: Tensor | None
     ) -> Tensor:
-        """Xyz (B, N, 3), features (B, N, F), grid index (B, N, 3) to (B, C, X, Y, Z)."""
-        encoded = self.points(torch.cat([xyz, features], dim=-1))
-        volume = scatter_mean(encoded, index, shape)
-        if tsdf is not None:
-            volume = torch.cat([volume, tsdf[:, None].to(volume.dtype)], dim=1)
-        return self.unet(volume)
+        """Points of B scenes to P volumes each.
+
+        Args:
+            xyz: (B, N, 3), scene frame.
+            features: (B, P, N, F).
+            cells: of each scene's points.
+            tsdf: (B, X, Y, Z), for networks that read it.
+
+        Returns:
+            (B, P, C, X, Y, Z) float32; in half precision under a caller's autocast.
+        """
+        volumes = []
+        for scene, there in enumerate(cells):
+            for label in features[scene]:
+                rows = self.points[-1](self._mean(xyz[scene], label, there))
+                if tsdf is not None:
+                    rows = F.pad(rows, (0, 1))
+                volume = fill(there, rows)
+                if tsdf is not None:
+                    volume[-1] = tsdf[scene]
+                volumes.append(volume)
+        # Channels run fastest, which convolutions and sampling then read without a copy.
+        stack = volumes[0][None] if len(volumes) == 1 else torch.stack(volumes)
+        stack = stack.contiguous(memory_format=torch.channels_last_3d)
+        return self.complete(stack).unflatten(0, features.shape[:2])
+
+    def complete(self, volume: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """Volumes (P, C, X, Y, Z) through the U-Net, in :attr:`dtype` or another; float32 again."""
+        dtype = self.dtype if dtype is None else dtype
+        if dtype == torch.float32:
+            return self.unet(volume)
+        with mixed_precision(volume.device, dtype):
+            return self.unet(volume).float()
+
+    def _mean(self, xyz: Tensor, features: Tensor, cells: Cells) -> Tensor:
+        """(K, H): what the hidden layers say of points (N, 3) with (N, F), averaged per cell."""
+        step = POINTS_AT_ONCE if xyz.device.type == "cpu" else max(1, len(xyz))
+        total = torch.zeros(len(cells.occupied), self.hidden, device=xyz.device)
+        for start in range(0, len(xyz), step):
+            part = slice(start, start + step)
+            hidden = torch.cat([xyz[part], features[part]], dim=-1)
+            for layer in self.points[:-1]:
+                hidden = layer(hidden)
+            total = total.index_add(0, cells.place[part], hidden.float())
+        return (total / cells.count[:, None]).to(xyz.dtype)
 
 
 class ImplicitDecoder(nn.Module):

@@ -15,7 +15,15 @@ from torch import Tensor, nn
 
 from semabs_core.network_blocks import ImplicitDecoder, Pointer, VolumeEncoder, expect
 from semabs_core.network_config import NetworkConfig
-from semabs_core.voxels import grid_index, sample_volume, sampling_coordinates
+from semabs_core.voxels import (
+    Cells,
+    Corners,
+    cells_of,
+    corners_of,
+    grid_index,
+    sample_volume,
+    sampling_coordinates,
+)
 
 
 class SpatialNetwork(nn.Module):
@@ -33,7 +41,11 @@ class SpatialNetwork(nn.Module):
         self.encoder = VolumeEncoder(config)
 
     def encode_volume(
-        self, input_xyz: Tensor, features: Tensor, tsdf: Tensor | None = None
+        self,
+        input_xyz: Tensor,
+        features: Tensor,
+        tsdf: Tensor | None = None,
+        cells: Sequence[Cells] = (),
     ) -> Tensor:
         """Input points to one volume per label.
 
@@ -41,30 +53,25 @@ class SpatialNetwork(nn.Module):
             input_xyz: (B, N, 3) float32, scene frame.
             features: (B, P, N, F) of :func:`~semabs_core.network_config.point_features`.
             tsdf: (B, X, Y, Z) float32, for networks that read it.
+            cells: of each scene's points, where they are known already.
 
         Returns:
             (B, P, C, X, Y, Z).
         """
         batch, points = expect("input_xyz", input_xyz, (None, None, 3)).shape[:2]
         width = self.config.point_width
-        labels = expect("features", features, (batch, None, points, width)).shape[1]
+        expect("features", features, (batch, None, points, width))
         if self.config.reads_tsdf:
             tsdf = expect("tsdf", tsdf, (batch, *self.config.voxel_shape))
         elif tsdf is not None:
             raise ValueError("this network reads no tsdf")
-        index = grid_index(input_xyz, self.lower, self.upper, self.config.voxel_shape)
+        places = cells or [self.cells(xyz) for xyz in input_xyz]
+        return self.encoder(input_xyz, features, places, tsdf)
 
-        def spread(x: Tensor) -> Tensor:
-            return x[:, None].expand(-1, labels, -1, -1).flatten(0, 1)
-
-        volume = self.encoder(
-            spread(input_xyz),
-            features.flatten(0, 1),
-            spread(index),
-            self.config.voxel_shape,
-            tsdf.repeat_interleave(labels, dim=0) if tsdf is not None else None,
-        )
-        return volume.unflatten(0, (batch, labels))
+    def cells(self, xyz: Tensor) -> Cells:
+        """The cells that the points (N, 3) of one scene are in; for all labels the same."""
+        shape = self.config.voxel_shape
+        return cells_of(grid_index(xyz, self.lower, self.upper, shape), shape)
 
     def coordinates(self, query_xyz: Tensor) -> Tensor:
         """Where query points (B, P, M, 3) are in the grid, in about [-1, 1] per axis."""
@@ -85,6 +92,11 @@ class SpatialNetwork(nn.Module):
             self.config.sampling,
         )
         return samples.reshape(batch, labels, queries, channels)
+
+    def corners(self, query_xyz: Tensor) -> Corners:
+        """What sampling reads at query points (M, 3) of one scene; for all volumes the same."""
+        coordinates = self.coordinates(query_xyz[None, None])[0, 0]
+        return corners_of(coordinates, self.config.voxel_shape, self.config.sampling)
 
 
 class CompletionNetwork(SpatialNetwork):

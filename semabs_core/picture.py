@@ -11,17 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from semabs_core.config import UNTRAINED, SemabsConfig, choose_device
+from semabs_core.config import UNTRAINED, SemabsConfig
 from semabs_core.description import check_classes
-from semabs_core.encoder import ImageTextEncoder, load_encoder
-from semabs_core.models import choose_relevancy, load_task_network
+from semabs_core.encoder import ImageTextEncoder
+from semabs_core.models import choose_relevancy, load_fast_encoder, load_task_network
 from semabs_core.networks import SpatialNetwork
-from semabs_core.precision import choose_dtype
 from semabs_core.relevancy import OnProgress, RelevancyExtractor, check_image, for_networks
 from semabs_core.vocabulary import read_vocabulary
 from semabs_core.weights.fingerprint import same_encoder
 from semabs_core.weights.published import PREFIX as PUBLISHED
-from semabs_core.weights.shipped import LOCAL, PREFIX
 
 LONGEST_EDGE = 1024
 """Pixels. The smallest tiles are a quarter of the shorter edge, about what encoders read."""
@@ -66,11 +64,8 @@ class PictureReader:
     """
 
     def __init__(self, config: SemabsConfig) -> None:
-        device = choose_device(config.device)
-        model, options = config.encoder.model, config.relevancy
-        pretrained = None if model.startswith((LOCAL, PREFIX)) else config.encoder.pretrained
-        dtype = choose_dtype(config.encoder.precision, device)
-        self.encoder = load_encoder(model, pretrained or None, device, dtype)
+        options = config.relevancy
+        self.encoder = load_fast_encoder(config)
         self.known = read_vocabulary(self.encoder.name)
         self.chosen = choose_relevancy(config, _trained_with(config, self.encoder))
         self.extractor = RelevancyExtractor(

@@ -18,9 +18,9 @@ from semabs_core.config import ConfigError, SemabsConfig, fixed_changes, load_co
 from semabs_core.description import Description, check_classes, make_description
 from semabs_core.encoder import ImageTextEncoder
 from semabs_core.frame_reader import FrameReader
-from semabs_core.frame_state import FrameState, Stopwatch, make_frame_state
+from semabs_core.frame_state import MIB, FrameState, Stopwatch, make_frame_state
 from semabs_core.given_relevancy import BroughtRelevancy, check_given
-from semabs_core.grid_answers import answer_region, label_grid, logits_on_grid
+from semabs_core.grid_answers import answer_region, best_on_grid, label_grid, logits_on_grid
 from semabs_core.models import (
     check_text_width,
     choose_relevancy,
@@ -31,7 +31,7 @@ from semabs_core.models import (
 )
 from semabs_core.networks import CompletionNetwork, LocalizationNetwork, SpatialNetwork
 from semabs_core.presence import make_presence_classifier
-from semabs_core.query_grid import QueryGrid
+from semabs_core.query_grid import GridViews, QueryGrid
 from semabs_core.relevancy import OnProgress, RelevancyExtractor
 from semabs_core.types import Completion, FrameError, Localization, RGBDFrame
 
@@ -79,6 +79,7 @@ class SceneUnderstanding:
         )
         self._brought = BroughtRelevancy(relevancy.file) if relevancy.file else None
         self._state: FrameState | None = None
+        self._views = GridViews()
 
     @classmethod
     def from_config(
@@ -167,6 +168,7 @@ class SceneUnderstanding:
         """
         self._state = None
         state = make_frame_state(frame, self.config, self.bounds, self._device)
+        state.views = self._views
         state.give(self._brought.of(frame.rgb) if self._brought else None)
         self._state = state
 
@@ -214,15 +216,10 @@ class SceneUnderstanding:
         watch = Stopwatch(on_progress)
         grid = state.grid(options)
         volumes = self._reader.volumes(state, self.completion, names, watch)
-        best = np.full(len(grid.open), -np.inf, dtype=np.float32)
-        label = np.zeros(len(grid.open), dtype=np.uint8)
-        for i, name in enumerate(names):
-            watch.report("completion", i / len(names))
-            volume = next(volumes)
-            logits = self._class_logits(name, volume, grid, watch)
-            better = logits > best
-            best[better], label[better] = logits[better], i + 1
-        labels, scores = label_grid(grid, label, best, self.judgement, options.resolution)
+        text = [[self._text([name])] if self._aware else [] for name in names]
+        batch, held = self.config.query_batch, self.config.volume_cache_mb * MIB
+        best, label = best_on_grid(self.completion, grid, volumes, text, batch, held, watch)
+        labels, scores = label_grid(grid, label + 1, best, self.judgement, options.resolution)
         size, T_world_grid = state.grid_frame(options.resolution)
         return Completion(
             classes=names,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import torch
@@ -17,11 +19,9 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     """The number format that a name stands for; ``auto`` is the one that is fast on the device.
 
     That is bfloat16 on a GPU of compute capability 8 or more and float16 on older ones, which only
-    emulate bfloat16. A CPU takes bfloat16 where it has AMX. Where it has AVX512_BF16 alone it
-    depends: an encoder took 1.4 to 1.5 times as long as in float32 on one such machine and half as
-    long on another, so float32, which has the more exact digits, stays; ``bf16`` is worth a try.
-    The rule looks at what the hardware is and not at a clock, so that answers are the same from run
-    to run.
+    emulate bfloat16. A CPU takes bfloat16 where it has AMX. This rule looks at what the hardware is
+    and not at a clock, so that what is trained and evaluated is the same from run to run; where
+    answers are wanted fast, :func:`fastest` measures instead.
 
     Args:
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
@@ -35,6 +35,64 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     amx = device.type == "cpu" and capabilities.get("amx_bf16")
     return torch.bfloat16 if amx else torch.float32
+
+
+MARGIN = 0.9
+"""A format of fewer digits must take at most so much of the time of the one before it."""
+ROUNDS, LONG_S = 3, 1.0
+"""Times that each format is measured; once where that takes so many seconds."""
+_fastest: dict[Hashable, torch.dtype] = {}
+
+
+def formats_to_try(precision: str, device: torch.device) -> tuple[torch.dtype, ...]:
+    """The number formats among which only a clock can tell; the most exact one first.
+
+    Where a CPU multiplies bfloat16 it depends on machine, model and size: with AVX512_BF16 an
+    encoder took 1.5 times as long as in float32 on one machine and 0.55 times on another, and of
+    two U-Nets one gained and the other did not. All else is settled by :func:`choose_dtype`.
+    """
+    if precision != "auto" or device.type != "cpu":
+        return (choose_dtype(precision, device),)
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    multiplies = any("bf16" in name and there for name, there in capabilities.items())
+    return (torch.float32, torch.bfloat16) if multiplies else (torch.float32,)
+
+
+def fastest(what: Hashable, work: Mapping[torch.dtype, Callable[[], object]]) -> torch.dtype:
+    """The number format in which some work takes least time, measured once per process.
+
+    The formats take turns, and of each the shortest time counts, so that a busy machine does not
+    decide.
+
+    Args:
+        what: stands for the work: the same is measured once for a number of threads.
+        work: what to do, by format, the most exact one first: it stays unless another takes less
+            than :data:`MARGIN` of its time.
+    """
+    key = (what, tuple(work), torch.get_num_threads())
+    if key not in _fastest:
+        _fastest[key] = _measure(work) if len(work) > 1 else next(iter(work))
+    return _fastest[key]
+
+
+def _measure(work: Mapping[torch.dtype, Callable[[], object]]) -> torch.dtype:
+    first = {dtype: _seconds(step) for dtype, step in work.items()}  # warms up too
+    least = dict(first)
+    for number in range(ROUNDS if max(first.values()) < LONG_S else 0):
+        for dtype, step in work.items():
+            spent = _seconds(step)
+            least[dtype] = min(spent, least[dtype]) if number else spent
+    best = next(iter(work))
+    for dtype, spent in least.items():
+        if spent < MARGIN * least[best]:
+            best = dtype
+    return best
+
+
+def _seconds(step: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    step()
+    return time.perf_counter() - start
 
 
 def mixed_precision(device: torch.device, dtype: torch.dtype) -> torch.autocast:

@@ -11,11 +11,17 @@ from torch import Tensor
 
 from semabs_core import geometry
 from semabs_core.config import QueryConfig
-from semabs_core.types import RGBDFrame
+from semabs_core.types import Camera, RGBDFrame
 from semabs_core.voxels import grid_axes, grid_points
+
+Matrix = NDArray[np.float64]
 
 BEHIND = 0.25
 """How far behind a seen surface networks are asked, in voxels, so that noise leaves it inside."""
+VIEWS_KEPT = 2
+"""One per task."""
+SAME = 1e-6
+"""By so much a transform's numbers differ by rounding: a thousandth of a fine voxel."""
 SLAB = 2**18
 """So many points are looked at together when the camera's view of a grid is worked out."""
 
@@ -63,6 +69,83 @@ class QueryGrid:
         return geometry.transform_points(self.T_world_scene, points)
 
 
+@dataclass(frozen=True)
+class GridView:
+    """What a camera has of a dense grid, whatever it sees there: kept from frame to frame.
+
+    Attributes:
+        axes: (3, R) float32, coordinates along x, y and z, scene frame.
+        in_view: (V,) int32, ascending indices of the voxels inside the frustum.
+        pixel: (V,) int32, flat pixel index of each.
+        depth_m: (V,) float32, of their middles along the optical axis.
+        lowest: (B,) int32, which of the V are the lowest of the grid.
+        below_pixel: (B,) int32, the pixel of the point the margin below each; -1 out of view.
+        below_depth_m: (B,) float32, the depth of that point.
+    """
+
+    axes: Tensor
+    in_view: NDArray[np.int32]
+    pixel: NDArray[np.int32]
+    depth_m: NDArray[np.float32]
+    lowest: NDArray[np.int32]
+    below_pixel: NDArray[np.int32]
+    below_depth_m: NDArray[np.float32]
+
+
+class GridViews:
+    """The views of the last few cameras, regions and resolutions.
+
+    A robot's camera keeps its place in the viewer's frame while the robot drives, but for rounding.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[tuple, Matrix, GridView]] = []
+
+    def get(
+        self,
+        camera: Camera,
+        bounds: NDArray[np.float64],
+        T_scene_camera: Matrix,
+        margin: float,
+        resolution: int,
+    ) -> GridView:
+        """The view of a grid; see :func:`make_query_grid`."""
+        size = (camera.width, camera.height, resolution, round(margin, 9))
+        key = (*size, camera.K.tobytes(), bounds.tobytes())
+        for number, (known, T, view) in enumerate(self._kept):
+            if known == key and np.abs(T - T_scene_camera).max() < SAME:
+                self._kept.insert(0, self._kept.pop(number))
+                return view
+        del self._kept[VIEWS_KEPT - 1 :]  # before the next is made, which may be large
+        view = _view(camera, bounds, T_scene_camera, margin, resolution)
+        self._kept.insert(0, (key, T_scene_camera, view))
+        return view
+
+
+def _view(
+    camera: Camera,
+    bounds: NDArray[np.float64],
+    T_scene_camera: Matrix,
+    margin: float,
+    resolution: int,
+) -> GridView:
+    axes = torch.from_numpy(np.stack(grid_axes(bounds, resolution)))
+    count = resolution**3
+    parts = []
+    for start in range(0, count, SLAB):
+        index = torch.arange(start, min(start + SLAB, count))
+        points = grid_points(axes, index).numpy().astype(np.float64)
+        pixel, depth_m = geometry.pixels_of(points, camera, T_scene_camera)
+        there = pixel >= 0
+        parts.append((index.numpy()[there].astype(np.int32), pixel[there], depth_m[there]))
+    in_view, pixel, depth_m = (np.concatenate(column) for column in zip(*parts, strict=True))
+    lowest = np.flatnonzero(in_view % resolution == 0).astype(np.int32)
+    index = torch.from_numpy(in_view[lowest]).long()
+    below = grid_points(axes, index).numpy().astype(np.float64) - [0, 0, margin]
+    below_pixel, below_depth_m = geometry.pixels_of(below, camera, T_scene_camera)
+    return GridView(axes, in_view, pixel, depth_m, lowest, below_pixel, below_depth_m)
+
+
 def make_query_grid(
     frame: RGBDFrame,
     bounds: NDArray[np.float64],
@@ -70,6 +153,7 @@ def make_query_grid(
     T_scene_camera: NDArray[np.float64],
     margin: float,
     options: QueryConfig,
+    views: GridViews,
 ) -> QueryGrid:
     """The query grid of a task with its masks.
 
@@ -81,29 +165,24 @@ def make_query_grid(
         margin: how far below the bounds readings count, scene units. The lowest voxels stand for
             it: where the camera did not look through it too, they are not free.
         options: resolution and masks.
+        views: what cameras have of grids.
     """
-    axes = torch.from_numpy(np.stack(grid_axes(bounds, options.resolution)))
-    count = options.resolution**3
-    seen = np.ones(count, dtype=bool)
-    view = (frame.depth_m, frame.camera, T_scene_camera, options.free_space_margin_m)
-    parts = []
-    for start in range(0, count, SLAB):
-        index = torch.arange(start, min(start + SLAB, count))
-        points = grid_points(axes, index).numpy().astype(np.float64)
-        in_view = geometry.in_frustum(points, frame.camera, T_scene_camera)
-        if options.mask_frustum:
-            seen[start : start + SLAB] = in_view
-        is_open = seen[start : start + SLAB].copy()
-        if options.mask_free_space:
-            free = np.flatnonzero(in_view)
-            free = free[geometry.seen_free(points[free], *view)]
-            lowest = index.numpy()[free] % options.resolution == 0
-            below = points[free[lowest]] - [0, 0, margin]
-            is_open[free[~lowest]] = False
-            is_open[free[lowest]] = ~geometry.seen_free(below, *view)
-        parts.append(np.flatnonzero(is_open).astype(np.int32) + np.int32(start))
-    surface, surface_xyz = surface_voxels(frame, axes, T_scene_camera)
-    return QueryGrid(axes, T_world_scene, seen, np.concatenate(parts), surface, surface_xyz)
+    resolution = options.resolution
+    view = views.get(frame.camera, bounds, T_scene_camera, margin, resolution)
+    seen = np.full(resolution**3, not options.mask_frustum)
+    seen[view.in_view] = True
+    is_open = seen.copy()
+    if options.mask_free_space:
+        # Where there is no reading, nothing is nearer than it.
+        limit = np.where(geometry.valid_depth(frame.depth_m), frame.depth_m, -np.inf).ravel()
+        limit = (limit - options.free_space_margin_m).astype(np.float32)
+        free = view.depth_m < limit[view.pixel]
+        below = (view.below_pixel >= 0) & (view.below_depth_m < limit[view.below_pixel])
+        free[view.lowest] &= below
+        is_open[view.in_view] = ~free
+    surface, surface_xyz = surface_voxels(frame, view.axes, T_scene_camera)
+    found = np.flatnonzero(is_open).astype(np.int32)
+    return QueryGrid(view.axes, T_world_scene, seen, found, surface, surface_xyz)
 
 
 def surface_voxels(
@@ -126,9 +205,15 @@ def surface_voxels(
     cell = np.floor((points - lower) / spacing + 0.5).astype(np.int64)
     inside = ((cell >= 0) & (cell < resolution)).all(axis=1)
     flat = (cell[inside] * np.array([resolution**2, resolution, 1])).sum(axis=1)
-    surface, which, counts = np.unique(flat, return_inverse=True, return_counts=True)
+    taken = np.zeros(resolution**3, dtype=bool)
+    taken[flat] = True
+    surface = np.flatnonzero(taken)
+    places = np.zeros(resolution**3, dtype=np.int32)
+    places[surface] = np.arange(len(surface), dtype=np.int32)
+    which = places[flat]
+    counts = np.bincount(which)
     mean = np.stack(
-        [np.bincount(which, weights=points[inside, axis]) / counts for axis in range(3)], axis=1
+        [np.bincount(which, weights=axis) / counts for axis in points[inside].T], axis=1
     )
     rays = mean - T_scene_camera[:3, 3]
     rays /= np.maximum(np.linalg.norm(rays, axis=1, keepdims=True), 1e-9)

@@ -6,6 +6,9 @@ of a point is ``(p - lower) * (n - 1) / (upper - lower)`` per axis.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -35,29 +38,88 @@ def grid_index(points: Tensor, lower: Tensor, upper: Tensor, shape: tuple[int, i
     return torch.minimum(index.clamp_min(0), last)
 
 
-def scatter_mean(features: Tensor, index: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """Average point features per cell; empty cells are 0.
+@dataclass(frozen=True)
+class Cells:
+    """Which cells of a virtual grid points fall into; the same for whatever the points hold.
 
-    Args:
-        features: (B, N, C) float.
-        index: (B, N, 3) fractional indices, truncated here.
+    Attributes:
         shape: (X, Y, Z) cells.
-
-    Returns:
-        (B, C, X, Y, Z) in the dtype of ``features``, summed in float32.
+        occupied: (K,) int64, ascending flat indices of the cells that hold points, z runs fastest.
+        place: (N,) int64, where in ``occupied`` the cell of each point is.
+        count: (K,) float32, how many points are in each.
     """
-    batch, _, channels = features.shape
+
+    shape: tuple[int, int, int]
+    occupied: Tensor
+    place: Tensor
+    count: Tensor
+
+
+def cells_of(index: Tensor, shape: tuple[int, int, int]) -> Cells:
+    """The cells of points with fractional indices (N, 3), which are truncated here."""
     x, y, z = index.long().unbind(-1)
     flat = (x * shape[1] + y) * shape[2] + z
-    cells = shape[0] * shape[1] * shape[2]
-    flat = flat + torch.arange(batch, device=flat.device)[:, None] * cells
-    flat = flat.reshape(-1)
-    total = torch.zeros(batch * cells, channels, device=features.device)
-    total = total.index_add(0, flat, features.reshape(-1, channels).float())
-    count = torch.zeros(batch * cells, device=features.device)
-    count = count.index_add(0, flat, torch.ones_like(flat, dtype=torch.float32))
-    mean = total / count.clamp_min(1)[:, None]
-    return mean.to(features.dtype).view(batch, *shape, channels).permute(0, 4, 1, 2, 3)
+    counts = torch.bincount(flat, minlength=shape[0] * shape[1] * shape[2])
+    occupied = counts.nonzero()[:, 0]
+    places = torch.empty_like(counts)
+    places[occupied] = torch.arange(len(occupied), device=counts.device)
+    return Cells(shape, occupied, places[flat], counts[occupied].float())
+
+
+def fill(cells: Cells, values: Tensor) -> Tensor:
+    """A volume (C, X, Y, Z) of what the occupied cells hold (K, C); the others are 0."""
+    rows = values.new_zeros(math.prod(cells.shape), values.shape[1])
+    rows = rows.index_copy(0, cells.occupied, values)
+    return rows.view(*cells.shape, -1).movedim(-1, 0)
+
+
+@dataclass(frozen=True)
+class Corners:
+    """Where M query points are between the cells of a grid; the same for every volume.
+
+    Attributes:
+        coordinates: (M, 3) float32 of :func:`sampling_coordinates`.
+        index: (M, 8) int32, flat indices of the cells around each point, z runs fastest.
+        weight: (M, 8) float32, the trilinear weights of these.
+    """
+
+    coordinates: Tensor
+    index: Tensor
+    weight: Tensor
+
+
+def corners_of(coordinates: Tensor, shape: tuple[int, int, int], sampling: str) -> Corners:
+    """The cells that :func:`sample_volume` reads at coordinates (M, 3)."""
+    places = coordinates if sampling == "aligned" else coordinates.flip(-1)
+    last = torch.tensor(shape, device=places.device) - 1
+    index = ((places + 1) / 2 * last).clamp_min(0)
+    index = torch.minimum(index, last)
+    lower = torch.minimum(index.floor(), (last - 1).clamp_min(0))
+    high = (index - lower).unbind(-1)
+    steps = [shape[1] * shape[2], shape[2], 1]
+    flat = (lower.int() * torch.tensor(steps, dtype=torch.int32, device=lower.device)).sum(
+        -1, dtype=torch.int32
+    )
+    found, weights = flat[:, None], torch.ones_like(high[0])[:, None]
+    for part, step, size in zip(high, steps, shape, strict=True):
+        found = torch.cat([found, found + (step if size > 1 else 0)], dim=1)
+        weights = torch.cat([weights * (1 - part)[:, None], weights * part[:, None]], dim=1)
+    return Corners(coordinates, found, weights)
+
+
+def sample_corners(volume: Tensor, corners: Corners) -> Tensor:
+    """What :func:`sample_volume` gives, without gradients and several times as fast on a CPU.
+
+    Args:
+        volume: (C, X, Y, Z); it costs no copy if C runs fastest and it is float32.
+        corners: of M points in its grid.
+
+    Returns:
+        (M, C) in the dtype of the volume.
+    """
+    table = volume.detach().movedim(0, -1).reshape(-1, len(volume)).float()
+    index, weight = corners.index, corners.weight
+    return F.embedding_bag(index, table, per_sample_weights=weight, mode="sum").to(volume.dtype)
 
 
 def sampling_coordinates(index: Tensor, shape: tuple[int, int, int], sampling: str) -> Tensor:

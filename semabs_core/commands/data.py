@@ -65,8 +65,8 @@ def relevancy(
     tag: Annotated[str, typer.Option(help="store as PRESET@TAG, beside other encoders'")] = "",
 ) -> None:
     """Store the relevancy of every word a data set needs; shares the scenes under torchrun."""
-    from semabs_core.config import choose_device
     from semabs_core.data.relevancy_store import check_request, store_relevancy
+    from semabs_core.devices import choose_device
     from semabs_core.encoder import load_encoder
     from semabs_core.precision import choose_dtype
     from semabs_core.relevancy import RENDER_PROMPTS

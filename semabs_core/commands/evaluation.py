@@ -94,9 +94,9 @@ def presence(
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16")] = "auto",
 ) -> None:  # fmt: skip
     """How often absent things are "not found", and present ones are."""
-    from semabs_core.config import choose_device
     from semabs_core.data.relevancy_store import check_request
     from semabs_core.data.splits import split_paths
+    from semabs_core.devices import choose_device
     from semabs_core.encoder import load_encoder
     from semabs_core.evaluation.evaluate import evaluated_splits
     from semabs_core.evaluation.presence import presence_rows, summarize_presence

@@ -78,9 +78,9 @@ def calibrate(
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16")] = "auto",
 ) -> None:
     """Teach an encoder to say "not found": writes presence.json beside its weights."""
-    from semabs_core.config import choose_device
     from semabs_core.data.relevancy_store import check_request
     from semabs_core.data.splits import split_paths
+    from semabs_core.devices import choose_device
     from semabs_core.encoder import load_encoder
     from semabs_core.precision import choose_dtype
     from semabs_core.presence import PresenceError, save_presence

@@ -21,8 +21,8 @@ from semabs_core.calibration import (
     read_judgement,
 )
 from semabs_core.checkpoint import load_network, save_network
-from semabs_core.config import choose_device
 from semabs_core.data.datasets import DATASETS, input_options
+from semabs_core.devices import choose_device
 from semabs_core.evaluation.metrics import CutoffScores, MetricCounter, grid_name
 from semabs_core.evaluation.scene import (
     EvaluationOptions,

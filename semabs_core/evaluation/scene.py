@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semabs_core.answering import Samples, coordinates_at, logits_at, sample_at
+from semabs_core.answering import Samples, corners_at, logits_at, sample_at
 from semabs_core.evaluation.metrics import CUTOFFS, GRIDS, MetricCounter, metric_names
 from semabs_core.evaluation.rows import NAME_COLUMNS
 from semabs_core.lru import LruCache, num_bytes
@@ -67,8 +67,9 @@ class SceneLogits:
         self.query_xyz = self._put(query_xyz[0])
         self.counted = (~torch.as_tensor(item["ignore"]).all(dim=0)).to(self.device)
         batches = self.query_xyz[self.counted].split(options.query_batch)
-        self.coordinates = list(coordinates_at(network, batches))
+        self.corners = list(corners_at(network, batches))
         self.xyz = self._put(item["input_xyz"])[None]
+        self.cells = [network.cells(self.xyz[0])]
         self.tsdf = self._put(item["tsdf"])[None] if "tsdf" in item else None
         self.cache: LruCache[str, Samples] = LruCache(
             options.cache_mb * 2**20, lambda samples: sum(map(num_bytes, samples))
@@ -83,7 +84,7 @@ class SceneLogits:
         """
         with mixed_precision(self.device, self.dtype):
             question = self._completion(row) if self._completes else self._localization(row)
-            answers = logits_at(self.network, self.coordinates, *question)
+            answers = logits_at(self.network, self.corners, *question)
         logits = torch.full(self.counted.shape, torch.nan, device=self.device)
         logits[self.counted] = answers
         return logits
@@ -119,8 +120,8 @@ class SceneLogits:
         samples = self.cache.get(name) if name else None
         if samples is None:
             read = self._put(features[row])[None, None]
-            volume = self.network.encode_volume(self.xyz, read, self.tsdf)
-            samples = sample_at(self.network, volume, self.coordinates)
+            volume = self.network.encode_volume(self.xyz, read, self.tsdf, self.cells)
+            samples = sample_at(volume, self.corners)
             if name:
                 self.cache.put(name, samples)
         return samples

@@ -9,7 +9,8 @@ import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from semabs_core.config import STRICT, choose_device, option, read_yaml, validate
+from semabs_core.config import STRICT, option, read_yaml, validate
+from semabs_core.devices import choose_device
 from semabs_core.network_config import NetworkConfig
 from semabs_core.precision import choose_dtype
 from semabs_core.training import run_config

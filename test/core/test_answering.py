@@ -4,7 +4,7 @@ import pytest
 import torch
 from test_evaluate import SENTENCES, forward, random_item, tiny_network
 
-from semabs_core.answering import coordinates_at, logits_at, sample_at
+from semabs_core.answering import corners_at, logits_at, sample_at
 from semabs_core.networks import NETWORKS
 from semabs_core.types import InferenceError
 
@@ -33,13 +33,13 @@ def test_answers_are_those_of_the_whole_network(task, approach):
     network, item = tiny_network(task, approach), random_item(task, approach)
     volumes, text, relation = question(network, item)
     batches = item["query_xyz"][ROW].split(32)
-    coordinates = list(coordinates_at(network, batches))
-    assert [part.shape for part in coordinates] == [(1, 1, 32, 3), (1, 1, 32, 3), (1, 1, 6, 3)]
-    kept = [sample_at(network, volume, coordinates) for volume in volumes]
+    corners = list(corners_at(network, batches))
+    assert [part.index.shape for part in corners] == [(32, 8), (32, 8), (6, 8)]
+    kept = [sample_at(volume, corners) for volume in volumes]
     expected = forward(network, item)[ROW]
-    lazily = (part for part in coordinates)
+    lazily = (part for part in corners)
     for given in (logits_at(network, lazily, volumes, text, relation),
-                  logits_at(network, coordinates, kept, text, relation)):  # fmt: skip
+                  logits_at(network, corners, kept, text, relation)):  # fmt: skip
         torch.testing.assert_close(given, expected, atol=1e-5, rtol=1e-5)
 
 
@@ -47,7 +47,7 @@ def test_no_point_has_no_answer():
     network = tiny_network()
     volumes, _, _ = question(network, random_item("completion", "semantic_abstraction"))
     assert logits_at(network, [], volumes).shape == (0,)
-    no_points = coordinates_at(network, torch.zeros(0, 3).split(10))
+    no_points = corners_at(network, torch.zeros(0, 3).split(10))
     assert logits_at(network, no_points, volumes).shape == (0,)
 
 
@@ -57,6 +57,6 @@ def test_an_answer_that_is_no_number_is_refused(task, value):
     network, item = tiny_network(task), random_item(task, "semantic_abstraction")
     network.decoder.mlp[2].bias[0] = value
     volumes, text, relation = question(network, item)
-    coordinates = coordinates_at(network, item["query_xyz"][ROW].split(32))
+    corners = corners_at(network, item["query_xyz"][ROW].split(32))
     with pytest.raises(InferenceError, match=f"the {task} network answers with NaN or infinite"):
-        logits_at(network, coordinates, volumes, text, relation)
+        logits_at(network, corners, volumes, text, relation)

@@ -9,11 +9,11 @@ from semabs_core.config import (
     MEAN_VOCABULARY,
     ConfigError,
     SemabsConfig,
-    choose_device,
     load_config,
     parse_config,
     save_config,
 )
+from semabs_core.devices import choose_device
 
 
 def test_round_trip(tmp_path):

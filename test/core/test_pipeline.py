@@ -102,6 +102,18 @@ def test_answers_do_not_depend_on_what_was_asked_before(scene, room):
     np.testing.assert_allclose(again.scores, alone.scores, atol=1e-5)
 
 
+def test_labels_do_not_depend_on_how_many_are_asked_together(room):
+    """However little memory there is for volumes, and however small a batch of points is."""
+    frame, answers = room.frame(0), []
+    for limits in ({}, {"volume_cache_mb": 0}, {"volume_cache_mb": 2}, {"query_batch": 1024}):
+        scene = build(**limits)
+        scene.set_frame(frame)
+        answers.append(scene.complete([*CLASSES, "lamp", "wall"]))
+    for answer in answers[1:]:
+        np.testing.assert_array_equal(answer.labels, answers[0].labels)
+        np.testing.assert_allclose(answer.scores, answers[0].scores, atol=1e-5)
+
+
 def test_known_names_cost_only_the_decoding(room):
     scene = build()
     scene.set_frame(room.frame(0))
@@ -116,6 +128,23 @@ def test_known_names_cost_only_the_decoding(room):
     assert scene.complete(["table"]).timings_s.keys() == {"decode"}
     scene.complete(["table", "lamp"])  # a new word: no new pass of the image tower
     assert calls == ["embed", "volume", "volume", "volume"]
+
+
+def test_ten_descriptions_over_six_names_cost_six_volumes(room):
+    scene = build()
+    scene.set_frame(room.frame(0))
+    calls = []
+    encode = scene.localization.encode_volume
+    scene.localization.encode_volume = lambda *a: calls.append("volume") or encode(*a)
+    cells = scene.localization.cells
+    scene.localization.cells = lambda *a: calls.append("cells") or cells(*a)
+    names = ["mug", "table", "box", "lamp", "chair", "book"]
+    pairs = [(i, j) for i in range(6) for j in range(i)][:10]
+    assert {name for pair in pairs for name in pair} == set(range(5))
+    for number, (i, j) in enumerate([*pairs[:9], (5, 0)]):
+        scene.localize(names[i], ("behind", "on")[number % 2], names[j])
+    assert calls.count("volume") == 6
+    assert calls.count("cells") == 1
 
 
 @pytest.mark.parametrize("keep_tiles", [True, False])

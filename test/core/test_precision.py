@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from semabs_core.precision import choose_dtype, mixed_precision
+from semabs_core import precision
+from semabs_core.precision import choose_dtype, fastest, formats_to_try, mixed_precision
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 
@@ -52,3 +53,55 @@ def test_float32_leaves_everything_as_it_is():
         assert (a @ a).dtype == torch.float32
     with mixed_precision(CPU, torch.bfloat16):
         assert (a @ a).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("name", "capabilities", "formats"),
+    [
+        ("auto", {"avx512_bf16": True}, (torch.float32, torch.bfloat16)),
+        ("auto", {"amx_bf16": True, "avx512_bf16": True}, (torch.float32, torch.bfloat16)),
+        ("auto", {"avx512_bf16": False, "avx2": True}, (torch.float32,)),
+        ("auto", {}, (torch.float32,)),
+        ("bf16", {}, (torch.bfloat16,)),
+    ],
+)
+def test_only_a_cpu_that_multiplies_bf16_needs_a_clock(name, capabilities, formats, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert formats_to_try(name, CPU) == formats
+    assert formats_to_try("fp32", GPU) == (torch.float32,)
+
+
+@pytest.mark.parametrize(
+    ("exact_s", "rounded_s", "best"),
+    [
+        (0.02, 0.01, torch.bfloat16),
+        (0.02, 0.019, torch.float32),  # digits are worth more than that
+        (0.01, 0.02, torch.float32),
+        (30.0, 15.0, torch.bfloat16),
+    ],
+)
+def test_the_fastest_format_is_measured_once(exact_s, rounded_s, best, monkeypatch):
+    clock, calls = [0.0], []
+
+    def work(dtype, seconds):
+        calls.append(dtype)
+        clock[0] += seconds * (10 if len(calls) <= 2 else 1)  # slower until it is warm
+
+    monkeypatch.setattr(precision.time, "perf_counter", lambda: clock[0])
+    steps = {
+        torch.float32: lambda: work(torch.float32, exact_s),
+        torch.bfloat16: lambda: work(torch.bfloat16, rounded_s),
+    }
+    what = ("test", exact_s, rounded_s)
+    assert fastest(what, steps) == best
+    count = len(calls)
+    assert count == (2 if exact_s > 1 else 8)
+    assert fastest(what, steps) == best
+    assert len(calls) == count
+
+
+def test_one_format_is_not_measured():
+    def fail():
+        raise AssertionError
+
+    assert fastest("one", {torch.float16: fail}) == torch.float16

@@ -103,3 +103,33 @@ def test_voxels_that_hold_readings_are_asked_behind_the_surface(room):
         half = spacing / 2
         moved = moved.clip(middles[number] - half, middles[number] + half)
         np.testing.assert_allclose(asked[number], moved, atol=1e-5)
+
+
+def test_a_cameras_view_of_a_grid_is_worked_out_once(room, monkeypatch):
+    """Also where the camera moves with the robot; not for another camera, region or resolution."""
+    made = []
+    view = query_grid._view
+    monkeypatch.setattr(query_grid, "_view", lambda *a: made.append(a) or view(*a))
+    views, frame = query_grid.GridViews(), room.frame(0)
+
+    def look(frame, resolution=16, **region):
+        state = frame_state(frame, region=region)
+        state.views = views
+        grid = state.grid(options(resolution=resolution))
+        alone = frame_state(frame, region=region).grid(options(resolution=resolution))
+        np.testing.assert_array_equal(grid.open, alone.open)
+        np.testing.assert_array_equal(grid.seen, alone.seen)
+        made.pop()  # of the one that knows no other
+        return grid
+
+    first = look(frame)
+    assert len(made) == 1
+    nearer = replace(frame, depth_m=(frame.depth_m * 0.8).astype(np.float32))
+    assert len(look(nearer).open) != len(first.open)
+    look(move(frame, yaw=0.3, shift=(2.0, 1.0, 0.0)))
+    assert len(made) == 1
+    look(move(frame, shift=(0, 0, 0.01)))
+    look(frame, region_size_m=3.0)
+    look(frame, resolution=17)
+    look(replace(frame, K=frame.K * [[1.01], [1], [1]]))
+    assert len(made) == 5

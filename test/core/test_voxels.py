@@ -1,14 +1,19 @@
 """Scattering, sampling and grids by hand."""
 
 import numpy as np
+import pytest
 import torch
 
 from semabs_core.voxels import (
+    SAMPLINGS,
+    cells_of,
+    corners_of,
     dense_grid,
+    fill,
     grid_index,
+    sample_corners,
     sample_volume,
     sampling_coordinates,
-    scatter_mean,
 )
 
 LOWER, UPPER = torch.tensor([0.0, 0.0, 0.0]), torch.tensor([1.0, 2.0, 4.0])
@@ -20,13 +25,34 @@ def test_index_by_hand_and_clamped():
     torch.testing.assert_close(index, torch.tensor([[1.0, 1.0, 2.0], [0.0, 4.0, 8.0]]))
 
 
-def test_scatter_takes_the_mean_per_cell_and_scene():
-    features = torch.tensor([[[1.0], [3.0], [10.0]], [[5.0], [6.0], [7.0]]])
-    index = torch.tensor([[[0.2, 0, 0], [0.9, 0, 0], [1, 1, 1]], [[1, 1, 1]] * 3]).float()
-    volume = scatter_mean(features, index, (2, 2, 2))
-    expected = torch.zeros(2, 1, 2, 2, 2)
-    expected[0, 0, 0, 0, 0], expected[0, 0, 1, 1, 1], expected[1, 0, 1, 1, 1] = 2.0, 10.0, 6.0
+def test_cells_by_hand():
+    index = torch.tensor([[1, 1, 1], [0.2, 0, 0], [0.9, 0, 0], [1, 1, 1], [0.1, 0.9, 1]])
+    cells = cells_of(index, (2, 2, 2))
+    assert cells.occupied.tolist() == [0, 1, 7]
+    assert cells.place.tolist() == [2, 0, 0, 2, 1]
+    assert cells.count.tolist() == [2, 1, 2]
+    volume = fill(cells, torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]))
+    expected = torch.zeros(2, 2, 2, 2)
+    expected[:, 0, 0, 0], expected[:, 0, 0, 1] = torch.tensor([1, 2]), torch.tensor([3, 4])
+    expected[:, 1, 1, 1] = torch.tensor([5, 6])
     torch.testing.assert_close(volume, expected)
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("shape", [(3, 5, 9), (4, 4, 4), (1, 2, 3)])
+def test_corners_read_what_sampling_reads(shape, sampling):
+    """On the borders and outside too; the published sampling wants a cube."""
+    if sampling == "published" and len(set(shape)) > 1:
+        shape = (shape[1],) * 3
+    torch.manual_seed(0)
+    volume = torch.rand(6, *shape)
+    coordinates = torch.rand(200, 3) * 2.4 - 1.2
+    coordinates[:8] = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 3)
+    corners = corners_of(coordinates, shape, sampling)
+    assert corners.index.max() < volume[0].numel()
+    torch.testing.assert_close(corners.weight.sum(dim=1), torch.ones(200))
+    expected = sample_volume(volume[None], coordinates[None], sampling)[0]
+    torch.testing.assert_close(sample_corners(volume, corners), expected, atol=1e-6, rtol=1e-5)
 
 
 def test_aligned_sampling_reproduces_a_linear_field_on_an_uneven_grid():

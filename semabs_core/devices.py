@@ -1,0 +1,28 @@
+"""Where to compute."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from semabs_core.config import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def choose_device(device: str) -> torch.device:
+    """``auto`` to the first GPU or the CPU; a GPU that is not there is an error."""
+    import torch  # only here: what reads options need not wait for it
+
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise ConfigError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}") from None
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device {device!r} is not there: torch sees {torch.cuda.device_count()} GPU(s); "
+            "check nvidia-smi and that torch is a CUDA build, or use device auto"
+        )
+    return chosen
