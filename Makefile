@@ -33,8 +33,8 @@ lint:  ## ruff and mypy
 docs:  ## the documentation as a site in out/site
 	@$(ACTIVATE) && NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet && echo "written: out/site/index.html"
 
-bench:  ## speed as ratios
-	@$(ACTIVATE) && python -m benchmarks.relevancy
+bench:  ## speed as ratios, some minutes (BENCH=--full: the sweeps too, an hour)
+	@$(ACTIVATE) && python -m benchmarks.speed $(BENCH)
 
 research-smoke:  ## the whole research loop in small: rooms, training, evaluation, tables
 	@$(ACTIVATE) && scripts/research_smoke.sh out/research

@@ -106,7 +106,7 @@ class RelevancyConfig:
     )
     tile_batch: int | None = option(
         None,
-        "tiles per forward pass, bounds the memory; unset: 16 on CPU, 128 on GPU",
+        "tiles per forward pass, bounds the memory; unset: 128 on GPU, 4 to 64 on CPU",
         ge=1,
         le=4096,
     )

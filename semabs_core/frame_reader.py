@@ -214,31 +214,43 @@ class FrameReader:
         A request holds its own maps: however small the cache, none is worked out twice in it.
         """
         mean = state.maps.get(basis)
-        wanted = dict.fromkeys(names if mean is not None else (*names, *basis))
+        alone = mean is None and not any(word in state.maps for word in basis)
+        averaged = basis if alone and not set(basis) <= set(names) else ()
+        wanted = dict.fromkeys(names if mean is not None or averaged else (*names, *basis))
         known = {name: state.maps.get(name) for name in wanted}
         missing = [name for name, found in known.items() if found is None]
         maps = {name: found for name, found in known.items() if found is not None}
-        if missing:
+        if missing or averaged:
             with watch.stage("relevancy"):
-                maps.update(zip(missing, self._extract(state, missing, watch), strict=True))
+                found = self._extract(state, missing, averaged, watch)
+            maps.update(zip(missing, found, strict=False))
+            mean = found[-1] if averaged else mean
             for name in missing:
                 state.maps.put(name, maps[name])
         if mean is None:
             stack = np.stack([maps[name] for name in basis]) if basis else np.zeros((1, 1, 1))
             mean = stack.mean(axis=0, dtype=np.float32)
-            state.maps.put(basis, mean)
+        state.maps.put(basis, mean)
         return maps, mean
 
-    def _extract(self, state: FrameState, names: list[str], watch: Stopwatch) -> list[Map]:
-        """Relevancy of new names; the image tower runs only where its tiles were not kept.
+    def _extract(
+        self, state: FrameState, names: list[str], averaged: Sequence[str], watch: Stopwatch
+    ) -> list[Map]:
+        """Relevancy of new names, and the mean map of other words where there are any.
+
+        The image tower runs only where its tiles were not kept.
 
         The picture is turned upright before, because the encoder knows things the right way up,
         and the maps are turned back.
         """
         prompts = self.chosen.prompts
-        self.extractor.label_features(names, prompts)
+        words, mix = list(dict.fromkeys([*names, *averaged])), None
+        if averaged:
+            mix = torch.eye(len(words))[: len(names) + 1]
+            mix[-1] = torch.tensor([word in set(averaged) for word in words]) / len(averaged)
+        self.extractor.label_features(words, prompts)
         tiles, shape = self._tiles(state, watch)
-        maps = self.extractor.maps(tiles, shape, names, prompts)
+        maps = self.extractor.maps(tiles, shape, words, prompts, mix)
         if not np.isfinite(maps).all():
             raise InferenceError(
                 f"the relevancy of {self.extractor.encoder.name} holds NaN or infinite values: "

@@ -21,7 +21,9 @@ DEFAULT_PROMPTS = ("a photograph of a {} in a home.",)
 RENDER_PROMPTS = ("a render of a {} in a game engine.",)
 RELEVANCY_GAIN = 50.0
 """Step 7, for the networks: brings mean-subtracted maps to values around +-1."""
-DEFAULT_TILE_BATCH = {"cpu": 16, "cuda": 128}
+GPU_TILE_BATCH = 128
+CPU_TOKENS = 4096
+"""About so many tokens of an image tower go through it together on a CPU."""
 OnProgress = Callable[[str, float], None]
 """Called as ``on_progress(stage, fraction)`` between batches; raise from it to stop."""
 
@@ -46,6 +48,14 @@ class EmbeddedTiles:
     slots: Tensor
 
 
+def default_tile_batch(encoder: ImageTextEncoder) -> int:
+    """Tiles per forward pass: 128 on a GPU; on a CPU 4 to 64, fewer of towers with more tokens."""
+    if encoder.device.type == "cuda":
+        return GPU_TILE_BATCH
+    rows, columns = encoder.patch_grid
+    return min(64, max(4, CPU_TOKENS // (rows * columns)))
+
+
 def check_prompts(prompts: Sequence[str]) -> None:
     """Raise ``ValueError`` unless there are prompts, each with one ``{}`` and no other brace."""
     if not prompts:
@@ -68,8 +78,8 @@ class RelevancyExtractor:
         seed: of the colour jitter.
         rollout_layers: how many of the last attention layers it is rolled out over. More than one
             goes through autograd, which is slower.
-        tile_batch: tiles per forward pass, which bounds the memory; None for 16 on CPU, 128 on
-            CUDA.
+        tile_batch: tiles per forward pass, which bounds the memory; None for
+            :func:`default_tile_batch`.
     """
 
     def __init__(
@@ -100,7 +110,7 @@ class RelevancyExtractor:
         )
         self.seed = seed
         self.rollout_layers = rollout_layers
-        self.tile_batch = tile_batch or DEFAULT_TILE_BATCH.get(encoder.device.type, 16)
+        self.tile_batch = tile_batch or default_tile_batch(encoder)
 
     def __call__(
         self,
@@ -166,6 +176,7 @@ class RelevancyExtractor:
         shape: tuple[int, int],
         labels: Sequence[str],
         prompts: Sequence[str] | None = None,
+        mix: Tensor | None = None,
     ) -> NDArray[np.float32]:
         """Relevancy maps of embedded tiles.
 
@@ -174,9 +185,11 @@ class RelevancyExtractor:
             shape: (H, W) of the image.
             labels: L names.
             prompts: templates with one ``{}``.
+            mix: (K, L) float32: these sums of the labels' maps in their place. To assemble tiles
+                is linear, and takes as long as to make them where there are many labels.
 
         Returns:
-            (L, H, W) float32, not negative.
+            (L or K, H, W) float32, not negative.
         """
         text = self.label_features(labels, prompts)
         height, width = shape
@@ -191,7 +204,9 @@ class RelevancyExtractor:
             slots = (batch.slots % per_view).to(mean.device)
             mean.index_add_(0, slots, relevancy.float())
         mean /= 1 + self.augmentations
-        total = torch.zeros(len(text), height, width, device=mean.device)
+        if mix is not None:
+            mean = torch.einsum("kl,tlrc->tkrc", mix.to(mean.device), mean)
+        total = torch.zeros(mean.shape[1], height, width, device=mean.device)
         for grid, part in zip(grids, mean.split([len(grid) for grid in grids]), strict=True):
             rows = placement(grid.rows, grid.size, patches[0], height).to(mean.device)
             columns = placement(grid.columns, grid.size, patches[1], width).to(mean.device)

@@ -131,11 +131,10 @@ class RGBDFrame:
         require(bool(np.isfinite(T).all()), "T_world_camera must be finite", FrameError)
         R = T[:3, :3]
         rigid = np.allclose(R @ R.T, np.eye(3), atol=1e-4) and np.linalg.det(R) > 0
-        require(
-            rigid and np.allclose(T[3], [0, 0, 0, 1]),
-            "T_world_camera must be rigid (a rotation and a translation in metres), got\n" + str(T),
-            FrameError,
-        )
+        if not (rigid and np.allclose(T[3], [0, 0, 0, 1])):  # to print a matrix takes long
+            raise FrameError(
+                f"T_world_camera must be rigid (a rotation and a translation in metres), got\n{T}"
+            )
         object.__setattr__(self, "rgb", np.ascontiguousarray(rgb))
         object.__setattr__(self, "depth_m", np.ascontiguousarray(depth, dtype=np.float32))
         object.__setattr__(self, "T_world_camera", T)

@@ -15,7 +15,9 @@ from std_msgs.msg import Header
 
 def byte_array(values: NDArray) -> array.array:
     """An array's bytes for a ``uint8[]`` field (NumPy there is copied item by item)."""
-    return array.array("B", np.ascontiguousarray(values).tobytes())
+    found = array.array("B")
+    found.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+    return found
 
 
 # --- images ---------------------------------------------------------------------------------------

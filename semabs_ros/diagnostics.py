@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
 from semabs_core.config import SemabsConfig
 from semabs_core.pipeline import SceneUnderstanding
-from semabs_core.precision import choose_dtype
+from semabs_core.precision import formats_to_try
 from semabs_core.vocabulary import never_shown
 from semabs_ros.frames import FrameSource
 from semabs_ros.goals import GoalQueue
@@ -67,11 +68,27 @@ def _models(health: Health) -> DiagnosticStatus:
         foreign=", ".join(scene.foreign) if scene else "",
         encoder=scene.encoder.name if scene else "",
         device=scene.encoder.device if scene else "",
+        formats=_formats(scene) if scene else "",
         seconds_per_frame=f"{worker.frame_seconds:.2f}" if worker else "",
+        frames_per_second=f"{worker.rate_hz:.2f}" if worker else "",
+        seconds_of_latency=f"{worker.latency_s:.2f}" if worker else "",
+        seconds_by_stage=_stages(worker.stages_s) if worker else "",
         frames_completed=worker.completed if worker else 0,
         frames_failed=worker.failed if worker else 0,
     )
     return status
+
+
+def _formats(scene: SceneUnderstanding) -> str:
+    """What the models compute in, which ``auto`` may have measured."""
+    networks = {"completion": scene.completion, "localization": scene.localization}
+    formats = {"encoder": scene.encoder.dtype}
+    formats |= {name: network.encoder.dtype for name, network in networks.items()}
+    return ", ".join(f"{name} {str(f).removeprefix('torch.')}" for name, f in formats.items())
+
+
+def _stages(stages_s: dict[str, float]) -> str:
+    return ", ".join(f"{name} {spent:.3f}" for name, spent in stages_s.items())
 
 
 def _input(health: Health) -> DiagnosticStatus:
@@ -170,8 +187,10 @@ def _faster(scene: SceneUnderstanding, core: SemabsConfig, classes: Sequence[str
         advice.append("use a GPU (device)")
     if scene.chosen.preset == "ours":
         advice.append("set relevancy.preset to fast")
-    if scene.encoder.dtype != choose_dtype("auto", scene.encoder.device):
-        advice.append("set encoder.precision to auto")
+    for name in ("encoder.precision", "network_precision"):
+        chosen = core.encoder.precision if name.startswith("encoder") else core.network_precision
+        if chosen == "fp32" and formats_to_try("auto", scene.encoder.device) != (torch.float32,):
+            advice.append(f"set {name} to auto")
     advice.append(
         f"lower completion.resolution ({core.completion.resolution}) or the number of classes "
         f"({len(classes)})"

@@ -19,6 +19,7 @@ from semabs_core.visualize.colors import class_colors
 from semabs_core.visualize.meshes import surface_voxels
 from semabs_ros.convert import byte_array, matrix_to_pose, xyz
 from semabs_ros.frames import Source
+from semabs_ros.wire import markers_to_bytes
 
 COARSEST = 0.1
 """How coarse the coordinates of a cloud may be, in voxels."""
@@ -108,20 +109,22 @@ def _packed_rgb(colors: NDArray) -> NDArray[np.float32]:
 
 def completion_to_cloud(completion: Completion, header: Header) -> PointCloud2:
     """Occupied voxels as points: x y z, rgb, label, score."""
-    index = np.argwhere((completion.labels != FREE) & (completion.labels != UNKNOWN))
-    T = completion.T_world_grid
-    points = (index + 0.5) * completion.voxel_size_m @ T[:3, :3].T + T[:3, 3]
-    labels = completion.labels[tuple(index.T)]
-    colors = class_colors(completion.classes)[labels.astype(int) - 1]
-    return cloud(
-        header,
-        _columns(points)
-        | {
-            "rgb": _packed_rgb(colors),
-            "label": labels,
-            "score": completion.scores[tuple(index.T)].astype(np.float32),
-        },
-    )
+    labels = completion.labels
+    flat = np.flatnonzero((labels != FREE) & (labels != UNKNOWN))
+    T, size_m = completion.T_world_grid, completion.voxel_size_m
+    # A coordinate is what a column of voxels adds to it and what the height does: looked up.
+    column, height = np.divmod(flat.astype(np.int32), np.int32(labels.shape[2]))
+    x, y, z = ((np.arange(n) + 0.5) * size_m for n in labels.shape)
+    found = labels.ravel()[flat]
+    columns = {}
+    for row, name in enumerate("xyz"):
+        plane = np.add.outer(x * T[row, 0], y * T[row, 1]).ravel()
+        rise = z * T[row, 2] + T[row, 3]
+        columns[name] = (plane.take(column) + rise.take(height)).astype(np.float32)
+    colors = _packed_rgb(class_colors(completion.classes))
+    scores = completion.scores.ravel()[flat].astype(np.float32)
+    own = {"rgb": colors[found.astype(np.intp) - 1], "label": found, "score": scores}
+    return cloud(header, columns | own)
 
 
 def _columns(points: NDArray) -> dict[str, NDArray]:
@@ -134,31 +137,37 @@ def localization_to_cloud(localization: Localization, header: Header) -> PointCl
     return cloud(header, columns | {"score": localization.scores.astype(np.float32)})
 
 
-def completion_to_markers(completion: Completion, header: Header) -> MarkerArray:
-    """A CUBE_LIST and a name per class; starts by deleting what was drawn before.
+def completion_to_markers(completion: Completion, header: Header) -> bytes:
+    """A CUBE_LIST and a name per class; starts by deleting what was drawn before; serialized.
 
     Only voxels at the surface of their class are drawn, since RViz cannot show the others anyway.
     """
     markers = [Marker(header=header, action=Marker.DELETEALL)]
-    surface = surface_voxels(completion.labels)
+    points: dict[int, NDArray] = {}
+    flat = np.flatnonzero(surface_voxels(completion.labels)).astype(np.int32)
+    labels = completion.labels.ravel()[flat]
+    flat = flat[np.argsort(labels, kind="stable")]  # by label; of bytes that is a radix sort
+    ends = np.searchsorted(np.sort(labels), np.arange(len(completion.classes) + 2))
     T = completion.T_world_grid
     for i, (name, rgb) in enumerate(
         zip(completion.classes, class_colors(completion.classes), strict=True)
     ):
-        index = np.argwhere(surface & (completion.labels == i + 1))
-        if not len(index):
+        own = flat[ends[i + 1] : ends[i + 2]]
+        if not len(own):
             continue
-        centres = (index + 0.5) * completion.voxel_size_m
+        centres = np.empty((len(own), 3))
+        for axis, index in enumerate(np.unravel_index(own, completion.labels.shape)):
+            np.multiply(index + 0.5, completion.voxel_size_m, out=centres[:, axis])
         boxes = Marker(
             header=header, ns="completion", id=i + 1, type=Marker.CUBE_LIST, action=Marker.ADD,
             pose=matrix_to_pose(T), color=color(rgb),
         )  # fmt: skip
         boxes.scale = Vector3(**dict.fromkeys("xyz", 0.96 * float(completion.voxel_size_m)))
-        boxes.points = [Point(x=x, y=y, z=z) for x, y, z in centres.tolist()]
+        points[len(markers)] = centres
         middle = centres.mean(axis=0)
         middle[2] = centres[:, 2].max() + 2 * completion.voxel_size_m
         markers += [boxes, text_marker(name, middle @ T[:3, :3].T + T[:3, 3], i + 1, header)]
-    return MarkerArray(markers=markers)
+    return markers_to_bytes(MarkerArray(markers=markers), points)
 
 
 def text_marker(text: str, point: NDArray, index: int, header: Header) -> Marker:
@@ -175,8 +184,11 @@ def text_marker(text: str, point: NDArray, index: int, header: Header) -> Marker
 
 def localization_to_markers(
     localization: Localization, wanted: Description, header: Header
-) -> MarkerArray:
-    """The answer region as cubes, its best point as a sphere, its extent as a box, the question."""
+) -> bytes:
+    """The answer region as cubes, its best point as a sphere, its extent as a box, the question.
+
+    Serialized, see :func:`semabs_ros.wire.markers_to_bytes`.
+    """
     size_m = localization.voxel_size_m
     region = Marker(
         header=header, ns="region", id=0, type=Marker.CUBE_LIST, action=Marker.ADD,
@@ -184,7 +196,6 @@ def localization_to_markers(
     )  # fmt: skip
     region.pose.orientation.w = 1.0
     region.scale = Vector3(**dict.fromkeys("xyz", float(size_m)))
-    region.points = [Point(x=x, y=y, z=z) for x, y, z in localization.points_m.tolist()]
     best = Marker(
         header=header, ns="best", id=0, type=Marker.SPHERE, action=Marker.ADD,
         color=color((1.0, 0.9, 0.1)),
@@ -203,4 +214,5 @@ def localization_to_markers(
     above = localization.position_m + [0, 0, 0.15]
     name = text_marker(f"{wanted.words}: {localization.outcome}", above, 0, header)
     clear = Marker(header=header, action=Marker.DELETEALL)
-    return MarkerArray(markers=[clear, region, best, box, name])
+    array = MarkerArray(markers=[clear, region, best, box, name])
+    return markers_to_bytes(array, {1: localization.points_m})

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,8 @@ from semabs_ros.reports import Reporter
 
 POLL_S = 0.01
 """How often a waiting transform is looked for."""
+RATE_FRAMES, RATE_FOR_S = 10, 5.0
+"""The rate is that of so many frames, and of none when the last one is so long ago."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 """After an unexpected error the continuous completion rests; twice as long after each further."""
 
@@ -48,6 +51,9 @@ class Worker:
 
     Attributes:
         frame_seconds: how long the last frame of the continuous completion took.
+        stages_s: where that time went: ``input`` (messages to a frame), the pipeline's stages,
+            ``other`` of the pipeline, ``output`` (messages of the answer).
+        latency_s: from the arrival of its images to the end of its publication.
         completed: how many frames it has completed.
         failed: how many frames it could not complete.
         fault: why the last one failed; empty when it did not.
@@ -74,7 +80,9 @@ class Worker:
         self._streamed: Source | None = None
         self._stream_started = self._resume_at = -np.inf
         self._failures_in_row = 0
-        self.frame_seconds = 0.0
+        self.frame_seconds = self.latency_s = 0.0
+        self.stages_s: dict[str, float] = {}
+        self._finished: deque[float] = deque(maxlen=RATE_FRAMES)
         self.completed = self.failed = 0
         self.fault = self.coarse = ""
         self._thread = threading.Thread(target=self._run, name="semabs-worker", daemon=True)
@@ -273,11 +281,12 @@ class Worker:
         due = max(self._resume_at, self._stream_started + 1 / rate if rate else -np.inf)
         if time.monotonic() < due:
             return False
+        start = time.monotonic()
         try:
             self._take_frame()
             if self._source is None or self._source is self._streamed:
                 return False
-            self._stream_started = time.monotonic()
+            self._stream_started = start
             self._stream_frame(self._source, completion, relevancy)
         except StreamInterruptedError:
             return True
@@ -305,17 +314,36 @@ class Worker:
             if self._stopping or self._goals.busy:
                 raise StreamInterruptedError
 
-        start = time.monotonic()
+        taken = time.monotonic()
+        stages = {"input": taken - self._stream_started}
         classes = check_classes(self._config().classes)
         if relevancy:
             maps = self._scene.relevancy(classes, give_way)
+            stages["relevancy"] = time.monotonic() - taken
             self._outputs.publish(RELEVANCY, source, maps, classes)
         if completion:
+            begun = time.monotonic()
             answer = self._scene.complete(classes, give_way)
+            answered = time.monotonic()
+            for stage, spent in answer.timings_s.items():
+                stages[stage] = stages.get(stage, 0.0) + spent
+            stages["other"] = answered - begun - sum(answer.timings_s.values())
             self._publish(source, answer, lambda: self._outputs.completed(source, answer))
+            stages["output"] = time.monotonic() - answered
         self._streamed = source
         self.completed += 1
-        self.frame_seconds = time.monotonic() - start
+        now = time.monotonic()
+        self._finished.append(now)
+        self.frame_seconds, self.latency_s = now - self._stream_started, now - source.arrived
+        self.stages_s = stages
+
+    @property
+    def rate_hz(self) -> float:
+        """Frames per second of the last few that were completed; 0 after a while without any."""
+        finished = list(self._finished)
+        if len(finished) < 2 or time.monotonic() - finished[-1] > RATE_FOR_S + self.frame_seconds:
+            return 0.0
+        return (len(finished) - 1) / (finished[-1] - finished[0])
 
 
 def free_memory() -> None:

@@ -76,14 +76,14 @@ class Mesh:
 
 def surface_voxels(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """(X, Y, Z) bool: labelled voxels with a neighbour of another label."""
-    filled = (labels != FREE) & (labels != UNKNOWN)
-    padded = np.pad(labels, 1, constant_values=FREE)
     inner = np.ones(labels.shape, dtype=bool)
     for axis in range(3):
-        for step in (-1, 1):
-            shifted = np.roll(padded, step, axis=axis)[1:-1, 1:-1, 1:-1]
-            inner &= shifted == labels
-    return filled & ~inner
+        rows, kept = np.moveaxis(labels, axis, 0), np.moveaxis(inner, axis, 0)
+        same = rows[1:] == rows[:-1]
+        kept[1:] &= same
+        kept[:-1] &= same
+        kept[0] = kept[-1] = False  # beyond the grid nothing is labelled
+    return (labels != FREE) & (labels != UNKNOWN) & ~inner
 
 
 def cubes(occupied: NDArray[np.bool_], size: float, T: NDArray[np.float64], color: NDArray) -> Mesh:

@@ -5,15 +5,38 @@ import dataclasses
 
 import numpy as np
 import pytest
+from geometry_msgs.msg import Point
+from rclpy.serialization import deserialize_message
 from scipy.spatial.transform import Rotation
 from sensor_msgs_py import point_cloud2
 from std_msgs.msg import Header
-from visualization_msgs.msg import Marker
+from visualization_msgs.msg import Marker, MarkerArray
 
 from semabs_core.description import Description
 from semabs_core.types import Completion, Localization
 from semabs_ros import results
 from semabs_ros.answers import read_voxels
+from semabs_ros.wire import markers_to_bytes
+
+
+def read(data):
+    """The markers of a serialized message."""
+    return deserialize_message(data, MarkerArray).markers
+
+
+@pytest.mark.parametrize("frame", ["m", "map", "odometry", "a_frame"])
+def test_markers_as_bytes_are_the_message(frame):
+    """Whatever comes before the points: their place is aligned to 8 bytes."""
+    rng = np.random.default_rng(0)
+    points = {0: rng.random((1, 3)), 2: rng.random((4, 3)), 3: rng.random((1000, 3))}
+    header = Header(frame_id=frame)
+    markers = [Marker(header=header, ns="x" * n, id=n, text=f"marker {n}") for n in range(5)]
+    data = markers_to_bytes(MarkerArray(markers=markers), points)
+    for number, values in points.items():
+        markers[number].points = [Point(x=x, y=y, z=z) for x, y, z in values.tolist()]
+    for n in (1, 4):
+        markers[n].points = []
+    assert deserialize_message(data, MarkerArray) == MarkerArray(markers=markers)
 
 
 @pytest.fixture
@@ -50,7 +73,7 @@ def test_cloud_holds_occupied_voxels_in_the_world(completion):
 
 
 def test_markers_are_stable_and_named(completion):
-    markers = results.completion_to_markers(completion, Header(frame_id="map")).markers
+    markers = read(results.completion_to_markers(completion, Header(frame_id="map")))
     assert markers[0].action == Marker.DELETEALL
     assert [(m.ns, m.id) for m in markers[1:]] == [
         ("completion", 1), ("names", 1), ("completion", 2), ("names", 2)
@@ -60,7 +83,9 @@ def test_markers_are_stable_and_named(completion):
     (point,) = markers[1].points
     np.testing.assert_allclose([point.x, point.y, point.z], [0.05, 0.15, 0.25])
     message = results.labels_message(["mug", "box"], Header())
-    assert message.colors[0] == markers[1].color
+    drawn = markers[1].color
+    assert message.colors[0].r == pytest.approx(drawn.r)
+    assert message.colors[0].g == pytest.approx(drawn.g)
     # A name keeps its colour in another list.
     assert results.labels_message(["box"], Header()).colors[0] == message.colors[1]
 
@@ -68,7 +93,7 @@ def test_markers_are_stable_and_named(completion):
 def test_inner_voxels_are_not_drawn():
     labels = np.ones((5, 5, 5), np.uint8)
     block = Completion(["mug"], labels, labels.astype(np.float32), 0.1, np.eye(4), {})
-    boxes = results.completion_to_markers(block, Header()).markers[1]
+    boxes = read(results.completion_to_markers(block, Header()))[1]
     assert len(boxes.points) == 5**3 - 3**3
 
 
@@ -79,7 +104,7 @@ def test_localization_messages():
     cloud = point_cloud2.read_points(results.localization_to_cloud(answer, Header()))
     np.testing.assert_allclose(cloud["score"], [0.8, 0.7])
     asked = Description("mug", "on", "table")
-    markers = results.localization_to_markers(answer, asked, Header()).markers
+    markers = read(results.localization_to_markers(answer, asked, Header()))
     kinds = [m.ns for m in markers[1:]]
     assert kinds == ["region", "best", "extent", "names"]
     assert markers[3].pose.position.x == pytest.approx(1.05)
@@ -90,7 +115,7 @@ def test_localization_messages():
         ({"found": False}, "not found"),
     ]:
         told = dataclasses.replace(answer, **changes)
-        markers = results.localization_to_markers(told, asked, Header()).markers
+        markers = read(results.localization_to_markers(told, asked, Header()))
         assert markers[4].text == f"mug on table: {said}"
 
 

@@ -1,0 +1,51 @@
+"""Completes a frame whenever a line comes in and says what it took; runs in any version's folder.
+
+``python frame_worker.py CONFIG WIDTH HEIGHT CLASSES THREADS RESOLUTION [CHECKPOINT]``: it uses
+nothing of this folder, and what all versions have.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from dataclasses import replace
+
+import torch
+
+from semabs_core.config import load_config
+from semabs_core.data.analytic import analytic_scene
+from semabs_core.pipeline import SceneUnderstanding
+
+WORDS = (
+    "table", "chair", "lamp", "book", "mug", "box", "bottle", "pillow", "plant", "sofa", "bed",
+    "shelf",
+)  # fmt: skip
+
+
+def main() -> None:
+    name, width, height, count, threads, resolution, *rest = sys.argv[1:]
+    torch.set_num_threads(int(threads))
+    config = load_config(name)
+    completion = replace(config.completion, resolution=int(resolution))
+    if rest:  # with the encoder that ships, which needs no download
+        completion = replace(completion, checkpoint=f"shipped:completion{rest[0]}")
+        localization = replace(config.localization, checkpoint=f"shipped:localization{rest[0]}")
+        relevancy = replace(config.relevancy, preset="fast")
+        config = replace(config, localization=localization, relevancy=relevancy)
+    scene = SceneUnderstanding.from_config(replace(config, completion=completion))
+    names = [word if not k else f"{word} {k}" for k in range(20) for word in WORDS][: int(count)]
+    frame = analytic_scene(int(width), int(height)).frame(0)
+    for _ in sys.stdin:
+        wall, cpu = time.perf_counter(), time.process_time()
+        scene.set_frame(frame)
+        labels = scene.complete(names).labels
+        spent = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        said = {**spent, "peak_gib": peak, "labels": labels.ravel().tolist()}
+        print("FRAME " + json.dumps(said), flush=True)
+
+
+if __name__ == "__main__":
+    main()
