@@ -34,7 +34,7 @@ def test_volumes_stay_within_their_memory(room):
 
 
 def test_maps_stay_within_their_memory_and_change_no_answer(room):
-    """A map of 160 x 120 float32 is 75 KiB: 13 fit into 1 MiB, fewer than the mean's 24 words."""
+    """A map of 160 x 120 float32 is 75 KiB: 13 fit into 1 MiB, fewer than a request of 20 words."""
     scene = ready(room, map_cache_mb=1, volume_cache_mb=1)
     roomy = ready(room)
     for start in range(0, 60, 20):
@@ -44,7 +44,7 @@ def test_maps_stay_within_their_memory_and_change_no_answer(room):
         )
         assert scene._state.maps.used_bytes <= 2**20
         assert len(scene._state.maps) > 8
-    assert len(roomy._state.maps) == 60 + 24 + 1
+    assert len(roomy._state.maps) == 60 + 1  # the mean, which is assembled alone
 
 
 def test_a_kept_map_holds_no_others(room):
