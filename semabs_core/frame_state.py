@@ -43,6 +43,7 @@ class FrameState:
         T_scene_camera: (4, 4) similarity, camera metres to scene units.
         margin: how far outside the bounds readings count, scene units.
         turns: quarter turns (``np.rot90``) after which the picture is upright.
+        readings: (V, 3) float32, all valid depth readings, scene frame.
         input_xyz: (N, 3) float32, the input points, scene frame.
         pixels: (N,) int64, flat pixel index of each.
         maps: relevancy (H, W) by name, step 5, as the picture lies; the mean map by its words.
@@ -64,6 +65,7 @@ class FrameState:
     T_scene_camera: NDArray[np.float64]
     margin: float
     turns: int
+    readings: NDArray[np.float32]
     input_xyz: Tensor
     pixels: Tensor
     maps: LruCache[str | tuple[str, ...], NDArray[np.float32]]
@@ -83,8 +85,9 @@ class FrameState:
         masks = (options.mask_frustum, options.mask_free_space, options.free_space_margin_m)
         key = (options.resolution, *masks)
         if key not in self.grids:
-            place = (self.bounds, self.T_world_scene, self.T_scene_camera, self.margin)
-            self.grids[key] = make_query_grid(self.frame, *place, options, self.views)
+            place = (self.T_world_scene, self.T_scene_camera, self.margin)
+            seen = (self.frame, self.readings, self.bounds)
+            self.grids[key] = make_query_grid(*seen, *place, options, self.views)
         return self.grids[key]
 
     def cells(self, network: SpatialNetwork) -> Cells:
@@ -166,12 +169,14 @@ def make_frame_state(
     T_scene_camera = geometry.invert(T_world_scene) @ frame.T_world_camera
     scale = float(np.linalg.norm(T_scene_camera[:3, 0]))
     margin = config.region.input_margin_m * scale
-    points, pixels = readings_in_region(frame, config.region, bounds, T_scene_camera, margin)
+    readings, pixels = geometry.readings(frame.depth_m, frame.K, T_scene_camera)
+    inside = in_region(frame, config.region, bounds, readings, margin)
     limit = config.num_input_points
-    if len(points) > limit:
+    if len(inside) > limit:
         rng = np.random.default_rng(config.seed)
-        chosen = np.sort(rng.choice(len(points), limit, replace=False))
-        points, pixels = points[chosen], pixels[chosen]
+        inside = inside[np.sort(rng.choice(len(inside), limit, replace=False))]
+    # Those in the margin are moved to the border, as the networks' own grid would have it.
+    points = readings[inside].clip(*bounds.astype(np.float32))
     return FrameState(
         frame=frame,
         bounds=bounds,
@@ -179,47 +184,45 @@ def make_frame_state(
         T_scene_camera=T_scene_camera,
         margin=margin,
         turns=geometry.turns_upright(frame.T_world_camera),
-        input_xyz=torch.from_numpy(points.astype(np.float32)).to(device),
-        pixels=torch.from_numpy(pixels),
+        readings=readings,
+        input_xyz=torch.from_numpy(points).to(device),
+        pixels=torch.from_numpy(pixels[inside]),
         maps=LruCache(config.map_cache_mb * MIB),
         volumes=LruCache(config.volume_cache_mb * MIB),
     )
 
 
-def readings_in_region(
+def in_region(
     frame: RGBDFrame,
     region: RegionConfig,
     bounds: NDArray[np.float64],
-    T_scene_camera: NDArray[np.float64],
+    points: NDArray[np.float32],
     margin: float,
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Points (N, 3) of a frame, scene frame, and their flat pixel indices (N,).
-
-    Those in the region's margin are moved to its border, as the networks' own grid would have it.
+) -> NDArray[np.intp]:
+    """Which readings (N, 3), scene frame, lie in the region or its margin.
 
     Raises:
         FrameError: if there is none.
     """
-    valid = geometry.valid_depth(frame.depth_m)
-    if not valid.any():
+    if not len(points):
         raise FrameError(
             "the depth image has no valid reading (all NaN, 0 or infinite): check the sensor, "
             "and that the depth encoding is metres (32FC1) or millimetres (16UC1)"
         )
-    camera_points = geometry.back_project(frame.depth_m, frame.K)[valid]
-    points = geometry.transform_points(T_scene_camera, camera_points)
-    inside = geometry.in_bounds(points, bounds, margin)
+    lower, upper = (bounds + [[-margin], [margin]]).astype(np.float32)
+    inside = ((points >= lower) & (points <= upper)).all(axis=1)
     if not inside.any():
         x, y, z = region.region_min_m
+        depth = frame.depth_m[geometry.valid_depth(frame.depth_m)]
         raise FrameError(
             "no depth reading falls into the region of interest "
             f"(region_min_m {x:g}, {y:g}, {z:g}, region_size_m {region.region_size_m:.3g}, "
             f"floor_z_m {region.floor_z_m:g}, in the viewer frame; half of the readings are "
-            f"farther than {np.median(camera_points[:, 2]):.3g} m): check the camera's pose in "
+            f"farther than {np.median(depth):.3g} m): check the camera's pose in "
             "the world frame and the unit of the depth, or move the region to where the camera "
             "looks"
         )
-    return points[inside].clip(*bounds), np.flatnonzero(valid)[inside]
+    return np.flatnonzero(inside)
 
 
 class Stopwatch:

@@ -55,6 +55,35 @@ def back_project(depth_m: NDArray[np.float32], K: Matrix) -> Points:
     return np.stack([x, y, np.ones_like(x)], axis=-1) * depth_m[..., None].astype(np.float64)
 
 
+def readings(
+    depth_m: NDArray[np.float32], K: Matrix, T: Matrix
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The valid readings of a depth image in another frame, in one go and in single precision.
+
+    A pixel's ray in that frame is linear in u and v, so that two tables hold all of them.
+
+    Args:
+        depth_m: (H, W) float32, metres along the optical axis.
+        K: (3, 3) intrinsics, pixels.
+        T: (4, 4) affine, from camera metres.
+
+    Returns:
+        (N, 3) float32 points and (N,) flat pixel indices, ascending.
+    """
+    height, width = depth_m.shape
+    M = T[:3, :3] @ np.linalg.inv(K)
+    pixels = np.flatnonzero(valid_depth(depth_m))
+    depth = depth_m.ravel()[pixels]
+    points = np.empty((len(pixels), 3), dtype=np.float32)
+    for axis in range(3):
+        across = (M[axis, 0] * np.arange(width)).astype(np.float32)
+        down = (M[axis, 1] * np.arange(height) + M[axis, 2]).astype(np.float32)
+        rays = np.add.outer(down, across).ravel()
+        np.multiply(rays[pixels], depth, out=points[:, axis])
+        points[:, axis] += np.float32(T[axis, 3])
+    return points, pixels
+
+
 def project(points_camera: NDArray, K: Matrix) -> tuple[Points, NDArray[np.float64]]:
     """Camera points (..., 3) to pixels (..., 2) as (u, v), and their depths (...,) in metres."""
     z = points_camera[..., 2]

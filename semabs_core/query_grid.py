@@ -148,6 +148,7 @@ def _view(
 
 def make_query_grid(
     frame: RGBDFrame,
+    readings: NDArray[np.float32],
     bounds: NDArray[np.float64],
     T_world_scene: NDArray[np.float64],
     T_scene_camera: NDArray[np.float64],
@@ -159,6 +160,7 @@ def make_query_grid(
 
     Args:
         frame: whose camera rules voxels out.
+        readings: (V, 3) float32, its valid depth readings, scene frame.
         bounds: (2, 3) lower and upper corner, scene frame.
         T_world_scene: (4, 4) similarity.
         T_scene_camera: (4, 4) similarity, camera metres to scene units.
@@ -180,18 +182,18 @@ def make_query_grid(
         below = (view.below_pixel >= 0) & (view.below_depth_m < limit[view.below_pixel])
         free[view.lowest] &= below
         is_open[view.in_view] = ~free
-    surface, surface_xyz = surface_voxels(frame, view.axes, T_scene_camera)
+    surface, surface_xyz = surface_voxels(readings, view.axes, T_scene_camera)
     found = np.flatnonzero(is_open).astype(np.int32)
     return QueryGrid(view.axes, T_world_scene, seen, found, surface, surface_xyz)
 
 
 def surface_voxels(
-    frame: RGBDFrame, axes: Tensor, T_scene_camera: NDArray[np.float64]
+    readings: NDArray[np.float32], axes: Tensor, T_scene_camera: NDArray[np.float64]
 ) -> tuple[Tensor, Tensor]:
     """The voxels that hold depth readings, and the mean of each one's, moved behind the surface.
 
     Args:
-        frame: the depth readings.
+        readings: (V, 3) float32, scene frame.
         axes: (3, R) float32 of the grid.
         T_scene_camera: (4, 4) similarity, camera metres to scene units.
 
@@ -200,11 +202,10 @@ def surface_voxels(
     """
     resolution = axes.shape[1]
     lower, spacing = axes[:, 0].numpy().astype(np.float64), float(axes[0, 1] - axes[0, 0])
-    readings = geometry.back_project(frame.depth_m, frame.K)[geometry.valid_depth(frame.depth_m)]
-    points = geometry.transform_points(T_scene_camera, readings)
-    cell = np.floor((points - lower) / spacing + 0.5).astype(np.int64)
+    cell = (readings - (lower - spacing / 2).astype(np.float32)) * np.float32(1 / spacing)
     inside = ((cell >= 0) & (cell < resolution)).all(axis=1)
-    flat = (cell[inside] * np.array([resolution**2, resolution, 1])).sum(axis=1)
+    points, cell = readings[inside], cell[inside].astype(np.int32)
+    flat = cell @ np.array([resolution**2, resolution, 1], dtype=np.int32)
     taken = np.zeros(resolution**3, dtype=bool)
     taken[flat] = True
     surface = np.flatnonzero(taken)
@@ -212,9 +213,7 @@ def surface_voxels(
     places[surface] = np.arange(len(surface), dtype=np.int32)
     which = places[flat]
     counts = np.bincount(which)
-    mean = np.stack(
-        [np.bincount(which, weights=axis) / counts for axis in points[inside].T], axis=1
-    )
+    mean = np.stack([np.bincount(which, weights=axis) / counts for axis in points.T], axis=1)
     rays = mean - T_scene_camera[:3, 3]
     rays /= np.maximum(np.linalg.norm(rays, axis=1, keepdims=True), 1e-9)
     middle = lower + spacing * np.stack(np.unravel_index(surface, (resolution,) * 3), axis=1)
