@@ -69,10 +69,10 @@ def _models(health: Health) -> DiagnosticStatus:
         encoder=scene.encoder.name if scene else "",
         device=scene.encoder.device if scene else "",
         formats=_formats(scene) if scene else "",
-        seconds_per_frame=f"{worker.frame_seconds:.2f}" if worker else "",
-        frames_per_second=f"{worker.rate_hz:.2f}" if worker else "",
-        seconds_of_latency=f"{worker.latency_s:.2f}" if worker else "",
-        seconds_by_stage=_stages(worker.stages_s) if worker else "",
+        seconds_per_frame=f"{worker.pace.frame_seconds:.2f}" if worker else "",
+        frames_per_second=f"{worker.pace.rate_hz:.2f}" if worker else "",
+        seconds_of_latency=f"{worker.pace.latency_s:.2f}" if worker else "",
+        seconds_by_stage=_stages(worker.pace.stages_s) if worker else "",
         frames_completed=worker.completed if worker else 0,
         frames_failed=worker.failed if worker else 0,
     )
@@ -174,10 +174,10 @@ def report_models(scene: SceneUnderstanding, seconds: float, log: Any) -> None:
 
 def slowness(worker: Worker, scene: SceneUnderstanding | None, parameters: Parameters) -> str:
     """That a frame takes long, and what would make it take less; empty when it does not."""
-    if scene is None or worker.frame_seconds <= SLOW_FRAME_S:
+    if scene is None or worker.pace.frame_seconds <= SLOW_FRAME_S:
         return ""
     advice = _faster(scene, parameters.core_config, parameters.node_config.classes)
-    return f"a frame takes {worker.frame_seconds:.1f} s; faster: {advice}"
+    return f"a frame takes {worker.pace.frame_seconds:.1f} s; faster: {advice}"
 
 
 def _faster(scene: SceneUnderstanding, core: SemabsConfig, classes: Sequence[str]) -> str:

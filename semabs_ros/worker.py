@@ -6,7 +6,6 @@ import contextlib
 import gc
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -24,12 +23,11 @@ from semabs_ros.frames import FrameSource, Source
 from semabs_ros.goals import Goal, GoalEndedError, GoalQueue
 from semabs_ros.node_config import NodeConfig
 from semabs_ros.outputs import COMPLETED, RELEVANCY, Outputs
+from semabs_ros.pace import Pace
 from semabs_ros.reports import Reporter
 
 POLL_S = 0.01
 """How often a waiting transform is looked for."""
-RATE_FRAMES, RATE_FOR_S = 10, 5.0
-"""The rate is that of so many frames, and of none when the last one is so long ago."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 """After an unexpected error the continuous completion rests; twice as long after each further."""
 
@@ -50,10 +48,7 @@ class Worker:
         logger: an rclpy logger.
 
     Attributes:
-        frame_seconds: how long the last frame of the continuous completion took.
-        stages_s: where that time went: ``input`` (messages to a frame), the pipeline's stages,
-            ``other`` of the pipeline, ``output`` (messages of the answer).
-        latency_s: from the arrival of its images to the end of its publication.
+        pace: how fast the continuous completion is.
         completed: how many frames it has completed.
         failed: how many frames it could not complete.
         fault: why the last one failed; empty when it did not.
@@ -80,9 +75,7 @@ class Worker:
         self._streamed: Source | None = None
         self._stream_started = self._resume_at = -np.inf
         self._failures_in_row = 0
-        self.frame_seconds = self.latency_s = 0.0
-        self.stages_s: dict[str, float] = {}
-        self._finished: deque[float] = deque(maxlen=RATE_FRAMES)
+        self.pace = Pace()
         self.completed = self.failed = 0
         self.fault = self.coarse = ""
         self._thread = threading.Thread(target=self._run, name="semabs-worker", daemon=True)
@@ -314,36 +307,21 @@ class Worker:
             if self._stopping or self._goals.busy:
                 raise StreamInterruptedError
 
-        taken = time.monotonic()
-        stages = {"input": taken - self._stream_started}
-        classes = check_classes(self._config().classes)
+        pace, classes = self.pace, check_classes(self._config().classes)
+        pace.begin(self._stream_started)
         if relevancy:
             maps = self._scene.relevancy(classes, give_way)
-            stages["relevancy"] = time.monotonic() - taken
+            pace.step("relevancy")
             self._outputs.publish(RELEVANCY, source, maps, classes)
+            pace.step("output")
         if completion:
-            begun = time.monotonic()
             answer = self._scene.complete(classes, give_way)
-            answered = time.monotonic()
-            for stage, spent in answer.timings_s.items():
-                stages[stage] = stages.get(stage, 0.0) + spent
-            stages["other"] = answered - begun - sum(answer.timings_s.values())
+            pace.step("other", answer.timings_s)
             self._publish(source, answer, lambda: self._outputs.completed(source, answer))
-            stages["output"] = time.monotonic() - answered
+            pace.step("output")
         self._streamed = source
         self.completed += 1
-        now = time.monotonic()
-        self._finished.append(now)
-        self.frame_seconds, self.latency_s = now - self._stream_started, now - source.arrived
-        self.stages_s = stages
-
-    @property
-    def rate_hz(self) -> float:
-        """Frames per second of the last few that were completed; 0 after a while without any."""
-        finished = list(self._finished)
-        if len(finished) < 2 or time.monotonic() - finished[-1] > RATE_FOR_S + self.frame_seconds:
-            return 0.0
-        return (len(finished) - 1) / (finished[-1] - finished[0])
+        pace.end(source.arrived)
 
 
 def free_memory() -> None:

@@ -1,0 +1,34 @@
+"""The rate and the stages, by a clock that is set by hand."""
+
+import pytest
+
+from semabs_ros.pace import RATE_FOR_S, Pace
+
+
+def test_stages_add_up_and_the_rate_ends():
+    clock = [100.0]
+    pace = Pace(lambda: clock[0])
+    assert pace.rate_hz == 0
+    for _ in range(3):
+        arrived = clock[0]
+        clock[0] += 0.5
+        started = clock[0]
+        clock[0] += 0.25
+        pace.begin(started)
+        clock[0] += 1.0
+        pace.step("relevancy")
+        clock[0] += 0.125
+        pace.step("output")
+        clock[0] += 2.0
+        pace.step("other", {"relevancy": 0.5, "decode": 1.0})
+        clock[0] += 0.125
+        pace.step("output")
+        pace.end(arrived)
+    assert pace.stages_s == {
+        "input": 0.25, "relevancy": 1.5, "output": 0.25, "decode": 1.0, "other": 0.5,
+    }  # fmt: skip
+    assert pace.frame_seconds == pytest.approx(3.5)
+    assert pace.latency_s == pytest.approx(4.0)
+    assert pace.rate_hz == pytest.approx(1 / 4.0)
+    clock[0] += RATE_FOR_S + 3.6
+    assert pace.rate_hz == 0
