@@ -187,6 +187,26 @@ def make_query_grid(
     return QueryGrid(view.axes, T_world_scene, seen, found, surface, surface_xyz)
 
 
+def voxel_numbers(
+    points: NDArray[np.float32], axes: Tensor
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """The voxel of a grid that each point is in.
+
+    Args:
+        points: (N, 3) float32, scene frame.
+        axes: (3, R) float32 of the grid, the middles of its voxels.
+
+    Returns:
+        (n,) flat indices of the n points inside the grid; (N,) which these are.
+    """
+    resolution = axes.shape[1]
+    lower, spacing = axes[:, 0].numpy().astype(np.float64), float(axes[0, 1] - axes[0, 0])
+    cell = (points - (lower - spacing / 2).astype(np.float32)) * np.float32(1 / spacing)
+    inside: NDArray[np.bool_] = np.all((cell >= 0) & (cell < resolution), axis=1)
+    strides = np.array([resolution**2, resolution, 1], dtype=np.int32)
+    return cell[inside].astype(np.int32) @ strides, inside
+
+
 def surface_voxels(
     readings: NDArray[np.float32], axes: Tensor, T_scene_camera: NDArray[np.float64]
 ) -> tuple[Tensor, Tensor]:
@@ -202,10 +222,8 @@ def surface_voxels(
     """
     resolution = axes.shape[1]
     lower, spacing = axes[:, 0].numpy().astype(np.float64), float(axes[0, 1] - axes[0, 0])
-    cell = (readings - (lower - spacing / 2).astype(np.float32)) * np.float32(1 / spacing)
-    inside = ((cell >= 0) & (cell < resolution)).all(axis=1)
-    points, cell = readings[inside], cell[inside].astype(np.int32)
-    flat = cell @ np.array([resolution**2, resolution, 1], dtype=np.int32)
+    flat, inside = voxel_numbers(readings, axes)
+    points = readings[inside]
     taken = np.zeros(resolution**3, dtype=bool)
     taken[flat] = True
     surface = np.flatnonzero(taken)

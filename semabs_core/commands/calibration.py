@@ -10,7 +10,7 @@ import typer
 from semabs_core.calibration import Calibration
 from semabs_core.commands.common import progress_bar, say
 
-EXAMPLE = "Example: semabs calibrate runs/ours --data data --preset ours --preset simulated"
+EXAMPLE = "Example: semabs calibrate runs/ours/best --data data --preset ours --preset simulated"
 
 
 def calibrate(

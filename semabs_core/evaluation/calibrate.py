@@ -21,6 +21,7 @@ from semabs_core.calibration import (
     read_judgement,
 )
 from semabs_core.checkpoint import load_network, save_network
+from semabs_core.config import QueryConfig
 from semabs_core.data.datasets import DATASETS, input_options
 from semabs_core.devices import choose_device
 from semabs_core.evaluation.metrics import CutoffScores, MetricCounter, grid_name
@@ -30,7 +31,8 @@ from semabs_core.evaluation.scene import (
     scene_names,
 )
 from semabs_core.networks import SpatialNetwork
-from semabs_core.voxels import grid_index
+from semabs_core.query_grid import voxel_numbers
+from semabs_core.voxels import grid_axes, grid_index
 
 GRID = 32
 """Voxels per axis over which the points of completion are averaged: points lie near surfaces."""
@@ -121,7 +123,7 @@ class AnswerGatherer:
                 there, right = there[best : best + 1], right[best : best + 1]
             self.answers.append(Answers(there.numpy(), right.numpy()))
         if task == "completion":
-            seen = _seen_voxels(self.network, item["input_xyz"], xyz)
+            seen = torch.from_numpy(on_seen_surface(item["input_xyz"], xyz, bounds))
             self._add_surface(logits, targets, seen & targets.any(dim=0) & ~ignore.any(dim=0))
 
     def _add_surface(self, logits: Tensor, targets: Tensor, surface: Tensor) -> None:
@@ -148,13 +150,19 @@ def _iou(said: Tensor, targets: Tensor) -> Tensor:
     return both.double() / either.clamp_min(1)
 
 
-def _seen_voxels(network: SpatialNetwork, readings: Tensor, xyz: Tensor) -> Tensor:
-    """Which points (M, 3) are in voxels of the network that hold readings (N, 3): (M,) bool."""
-    shape = network.config.voxel_shape
-    lower, upper = torch.tensor(network.config.bounds)
-    held = torch.zeros(shape, dtype=torch.bool)
-    held[grid_index(torch.as_tensor(readings), lower, upper, shape).long().unbind(-1)] = True
-    return held[grid_index(xyz, lower, upper, shape).long().unbind(-1)]
+def on_seen_surface(
+    readings: Tensor, xyz: Tensor, bounds: Sequence[Sequence[float]]
+) -> NDArray[np.bool_]:
+    """Which points (M, 3) are in voxels that hold readings (N, 3): (M,) bool.
+
+    The voxels are those that a frame is asked in by default.
+    """
+    axes = torch.from_numpy(np.stack(grid_axes(np.asarray(bounds), QueryConfig.resolution)))
+    held, _ = voxel_numbers(np.asarray(readings, np.float32), axes)
+    found, inside = voxel_numbers(np.asarray(xyz, np.float32), axes)
+    surface = np.zeros(len(inside), dtype=np.bool_)
+    surface[inside] = np.isin(found, held)
+    return surface
 
 
 def _per_voxel(
@@ -180,7 +188,10 @@ def fit_calibration(answers: Answers) -> Calibration:
     """
     x, y = answers.logits, answers.right
     if not 0 < float(y.mean()) < 1:
-        raise ValueError("the answers must be partly right and partly wrong to be calibrated on")
+        raise ValueError(
+            f"all {len(y)} answers are {'right' if y.any() else 'wrong'}; to be calibrated on they "
+            "must be partly right and partly wrong: take more scenes"
+        )
 
     def cost(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         scale = np.exp(values[0])
@@ -281,8 +292,9 @@ def calibrate_checkpoint(
     iou, cutoff, _ = gatherer.scores.best(TOLERANCE)
     metadata = {**network.metadata, "cutoff": cutoff, "validation_iou": iou}
     metadata[KEY] = calibration.to_dict()
-    surface_iou, surface_cutoff, seen = gatherer.surface_scores.best()
-    if seen:
+    metadata.pop(SURFACE_KEY, None)
+    surface_iou, surface_cutoff, _ = gatherer.surface_scores.best()
+    if 0 < surfaces.right.sum() < len(surfaces.right):  # of one label alone all are right
         metadata[SURFACE_KEY] = {"cutoff": surface_cutoff} | fit_calibration(surfaces).to_dict()
     save_network(network, folder, metadata)
     judgement = read_judgement(metadata)
@@ -291,7 +303,7 @@ def calibrate_checkpoint(
         iou,
         surface_iou,
         reliability(answers, calibration),
-        reliability(surfaces, judgement.surface_calibration),
+        reliability(surfaces, judgement.surface_calibration) if SURFACE_KEY in metadata else [],
     )
 
 

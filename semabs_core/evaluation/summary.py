@@ -49,9 +49,9 @@ class SummaryOptions:
 
     Attributes:
         metric: the rows' column.
-        cutoff: ``validation`` (best mean on the validation split), ``stored`` (what the checkpoint
-            says was best when it was validated in training), ``test`` (the published rule: best
-            mean over all test rows, which flatters), or a logit.
+        cutoff: ``validation`` (best mean on the validation split), ``stored`` (the
+            checkpoint's own, of training or ``semabs calibrate``), ``test`` (the published rule:
+            best mean over all test rows, which flatters), or a logit.
         novel_classes: names that no training scene had; None for what the rows were stored with,
             else the published ones.
         synonyms: names that stand in for trained ones; None as above.
@@ -84,7 +84,7 @@ def choose_cutoff(rows: pd.DataFrame, options: SummaryOptions, name: str = "rows
         wanted = rows.attrs.get("cutoff")
         if wanted is None:
             raise RowsError(
-                f"{name} does not say which cutoff was best in training; take the cutoff rule "
+                f"{name} does not say which cutoff its checkpoint stores; take the cutoff rule "
                 "'validation', or a number"
             )
     if isinstance(wanted, int | float):

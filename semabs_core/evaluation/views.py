@@ -18,6 +18,7 @@ from semabs_core.data.hdf5 import read_scene
 from semabs_core.data.items import scene_id
 from semabs_core.data.scene_data import SceneFileError
 from semabs_core.data.splits import read_splits
+from semabs_core.evaluation.published import RowsError
 from semabs_core.evaluation.statistics import interval
 from semabs_core.evaluation.summary import Approach, SummaryOptions
 from semabs_core.evaluation.tables import Figure, FigureTable
@@ -80,11 +81,15 @@ def summarize_views(
 
     Raises:
         SceneFileError: if a scene is not there or does not say how it was seen.
-        RowsError: if rows are missing.
+        RowsError: if rows are missing, or of other scenes.
     """
     options = options or SummaryOptions()
     approaches = {name: Approach(list(tables), name, options) for name, tables in rows.items()}
-    scenes = sorted({scene for one in approaches.values() for scene in one.rows["scene_id"]})
+    seen = {name: sorted(set(one.rows["scene_id"])) for name, one in approaches.items()}
+    first, scenes = next(iter(seen.items()))
+    for name, others in seen.items():
+        if others != scenes:
+            raise RowsError(f"{name} and {first} must be evaluated on the same scenes")
     infos = _view_infos(Path(data), scenes, next(iter(approaches.values())).task)
     everything = {("all", ""): list(range(len(scenes)))}
     lines = []

@@ -11,12 +11,14 @@ from typer.testing import CliRunner
 from semabs_core.calibration import Calibration, Judgement, read_calibration, read_judgement
 from semabs_core.checkpoint import load_network, save_network
 from semabs_core.cli import app
+from semabs_core.config import QueryConfig
 from semabs_core.data.scene_data import SceneFileError
 from semabs_core.evaluation.calibrate import (
     AnswerGatherer,
     Answers,
     calibrate_checkpoint,
     fit_calibration,
+    on_seen_surface,
     reliability,
 )
 from semabs_core.grid_answers import label_grid
@@ -24,6 +26,7 @@ from semabs_core.network_config import NetworkConfig
 from semabs_core.networks import build_network
 from semabs_core.query_grid import QueryGrid
 from semabs_core.types import FREE
+from semabs_core.voxels import grid_axes
 
 
 def drawn(scale, bias, count=200_000, seed=0):
@@ -56,7 +59,7 @@ def test_shares_count_as_shares():
 
 @pytest.mark.parametrize("right", [0.0, 1.0])
 def test_all_right_or_all_wrong_says_nothing(right):
-    with pytest.raises(ValueError, match="partly right and partly wrong"):
+    with pytest.raises(ValueError, match="must be partly right and partly wrong: take more scenes"):
         fit_calibration(Answers(np.arange(3.0), np.full(3, right)))
 
 
@@ -119,6 +122,34 @@ def test_a_seen_surface_is_labelled_from_its_own_cutoff_on():
     assert labels.ravel()[grid.open].tolist() == [FREE, 1, 2, FREE]
     expected = [worth.probability(best)[0], there.probability(best)[1]]
     np.testing.assert_allclose(scores.ravel()[[1, 3]], expected)
+
+
+def test_points_are_on_a_seen_surface_where_their_voxel_holds_a_reading():
+    """Of the voxels that a frame is asked in: 64 along each axis of the bounds."""
+    bounds = ((0.0, 0.0, 0.0), (6.4, 6.4, 6.4))
+    frame = np.stack(grid_axes(np.array(bounds), QueryConfig.resolution))
+    middle = torch.tensor([frame[0, 10], frame[1, 20], frame[2, 30]], dtype=torch.float32)
+    near = torch.tensor([0.02, -0.02, 0.02])
+    points = torch.stack([middle - near, middle + 0.11, torch.full((3,), 99.0)])
+    found = on_seen_surface((middle + near)[None], points, bounds)
+    assert found.tolist() == [True, False, False]
+
+
+def test_a_scene_of_one_label_has_no_judgement_of_surfaces(tmp_path, monkeypatch):
+    """There every seen surface is that label: nothing can be told apart, and nothing is lost."""
+    write_toy_set(tmp_path / "data", split="validation")
+    config = NetworkConfig(
+        voxel_shape=(8, 8, 8), channels=4, f_maps=4, levels=2, hidden=16, text_dim=6
+    )
+    metadata = {"preset": "ours", "surface": {"cutoff": 9.0, "scale": 1.0, "bias": 0.0}}
+    save_network(build_network(config), tmp_path / "net", metadata)
+    monkeypatch.setattr(
+        "semabs_core.evaluation.calibrate.scene_names", lambda item, task: ([0], {})
+    )
+    result = calibrate_checkpoint(tmp_path / "net", tmp_path / "data")
+    assert "surface" not in load_network(tmp_path / "net").metadata
+    assert result.surface_reliability == []
+    assert result.judgement.surface_cutoff == result.judgement.cutoff
 
 
 def test_seen_surfaces_are_weighed_alone_and_together():

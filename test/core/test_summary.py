@@ -109,7 +109,7 @@ def test_the_cutoff_of_training():
     rows.attrs["cutoff"] = -2.0
     assert choose_cutoff(rows, SummaryOptions(cutoff="stored")) == -2.0
     del rows.attrs["cutoff"]
-    with pytest.raises(RowsError, match="does not say which cutoff was best in training"):
+    with pytest.raises(RowsError, match="does not say which cutoff its checkpoint stores"):
         choose_cutoff(rows, SummaryOptions(cutoff="stored"))
 
 

@@ -1,6 +1,5 @@
 """Figures by how the scenes were seen."""
 
-import numpy as np
 import pandas as pd
 import pytest
 from scene_toy import write_toy_set
@@ -9,6 +8,7 @@ from typer.testing import CliRunner
 from semabs_core.cli import app
 from semabs_core.data.hdf5 import read_scene, write_scene
 from semabs_core.data.scene_data import SceneFileError
+from semabs_core.evaluation.published import RowsError
 from semabs_core.evaluation.rows import save_rows
 from semabs_core.evaluation.summary import SummaryOptions
 from semabs_core.evaluation.views import summarize_views, view_groups
@@ -82,4 +82,5 @@ def test_rooms_that_do_not_say_are_named(tmp_path):
     one = rows[rows["scene_id"] == rows["scene_id"][0]]
     with pytest.raises(SceneFileError, match=r"does not say how it was seen.*views=robot"):
         summarize_views({"ours": [one]}, tmp_path, SummaryOptions(cutoff=0.0))
-    assert np.isfinite(one["voxel32x32x32_iou"]).all()
+    with pytest.raises(RowsError, match="a and b must be evaluated on the same scenes|b and a"):
+        summarize_views({"a": [rows], "b": [one]}, tmp_path / "other", SummaryOptions(cutoff=0.0))
