@@ -93,23 +93,32 @@ for seed in $seeds; do
     runs | sed "s/^/$seed /" | xargs -P "$processes" --process-slot-var=slot -L 1 bash -c 'train_one "$@"' _
 done
 
-# The networks for any encoder: rooms of both kinds, relevancy that is simulated or the encoder's.
-semabs data rooms --out "$out/easy_rooms" --split train=266,validation=24 --seed 0 --option points=60000
-semabs data rooms --out "$out/robot_rooms" --split train=519,validation=24 --seed 5000 \
+# The networks for any encoder: rooms of both kinds, relevancy that is simulated or the encoder's. A
+# first round learns from cross-entropy alone, a second one the overlap too.
+semabs data rooms --out "$out/easy_rooms" --split train=220,validation=24 --seed 0 --option points=60000
+semabs data rooms --out "$out/robot_rooms" --split train=420,validation=24 --seed 7000 \
     --option views=robot --option points=60000
 semabs data join "$out/any_rooms" "$out/easy_rooms" "$out/robot_rooms"
 shared data relevancy "$out/any_rooms" --encoder "local-dir:$out/encoder" --precision bf16 \
-    --preset fast --augmentations 0
-train_any() {  # task, options
-    local task=$1 folder="$out/networks/$1_any"
-    shift
+    --preset fast --augmentations 0 --source rgb --source domain_randomized_rgb
+train_any() {  # task, round, options
+    local task=$1 folder="$out/networks/$1_any$2"
+    shift 2
     semabs train "$task" --config "$root/config/training/any_encoder.yaml" \
         --data "$out/any_rooms" --out "$folder" --resume "$@"
-    semabs calibrate "$folder" --data "$out/any_rooms" --preset fast --preset simulated
 }
-train_any completion
-train_any localization --option start="$out/networks/completion_any" --option data.num_labels=2 \
-    --option data.absent_share=0 --option optimization.max_steps=500
+first=(--option optimization.overlap=0 --option optimization.learning_rate=0.002)
+described=(--option data.num_labels=2 --option data.absent_share=0)
+train_any completion _first "${first[@]}" --option optimization.max_steps=1080
+train_any completion "" --option start="$out/networks/completion_any_first" --option seed=7
+train_any localization _first "${first[@]}" "${described[@]}" \
+    --option start="$out/networks/completion_any_first" --option optimization.max_steps=500
+train_any localization "" "${described[@]}" --option optimization.max_steps=750 \
+    --option start="$out/networks/localization_any_first" --option seed=7
+for task in completion localization; do
+    semabs calibrate "$out/networks/${task}_any" --data "$out/any_rooms" --preset fast \
+        --preset simulated --limit 24
+done
 for task in completion localization; do
     semabs weights pack "$out/networks/${task}_any" "${task}_any" "$task for any encoder, 64^3"
 done

@@ -37,10 +37,10 @@ from semabs_core.voxels import grid_axes, grid_index
 GRID = 32
 """Voxels per axis over which the points of completion are averaged: points lie near surfaces."""
 BINS = 10
-TOLERANCE = 0.02
+TOLERANCE = 0.01
 """Share of the IoU that is given away for a higher cutoff. Near the best one the IoU is flat, and
-what is wrongly said to be behind a wall costs a robot more than what is not said. On surfaces none
-is: something is there.
+what is wrongly said, behind a wall or of a thing that nobody asked for, costs a robot more than
+what is not said.
 """
 
 
@@ -293,7 +293,7 @@ def calibrate_checkpoint(
     metadata = {**network.metadata, "cutoff": cutoff, "validation_iou": iou}
     metadata[KEY] = calibration.to_dict()
     metadata.pop(SURFACE_KEY, None)
-    surface_iou, surface_cutoff, _ = gatherer.surface_scores.best()
+    surface_iou, surface_cutoff, _ = gatherer.surface_scores.best(TOLERANCE)
     if 0 < surfaces.right.sum() < len(surfaces.right):  # of one label alone all are right
         metadata[SURFACE_KEY] = {"cutoff": surface_cutoff} | fit_calibration(surfaces).to_dict()
     save_network(network, folder, metadata)
