@@ -17,6 +17,8 @@ from torch.overrides import TorchFunctionMode
 from semabs_core.towers.base import EncoderError
 from semabs_core.towers.pooling import Attended, attended
 
+NOT_FUSED = "its attention is not timm's fused one: unset TIMM_FUSED_ATTN"
+
 
 class _Listener(TorchFunctionMode):
     """Hands every call of the fused attention in this thread to a function instead."""
@@ -52,6 +54,9 @@ def reach_attention(layer: Callable[[], Any]) -> tuple[Tensor, ...]:
 
     Returns:
         Queries (T, heads, Q, w), keys and values (T, heads, M, w).
+
+    Raises:
+        EncoderError: if its attention is not the fused one.
     """
 
     def stop(*parts: Tensor) -> Tensor:
@@ -62,7 +67,7 @@ def reach_attention(layer: Callable[[], Any]) -> tuple[Tensor, ...]:
             layer()
     except _Reached as reached:
         return reached.parts
-    raise EncoderError("its attention is not timm's fused one: unset TIMM_FUSED_ATTN")
+    raise EncoderError(NOT_FUSED)
 
 
 def pass_attention(layer: Callable[[Tensor], Tensor], tokens: Tensor, context: Tensor) -> Tensor:
@@ -77,14 +82,18 @@ def pass_attention(layer: Callable[[Tensor], Tensor], tokens: Tensor, context: T
         return layer(tokens)
 
 
-def open_attention(run: Callable[[], Tensor]) -> tuple[Tensor, list[Attended]]:
+def open_attention(run: Callable[[], Tensor], layers: int) -> tuple[Tensor, list[Attended]]:
     """Run layers with their attention in the open.
 
     Args:
         run: runs them.
+        layers: how many they are.
 
     Returns:
         What it returned, and each layer's attention in order.
+
+    Raises:
+        EncoderError: if the attention of one of them is not the fused one.
     """
     seen: list[Attended] = []
 
@@ -94,4 +103,6 @@ def open_attention(run: Callable[[], Tensor]) -> tuple[Tensor, list[Attended]]:
 
     with _Listener(attend):
         result = run()
+    if len(seen) != layers:
+        raise EncoderError(NOT_FUSED)
     return result, seen

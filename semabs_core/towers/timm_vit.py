@@ -68,7 +68,7 @@ class TimmTower(ImageTower):
             last = self._run(tokens, len(self._blocks) - blocks, len(self._blocks))
             return self._project(self._trunk.fc_norm(self._trunk.pool(self._trunk.norm(last))))
 
-        features, seen = open_attention(rest)
+        features, seen = open_attention(rest, blocks + self.POOLING_LAYERS)
         return features, [one.attention for one in seen]
 
     def _run(self, tokens: Tensor, first: int, end: int) -> Tensor:

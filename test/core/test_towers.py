@@ -227,6 +227,17 @@ def test_attention_that_is_not_fused_is_named():
         tower.embed(tiles)
 
 
+@pytest.mark.parametrize("kind", ["SigLIP", "EVA02", "average of patches"])
+@pytest.mark.parametrize("unfused", ["one layer", "all layers"])
+def test_attention_that_is_not_fused_is_named_in_a_rollout_too(kind, unfused):
+    _, tower, tiles, text = build(kind)
+    layers = [part for part in tower._trunk.modules() if hasattr(part, "fused_attn")]
+    for layer in layers[-1:] if unfused == "one layer" else layers:
+        layer.fused_attn = False
+    with pytest.raises(EncoderError, match="unset TIMM_FUSED_ATTN"):
+        tower.rollout(tiles, text, 2)
+
+
 def test_a_checkpoint_file_is_normalised_as_the_published_weights(monkeypatch):
     asked = {}
 
