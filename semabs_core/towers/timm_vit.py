@@ -101,7 +101,7 @@ class TimmTower(ImageTower):
 class TimmClsTower(TimmTower, QueryTower):
     """A transformer of timm whose image feature is that of its CLS token."""
 
-    KIND = "timm ViT towers with a CLS token (EVA02-B-16, MobileCLIP2-B)"
+    KIND = "timm ViT towers with a CLS token (EVA02-B-16, MobileCLIP-B)"
     POOL = "token"
 
     def embed(self, tiles: Tensor) -> QueryState:

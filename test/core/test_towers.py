@@ -184,6 +184,13 @@ def test_every_kind_of_tower_answers_all_questions(kind):
     assert not kind.fits(None)
 
 
+@pytest.mark.parametrize("kind", TOWERS)
+def test_every_example_in_a_message_is_a_model_of_the_installed_open_clip(kind):
+    """Run with the lowest open_clip that is allowed, too: newer models are no example."""
+    examples = kind.KIND.partition("(")[2].rstrip(")").split(", ")
+    assert set(examples) <= set(open_clip.list_models())
+
+
 def test_layers_count_the_pooling_where_it_attends():
     for kind, layers in (("CLS token", 3), ("CLIPA", 3), ("CoCa", 4), ("PE-Core", 4)):
         assert build(kind)[1].layers == layers, kind
