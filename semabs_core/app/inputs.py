@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from semabs_core.data.scene_file import SCENE_SUFFIXES, built_in_scene
 from semabs_core.readers import (
     PAIR,
     FrameSequence,
+    ReadOptions,
     open_sequence,
     parse_read_options,
     reader_of,
@@ -25,6 +28,13 @@ UPLOADS = (
     "those of TUM, ScanNet, ARKitScenes and Replica, and a rosbag2 of several files."
 )
 """What the page takes as one file, and what not."""
+OF_RECORDINGS = ("world_frame", "rgb_topic", "depth_topic", "info_topic")
+"""What may be told of recordings alone."""
+READ = "What the file does not say"
+UNITS = "Depth units per metre"
+INTRINSICS = "Intrinsics: fx fy cx cy, pixels"
+HEIGHT = "Height of the camera above the floor, metres"
+DOWN = "How far the camera looks down, degrees"
 
 
 @dataclass(frozen=True)
@@ -34,10 +44,12 @@ class Given:
     Attributes:
         frame: what the camera measured.
         brought: relevancy that came with it.
+        notes: what was recognised or assumed about the files, in sentences for people.
     """
 
     frame: RGBDFrame
     brought: BroughtRelevancy
+    notes: list[str]
 
 
 def parse_labels(text: str) -> list[str]:
@@ -52,6 +64,31 @@ def parse_labels(text: str) -> list[str]:
     return labels
 
 
+def open_given(
+    path: str | None, read: str, color: str | None, depth: str | None, *told: str
+) -> FrameSequence:
+    """What a visitor means: a file, a picture with its depth, or without any the built-in room.
+
+    Args:
+        path: of a file.
+        read: what the files do not say, as ``--read`` takes it.
+        color: path of a picture.
+        depth: path of its depth.
+        told: what else :func:`open_pictures` takes, in its order.
+
+    Raises:
+        ValueError: if it cannot be used, or it is not clear which of them is meant.
+    """
+    if path and (color or depth):
+        raise ValueError("a file and pictures are given: remove one of the two")
+    if color or depth:
+        return open_pictures(color, depth, *told, read=read)
+    if not path and (read or "").strip():
+        _told(read)  # what is wrong with the text comes first
+        raise ValueError(f"“{READ}” is about no file: give one, or empty that field")
+    return open_upload(path, read)
+
+
 def open_upload(path: str | None, read: str) -> FrameSequence:
     """A file that holds RGB-D, as ``semabs complete`` reads it; without one the built-in room.
 
@@ -62,11 +99,9 @@ def open_upload(path: str | None, read: str) -> FrameSequence:
     Raises:
         ValueError: if it cannot be used.
     """
+    options = _told(read)
     if not path:
         return built_in_scene()
-    options = parse_read_options(read or "")
-    if options.depth or options.intrinsics:
-        raise ValueError("depth= and intrinsics= are for pictures: give them in the fields below")
     file = Path(path)
     with _names_alone(file):
         try:
@@ -85,6 +120,8 @@ def open_pictures(
     units_per_m: str = "",
     height_m: str = "",
     down_deg: str = "",
+    *,
+    read: str = "",
 ) -> FrameSequence:
     """A colour picture and its registered depth, as ``semabs complete`` reads them.
 
@@ -95,25 +132,30 @@ def open_pictures(
         units_per_m: a number, of depth; empty for whole millimetres, and metres if float.
         height_m: a number, of the camera above the floor; empty, it and the next are estimated.
         down_deg: a number, how far it looks down; empty with the one before.
+        read: what else is to be told, as ``--read`` takes it; nothing twice.
 
     Raises:
         ValueError: if one is missing or they do not belong together; the text says what to do.
     """
+    options = _told(read)
     if not color or not depth:
         raise ValueError("give a file, or a colour picture and its depth")
     units, height, down = (
         _number(text, what)
-        for text, what in (
-            (units_per_m, "depth units per metre"), (height_m, "height"), (down_deg, "angle"),
-        )
-    )  # fmt: skip
+        for text, what in ((units_per_m, UNITS), (height_m, HEIGHT), (down_deg, DOWN))
+    )
     if (height is None) != (down is None):
         raise ValueError("tell both how high the camera is and how far it looks down, or neither")
-    pose = "" if height is None else f"0 0 {height} 0 {down} 0"
-    numbers = _four_numbers(intrinsics)  # never the name of a file here
-    told = {
-        "depth": depth, "depth_scale": units, "intrinsics": numbers, "camera_pose": pose,
-    }  # fmt: skip
+    told = asdict(options)
+    if useless := [f"{name}=" for name in OF_RECORDINGS if told[name]]:
+        raise ValueError(f"{', '.join(useless)} under “{READ}” is for recordings, not pictures")
+    if units is not None:
+        _once(told, "depth_scale", UNITS)
+        told["depth_scale"] = units
+    if height is not None:
+        _once(told, "camera_pose", HEIGHT)
+        told["camera_pose"] = f"0 0 {height} 0 {down} 0"
+    told |= {"depth": depth, "intrinsics": _four_numbers(intrinsics)}  # never a file's name
     with _names_alone(Path(color), Path(depth)):
         return PAIR.open(Path(color), parse_read_options(told))
 
@@ -122,7 +164,7 @@ def choose_frame(sequence: FrameSequence, number: float | None, *files: str | No
     """One frame of what was opened.
 
     Args:
-        sequence: from :func:`open_upload` or :func:`open_pictures`.
+        sequence: from :func:`open_given`.
         number: which, from 0; None for the first.
         files: the uploads.
 
@@ -134,7 +176,8 @@ def choose_frame(sequence: FrameSequence, number: float | None, *files: str | No
         last = len(sequence) - 1
         raise ValueError(f"there are the frames 0 to {last}, but no {index}")
     with _names_alone(*(Path(file) for file in files if file)):
-        return Given(sequence.frame(index), sequence.brought(index))
+        frame = sequence.frame(index)
+        return Given(frame, sequence.brought(index), list(sequence.notes))
 
 
 def told_about(sequence: FrameSequence) -> str:
@@ -144,14 +187,34 @@ def told_about(sequence: FrameSequence) -> str:
     return "; ".join([f"{sequence.name}: {frames}", *sequence.notes, *wordless])
 
 
-def _number(text: str, what: str) -> float | None:
-    """A number that may be left out."""
-    if not (text or "").strip():
+def _told(read: str) -> ReadOptions:
+    """What the files do not say, of text as ``--read`` takes it."""
+    options = parse_read_options(read or "")
+    if options.depth or options.intrinsics:
+        raise ValueError("depth= and intrinsics= are for pictures: give them in the fields below")
+    return options
+
+
+def _once(told: dict[str, Any], option: str, field: str) -> None:
+    """Refuse what is told as an option and in a field of its own."""
+    if told[option]:
+        raise ValueError(f"“{field}” and {option}= under “{READ}” say the same: give one of them")
+
+
+def _number(text: str, field: str) -> float | None:
+    """A number that may be left out; a comma may stand for the point, but not for thousands."""
+    text = (text or "").strip()
+    if not text:
         return None
+    if re.search(r",\d{3}(?!\d)", text):
+        raise ValueError(f"“{field}”: {text!r} may mean thousands or a fraction: write no comma")
     try:
-        return float(text.replace(",", "."))
+        number = float(text.replace(",", "."))
     except ValueError:
-        raise ValueError(f"the {what} must be a number, or empty, got {text!r}") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"“{field}” must be a number, or empty, got {text!r}")
+    return number
 
 
 def _four_numbers(text: str) -> str:
@@ -160,10 +223,8 @@ def _four_numbers(text: str) -> str:
         numbers = [float(word) for word in words]
     except ValueError:
         numbers = []
-    if len(numbers) != 4:
-        raise ValueError(
-            f"the intrinsics must be four numbers, fx fy cx cy in pixels, got {text!r}"
-        )
+    if len(numbers) != 4 or not all(map(math.isfinite, numbers)):
+        raise ValueError(f"“{INTRINSICS}” must be four numbers, got {text!r}")
     return " ".join(words)
 
 

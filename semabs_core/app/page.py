@@ -154,7 +154,7 @@ def _scene_tab(models: Models, room: Scene) -> None:
             )
             recognised = gr.Markdown(inputs.UPLOADS, elem_id="recognised")
             index = gr.Number(0, label="Frame", precision=0, minimum=0, elem_id="frame")
-            with gr.Accordion("What the file does not say", open=False):
+            with gr.Accordion(inputs.READ, open=False):
                 read = gr.Textbox(
                     label="As --read takes it",
                     placeholder="camera_pose='0 0 1.2 0 20 0' rgb_topic=/camera/color/image_raw",
@@ -166,19 +166,17 @@ def _scene_tab(models: Models, room: Scene) -> None:
                     label="Depth, registered to colour: 16-bit PNG, or .npy", elem_id="depth_file"
                 )
                 units = gr.Textbox(
-                    label="Depth units per metre", elem_id="units",
+                    label=inputs.UNITS, elem_id="units",
                     placeholder="empty: whole numbers are millimetres, others metres",
                 )  # fmt: skip
-                intrinsics = gr.Textbox(
-                    label="Intrinsics: fx fy cx cy, pixels", elem_id="intrinsics"
-                )
+                intrinsics = gr.Textbox(label=inputs.INTRINSICS, elem_id="intrinsics")
                 estimated = "empty: estimated from the depth"
                 height = gr.Textbox(
-                    label="Height of the camera above the floor, metres", elem_id="height",
+                    label=inputs.HEIGHT, elem_id="height",
                     placeholder=estimated,
                 )  # fmt: skip
                 down = gr.Textbox(
-                    label="How far the camera looks down, degrees", elem_id="down",
+                    label=inputs.DOWN, elem_id="down",
                     placeholder=estimated,
                 )  # fmt: skip
             classes = gr.Textbox(", ".join(room.classes), label="Classes", elem_id="classes")
@@ -205,7 +203,8 @@ def _scene_tab(models: Models, room: Scene) -> None:
             given.frame, names, wanted or "", lambda stage, part: progress(part, desc=stage),
             given.brought,
         )  # fmt: skip
-        text, colors = scene_view.verdict(found, wanted or ""), scene_view.legend(found)
+        text = scene_view.verdict(found, wanted or "", given.notes)
+        colors = scene_view.legend(found)
         result = (given.frame, found)
         what = scene_view.FOUND if found.localization is not None else what
         return draw(result, what), what, text, colors, (source, given), result
@@ -224,8 +223,10 @@ def _scene_tab(models: Models, room: Scene) -> None:
         return str(path)
 
     @clearly
-    def suggest(path: str | None, told: str) -> Any:
+    def suggest(path: str | None, told: str, *pictures: str | None) -> Any:
         scene = inputs.open_upload(path, told)
+        if any(pictures) and not path:
+            return gr.skip(), gr.skip(), inputs.UPLOADS
         text = html.escape(inputs.told_about(scene)) if path else inputs.UPLOADS
         if not scene.classes:
             return gr.skip(), gr.skip(), text
@@ -238,16 +239,15 @@ def _scene_tab(models: Models, room: Scene) -> None:
     for event in (ask.click, classes.submit, sentence.submit):
         event(answer_all, [*given, frame_kept], results, api_name="scene")
     shown.input(draw, [answer_kept, shown], view, api_name="view")
+    suggested = [classes, sentence, recognised]
     for event in (file.change, read.submit):
-        event(suggest, [file, read], [classes, sentence, recognised], api_name="suggest")
+        event(suggest, [file, read, color, depth], suggested, api_name="suggest")
 
 
 def _given(
     path: str | None, number: float | None, read: str, color: str | None, depth: str | None,
     *told: Any,
 ) -> inputs.Given:  # fmt: skip
-    """The frame that a visitor means: of pictures where some are given, else of a file."""
-    if color or depth:
-        pictures = inputs.open_pictures(color, depth, *told)
-        return inputs.choose_frame(pictures, 0, color, depth)
-    return inputs.choose_frame(inputs.open_upload(path, read), number, path)
+    """The frame that a visitor means: the only one of pictures, else one of a file."""
+    sequence = inputs.open_given(path, read, color, depth, *told)
+    return inputs.choose_frame(sequence, 0 if color else number, path, color, depth)

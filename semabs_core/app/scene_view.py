@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -65,8 +66,14 @@ def legend(answer: SceneAnswer) -> str:
     return f'<ul class="legend">{"".join(rows)}</ul>'
 
 
-def verdict(answer: SceneAnswer, sentence: str) -> str:
-    """What was found and how sure that is, as Markdown."""
+def verdict(answer: SceneAnswer, sentence: str, read: Sequence[str] = ()) -> str:
+    """What was found and how sure that is, as Markdown.
+
+    Args:
+        answer: what was said.
+        sentence: what was looked for.
+        read: what was recognised or assumed about the visitor's files.
+    """
     lines = [f"⚠ {html.escape(note)}" for note in answer.notes]
     if answer.localization is not None:
         x, y, z = answer.localization.position_m
@@ -75,6 +82,8 @@ def verdict(answer: SceneAnswer, sentence: str) -> str:
             f"**“{html.escape(sentence.strip())}”: {answer.localization.outcome}**, best point "
             f"x {x:.2f}, y {y:.2f}, z {z:.2f} m",
         )
+    if read:
+        lines.append(f"As read: {html.escape('; '.join(read))}")
     return "\n\n".join(lines)
 
 

@@ -1,6 +1,7 @@
 """What is behind the page, without Gradio: models asked by many, faulty inputs, the 3D file."""
 
 import dataclasses
+import html
 import json
 import shutil
 import struct
@@ -161,17 +162,76 @@ def test_without_a_pose_up_and_floor_are_estimated(pictures, room):
         ("text.png", "depth.png", K_TEXT, "1000", "^text.png is no readable picture"),
         ("color.png", "text.png", K_TEXT, "1000", "^text.png: .*cannot be decoded"),
         ("color.png", "color.png", K_TEXT, "1000", "depth must have 16 bits and one channel"),
-        ("color.png", "depth.png", "500", "1000", "four numbers, fx fy cx cy in pixels, got '500'"),
+        ("color.png", "depth.png", "500", "1000", "fx fy cx cy, .*four numbers, got '500'"),
         ("color.png", "depth.png", "/etc/fstab", "1000", "four numbers"),
         ("color.png", "depth.png", K_TEXT, "0", "depth_scale: Input should be greater than 0"),
-        ("color.png", "depth.png", K_TEXT, "mm", "units per metre must be a number, or empty"),
+        ("color.png", "depth.png", K_TEXT, "mm", "“Depth units per .* must be a number, or empty"),
         ("color.png", None, K_TEXT, "1000", "a colour picture and its depth"),
         ("color.png", "depth.png", "0 0 1 1", "1000", "positive focal lengths"),
+        ("color.png", "depth.png", "1 1 inf 1", "1000", "“Intrinsics: .*” must be four numbers"),
     ],
 )
 def test_pictures_that_do_not_fit_are_refused(pictures, color, depth, K, units, match):
     with pytest.raises(ValueError, match=match):
         inputs.open_pictures(*paths(pictures, color, depth), K, units, "1.5", "0")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "match"),
+    [
+        (("1,000", "1.5", "0"), "^“Depth units per metre”: '1,000' may mean thousands"),
+        (("", "1,500", "0"), "^“Height of the camera above the floor, metres”: '1,500' may mean"),
+        (("", "1.5", "12,345.0"), "^“How far the camera looks down, degrees”: '12,345.0' may mean"),
+        (("inf", "1.5", "0"), "^“Depth units per metre” must be a number, or empty, got 'inf'"),
+        (("", "nan", "0"), "^“Height of .*” must be a number, or empty, got 'nan'"),
+        (("", "1.5", "1e999"), "^“How far the camera looks down.*” must be a number"),
+    ],
+)
+def test_numbers_that_are_unclear_or_not_finite_are_refused_by_their_field(
+    pictures, numbers, match
+):
+    with pytest.raises(ValueError, match=match):
+        inputs.open_pictures(*paths(pictures, "color.png", "depth.png"), K_TEXT, *numbers)
+
+
+def test_what_the_file_does_not_say_is_told_of_pictures_too(pictures):
+    files, pose = paths(pictures, "color.png", "depth.png"), "camera_pose='0 0 1.5 0 30 0'"
+    told = inputs.open_given(None, f"depth_scale=500 {pose}", *files, K_TEXT)
+    field = inputs.open_pictures(*files, K_TEXT, "500", "1.5", "30")
+    np.testing.assert_array_equal(told.frame(0).depth_m, field.frame(0).depth_m)
+    np.testing.assert_array_equal(told.frame(0).T_world_camera, field.frame(0).T_world_camera)
+    assert not np.array_equal(
+        told.frame(0).depth_m, inputs.open_pictures(*files, K_TEXT).frame(0).depth_m
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        (("scene.npz", "", "color.png", "depth.png"), "a file and pictures are given: remove one"),
+        (("scene.npz", "", None, "depth.png"), "a file and pictures are given: remove one"),
+        ((None, "upp=z", None, None), "upp is no option"),
+        ((None, "up=z", None, None), "“What the file does not say” is about no file"),
+        ((None, "upp=z", "color.png", "depth.png"), "upp is no option"),
+        ((None, "depth=/etc/fstab", "color.png", "depth.png"), "in the fields below"),
+        ((None, "rgb_topic=/rgb", "color.png", "depth.png"), "rgb_topic= .* is for recordings"),
+        ((None, "depth_scale=5000", "color.png", "depth.png"), "depth_scale= .* say the same"),
+        ((None, "camera_pose='0 0 1 0 0 0'", "color.png", "depth.png"), "camera_pose= .* the same"),
+    ],
+)
+def test_what_is_given_must_be_one_thing_and_told_once(pictures, given, match):
+    file, read, *files = given
+    with pytest.raises(ValueError, match=match) as caught:
+        inputs.open_given(file, read, *paths(pictures, *files), K_TEXT, "1000", "1.5", "0")
+    assert "\n" not in str(caught.value)
+
+
+def test_what_was_assumed_about_the_files_is_said_with_the_answer(pictures, models, answer):
+    files = paths(pictures, "color.png", "depth.png")
+    given = inputs.choose_frame(inputs.open_pictures(*files, K_TEXT), 0, *files)
+    assert any(note.startswith("up is estimated") for note in given.notes)
+    said = scene_view.verdict(answer, "the mug behind the lamp", [*given.notes, "<b>"])
+    assert said.endswith(f"As read: {html.escape('; '.join(given.notes))}; &lt;b&gt;")
 
 
 def test_a_height_alone_is_no_pose(pictures):
