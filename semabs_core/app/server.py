@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -43,20 +44,39 @@ class OnlyFromHere:
 
 
 def check_gradio() -> None:
-    """Make sure that Gradio is there, and that it calls nobody.
+    """Make sure that Gradio is there, before models are downloaded and loaded for it.
 
     Raises:
         RuntimeError: with the remedy, if it is not installed.
     """
+    if importlib.util.find_spec("gradio") is None:
+        raise _missing("it is not installed")
+
+
+def import_gradio() -> None:
+    """Import Gradio so that it calls nobody: from now on the hub's client refuses to, too.
+
+    So models are loaded before; some are downloaded by that client at their first use. It reads
+    ``HF_HUB_OFFLINE`` when it is imported, which loading models does: hence its constant.
+
+    Raises:
+        RuntimeError: with the remedy, if it cannot be imported.
+    """
+    from huggingface_hub import constants
+
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    constants.HF_HUB_OFFLINE = True
     try:
         import gradio  # noqa: F401
     except ImportError as error:
-        raise RuntimeError(
-            f"the page needs Gradio ({error}): pip install 'semabs[app]', or in the source tree "
-            "pip install '.[app]'"
-        ) from error
+        raise _missing(str(error)) from error
+
+
+def _missing(why: str) -> RuntimeError:
+    return RuntimeError(
+        f"the page needs Gradio ({why}): pip install 'semabs[app]', or in the source tree "
+        "pip install '.[app]'"
+    )
 
 
 def serve(page: gr.Blocks, host: str, port: int, block: bool = True) -> str:

@@ -21,16 +21,19 @@ def app(
 ) -> None:
     """A web page: relevancy of pictures, completion and localization of scenes, in 3D.
 
-    It needs no network and no GPU, but the extra semabs[app].
+    It needs the extra semabs[app], no GPU, and no network but to download models at their first
+    use.
     """
-    from semabs_core.app.server import check_gradio, serve
+    from semabs_core.app.server import check_gradio, import_gradio, serve
 
     check_gradio()
     from semabs_core.app.models import Models
-    from semabs_core.app.page import build_page
 
     options = make_config(context)
     models = Models(options, options.device)
+    import_gradio()
+    from semabs_core.app.page import build_page
+
     page = build_page(models)
     address = serve(page, host, port, block=False)
     say(f"semabs app: {address} (Ctrl-C ends it)")

@@ -2,15 +2,22 @@
 
 import dataclasses
 import html
+import importlib.abc
+import importlib.machinery
 import json
+import os
 import shutil
 import struct
 import sys
 import threading
+import types
+from unittest import mock
 
 import numpy as np
 import pytest
 import recordings
+from huggingface_hub import HfApi, constants
+from huggingface_hub.errors import OfflineModeIsEnabled
 from PIL import Image
 from support import ENCODER
 from typer.testing import CliRunner
@@ -364,6 +371,38 @@ def test_names_from_visitors_are_no_html(models, room):
     answer = models.ask(room.frame(0), ["<b>table</b>"], "")
     assert "&lt;b&gt;table" in scene_view.legend(answer)
     assert "<b>table" not in scene_view.legend(answer)
+
+
+def test_models_may_be_downloaded_and_then_the_network_is_cut(monkeypatch):
+    """Gradio is imported last, when nothing calls the hub any more."""
+    seen = {}
+
+    def note(name):
+        seen[name] = (constants.HF_HUB_OFFLINE, os.environ.get("GRADIO_ANALYTICS_ENABLED"))
+
+    class Gradio(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+        def find_spec(self, name, path=None, target=None):
+            return importlib.machinery.ModuleSpec(name, self) if name == "gradio" else None
+
+        def exec_module(self, module):
+            note("gradio")
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "gradio"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Gradio(), *sys.meta_path])
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "unset")
+    monkeypatch.setattr("semabs_core.app.models.Models", lambda *_: note("models"))
+    page = types.ModuleType("semabs_core.app.page")
+    page.build_page = lambda models: mock.Mock()
+    monkeypatch.setitem(sys.modules, "semabs_core.app.page", page)
+    monkeypatch.setattr("semabs_core.app.server.serve", lambda *_, **__: note("page"))
+    done = CliRunner().invoke(app, ["app"])
+    sys.modules.pop("gradio")  # the one of this test
+    assert done.exception is None
+    assert seen == {"models": (False, "unset"), "gradio": (True, "False"), "page": (True, "False")}
+    with pytest.raises(OfflineModeIsEnabled):
+        HfApi().model_info("nobody/nothing")
 
 
 def test_without_gradio_the_command_says_what_to_install(monkeypatch):

@@ -9,7 +9,7 @@ from browser import Browser, find_chromium
 from PIL import Image
 from support import wait_for
 
-from semabs_core.app.server import check_gradio, serve
+from semabs_core.app.server import import_gradio, serve
 from semabs_core.config import parse_config
 from semabs_core.data.scene_file import built_in_scene, save_scene
 
@@ -28,11 +28,13 @@ TAB = "[...document.querySelectorAll('button[role=tab]')].find(e => e.innerText.
 
 @pytest.fixture(scope="module")
 def address():
-    check_gradio()
     from semabs_core.app.models import Models
+
+    models = Models(parse_config(CONFIG), "cpu")
+    import_gradio()
     from semabs_core.app.page import build_page
 
-    page = build_page(Models(parse_config(CONFIG), "cpu"))
+    page = build_page(models)
     yield serve(page, "127.0.0.1", 0, block=False)
     page.close()
 
