@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
 NARROW = 16
 """With fewer channels a CPU normalises bfloat16 ten times as slowly as float32."""
 
