@@ -130,7 +130,7 @@ def test_good_scenes_raise_no_alarm(path):
 
 
 @pytest.mark.skipif(not REAL, reason="real scenes are not part of the package")
-@pytest.mark.parametrize("path", REAL, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", REAL, ids=[path.stem for path in REAL])
 @pytest.mark.parametrize(
     ("spoil", "subject"),
     [
