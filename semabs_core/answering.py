@@ -16,6 +16,8 @@ from semabs_core.networks import CompletionNetwork, LocalizationNetwork, Spatial
 from semabs_core.types import InferenceError
 from semabs_core.voxels import Corners, sample_corners
 
+QUERY_BATCH = {"cpu": 2**14, "cuda": 2**18}
+"""Query points per decoder call: what stays in a core's cache, and what keeps a GPU busy."""
 Samples = list[Tensor]
 """Samples (m, C) of a volume at the m points of each batch, kept to be asked again."""
 

@@ -210,8 +210,11 @@ class SemabsConfig:
     num_input_points: int = option(
         80_000, "at most this many depth readings go into the networks", ge=100, le=10_000_000
     )
-    query_batch: int = option(
-        262_144, "query points per decoder call, bounds the memory", ge=1024, le=100_000_000
+    query_batch: int | None = option(
+        None,
+        "query points per decoder call, bounds the memory; unset: 16384 on CPU, 262144 on GPU",
+        ge=1024,
+        le=100_000_000,
     )
     volume_cache_mb: int = option(
         2048, "memory for a frame's volumes, one per name", unit="MiB", ge=0, le=1_000_000

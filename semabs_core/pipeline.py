@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from semabs_core.answering import QUERY_BATCH
 from semabs_core.calibration import Judgement, read_calibration, read_judgement
 from semabs_core.config import ConfigError, SemabsConfig, fixed_changes, load_config
 from semabs_core.description import Description, check_classes, make_description
@@ -217,7 +218,7 @@ class SceneUnderstanding:
         grid = state.grid(options)
         volumes = self._reader.volumes(state, self.completion, names, watch)
         text = [[self._text([name])] if self._aware else [] for name in names]
-        batch, held = self.config.query_batch, self.config.volume_cache_mb * MIB
+        batch, held = self._query_batch, self.config.volume_cache_mb * MIB
         best, label = best_on_grid(self.completion, grid, volumes, text, batch, held, watch)
         labels, scores = label_grid(grid, label + 1, best, self.judgement, options.resolution)
         size, T_world_grid = state.grid_frame(options.resolution)
@@ -286,6 +287,10 @@ class SceneUnderstanding:
         return self.completion.lower.device
 
     @property
+    def _query_batch(self) -> int:
+        return self.config.query_batch or QUERY_BATCH.get(self._device.type, QUERY_BATCH["cpu"])
+
+    @property
     def _aware(self) -> bool:
         return self.completion.config.approach == "semantic_aware"
 
@@ -339,5 +344,5 @@ class SceneUnderstanding:
         relation: str,
         watch: Stopwatch,
     ) -> NDArray[np.float32]:
-        batch = self.config.query_batch
+        batch = self._query_batch
         return logits_on_grid(network, grid, volumes, text, relation, batch, watch)

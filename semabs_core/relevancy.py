@@ -206,14 +206,19 @@ class RelevancyExtractor:
         mean /= 1 + self.augmentations
         if mix is not None:
             mean = torch.einsum("kl,tlrc->tkrc", mix.to(mean.device), mean)
-        total = torch.zeros(mean.shape[1], height, width, device=mean.device)
-        for grid, part in zip(grids, mean.split([len(grid) for grid in grids]), strict=True):
+        count, scales = mean.shape[1], len(grids)
+        total = torch.empty(count * height, width, device=mean.device)
+        for number, (grid, part) in enumerate(
+            zip(grids, mean.split([len(grid) for grid in grids]), strict=True)
+        ):
             rows = placement(grid.rows, grid.size, patches[0], height).to(mean.device)
             columns = placement(grid.columns, grid.size, patches[1], width).to(mean.device)
             part = part.unflatten(0, (len(grid.rows), len(grid.columns)))
             part = part.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)
-            total += rows @ part @ columns.T
-        return (total / len(grids)).cpu().numpy()
+            left = (rows / scales @ part).flatten(0, 1)
+            # Added where it belongs: for many labels, each pass over all maps costs as much.
+            total.addmm_(left, columns.T, beta=min(number, 1))
+        return total.view(count, height, width).cpu().numpy()
 
     def image_features(
         self, tiles: Iterable[EmbeddedTiles], shape: tuple[int, int]

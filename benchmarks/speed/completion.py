@@ -52,7 +52,7 @@ def completion_table(clock: Clock, checkpoint: str, resolutions: Sequence[int]) 
     maps = {name: rng.random((60, 80), dtype=np.float32) for name in CLASSES}
     for resolution in resolutions:
         scene = load(checkpoint, resolution)
-        network, batch = scene.completion, scene.config.query_batch
+        network, batch = scene.completion, scene._query_batch
 
         def complete(scene=scene) -> None:
             scene.set_frame(frame)
