@@ -164,7 +164,7 @@ class CompletionConfig(QueryConfig):
     """Open-vocabulary semantic scene completion."""
 
     checkpoint: str = option(
-        "shipped:completion",
+        "shipped:completion_any",
         "checkpoint folder, shipped:NAME, published:NAME (such as published:ours/ovssc), or "
         "'untrained' for random weights",
     )

@@ -169,15 +169,19 @@ def choose_relevancy(
 ) -> RelevancyChoice:
     """What the config leaves open is as the networks were trained, else the package's default.
 
+    Networks that read evidence take any relevancy, so those that do not decide, where there is one.
+
     Prompts that neither says are those that the encoder was calibrated with.
 
     Raises:
         ConfigError: if it is left open and the networks were trained in different ways.
     """
     wanted = config.relevancy
+    reading = [n for n in networks if n.config.reads_relevancy]
+    bound = [n for n in reading if n.config.normalization != "evidence"] or reading
 
     def stored(name: str) -> Any:
-        readers = [n for n in networks if n.config.reads_relevancy or name == "prompts"]
+        readers = networks if name == "prompts" else bound
         there = [n.metadata[name] for n in readers if name in n.metadata]
         if any(value != there[0] for value in there):
             raise ConfigError(
@@ -188,9 +192,7 @@ def choose_relevancy(
 
     preset = wanted.preset or stored("preset") or "ours"
     augmentations = wanted.augmentations
-    if augmentations is None and all(
-        n.metadata.get("preset") in (preset, None) for n in networks if n.config.reads_relevancy
-    ):
+    if augmentations is None and all(n.metadata.get("preset") in (preset, None) for n in bound):
         augmentations = stored("augmentations")
     vocabulary = wanted.mean_vocabulary
     if vocabulary is None:
