@@ -519,10 +519,11 @@ def test_what_a_config_leaves_open_is_as_the_networks_were_trained(room, tmp_pat
     save_network(network, tmp_path / "localization", trained | {"prompts": ["{}"]})
     with pytest.raises(ConfigError, match=r"different prompts: .*; set relevancy\.prompts to one"):
         build(relevancy={"preset": None}, **checkpoints)
+    save_network(network, tmp_path / "localization", {})
+    assert build(relevancy={"preset": None}, **checkpoints).chosen.prompts == ["a render of a {}."]
+    save_network(network, tmp_path / "localization", trained)
     free = NetworkConfig("completion", normalization="evidence", **size)
     save_network(build_network(free), tmp_path / "completion", {"preset": "fast"})
     scene = build(relevancy={"preset": None}, **checkpoints)
     assert scene.chosen.preset == "chefer_et_al", "evidence can be made of any relevancy"
     assert scene.chosen.augmentations == 0
-    save_network(network, tmp_path / "localization", {})
-    assert build(relevancy={"preset": None}, **checkpoints).chosen.prompts == ["a render of a {}."]
