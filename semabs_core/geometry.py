@@ -209,6 +209,11 @@ def in_bounds(points: NDArray, bounds: NDArray, margin: float = 0.0) -> NDArray[
 def in_frustum(points_world: NDArray, camera: Camera, T_world_camera: Matrix) -> NDArray[np.bool_]:
     """(N,) bool: which points (N, 3) of the world the camera has in its image."""
     uv, z = project(transform_points(invert(T_world_camera), points_world), camera.K)
+    return _in_image(uv, z, camera)
+
+
+def _in_image(uv: Points, z: NDArray[np.float64], camera: Camera) -> NDArray[np.bool_]:
+    """Which pixels (N, 2) at depths (N,) are in front of the camera and in its image."""
     with np.errstate(invalid="ignore"):
         return (
             (z > 0)
@@ -221,14 +226,14 @@ def in_frustum(points_world: NDArray, camera: Camera, T_world_camera: Matrix) ->
 
 def pixels_of(
     points_world: NDArray, camera: Camera, T_world_camera: Matrix
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """The flat pixel index (N,) of points (N, 3), -1 outside the image, and their depths (N,)."""
     uv, z = project(transform_points(invert(T_world_camera), points_world), camera.K)
-    inside = in_frustum(points_world, camera, T_world_camera)
+    inside = _in_image(uv, z, camera)
     u, v = np.rint(uv[inside]).astype(np.int32).T
     pixel = np.full(len(points_world), -1, dtype=np.int32)
     pixel[inside] = v.clip(0, camera.height - 1) * camera.width + u.clip(0, camera.width - 1)
-    return pixel, z.astype(np.float32)
+    return pixel, z
 
 
 def seen_free(
@@ -250,11 +255,10 @@ def seen_free(
     Returns:
         (N,) bool; False outside the frustum and where the pixel has no reading.
     """
-    uv, z = project(transform_points(invert(T_world_camera), points_world), camera.K)
-    inside = in_frustum(points_world, camera, T_world_camera)
+    pixel, z = pixels_of(points_world, camera, T_world_camera)
+    inside = pixel >= 0
     free = np.zeros(len(points_world), dtype=bool)
-    u, v = np.rint(uv[inside]).astype(int).T
-    reading = depth_m[v.clip(0, camera.height - 1), u.clip(0, camera.width - 1)]
+    reading = depth_m.ravel()[pixel[inside]]
     free[inside] = valid_depth(reading) & (z[inside] < reading - margin_m)
     return free
 
@@ -279,11 +283,10 @@ def projective_tsdf(
         (N,) float32: from 1 before a surface to -1 behind it; 1 where nothing was measured, and
         farther behind a surface than the truncation, as in the published fusion.
     """
-    uv, z = project(transform_points(invert(T_world_camera), points_world), camera.K)
-    inside = in_frustum(points_world, camera, T_world_camera)
+    pixel, z = pixels_of(points_world, camera, T_world_camera)
+    inside = pixel >= 0
     values = np.ones(len(points_world), dtype=np.float32)
-    u, v = np.rint(uv[inside]).astype(int).T
-    reading = depth_m[v.clip(0, camera.height - 1), u.clip(0, camera.width - 1)]
+    reading = depth_m.ravel()[pixel[inside]]
     distance = np.where(valid_depth(reading), (reading - z[inside]) / truncation_m, 1.0)
     values[inside] = np.where(distance < -1, 1.0, np.minimum(distance, 1.0))
     return values

@@ -135,14 +135,17 @@ def _view(
     for start in range(0, count, SLAB):
         index = torch.arange(start, min(start + SLAB, count))
         points = grid_points(axes, index).numpy().astype(np.float64)
-        pixel, depth_m = geometry.pixels_of(points, camera, T_scene_camera)
+        pixel, z = geometry.pixels_of(points, camera, T_scene_camera)
         there = pixel >= 0
-        parts.append((index.numpy()[there].astype(np.int32), pixel[there], depth_m[there]))
+        parts.append(
+            (index.numpy()[there].astype(np.int32), pixel[there], z[there].astype(np.float32))
+        )
     in_view, pixel, depth_m = (np.concatenate(column) for column in zip(*parts, strict=True))
     lowest = np.flatnonzero(in_view % resolution == 0).astype(np.int32)
     index = torch.from_numpy(in_view[lowest]).long()
     below = grid_points(axes, index).numpy().astype(np.float64) - [0, 0, margin]
-    below_pixel, below_depth_m = geometry.pixels_of(below, camera, T_scene_camera)
+    below_pixel, below_z = geometry.pixels_of(below, camera, T_scene_camera)
+    below_depth_m = below_z.astype(np.float32)
     return GridView(axes, in_view, pixel, depth_m, lowest, below_pixel, below_depth_m)
 
 
