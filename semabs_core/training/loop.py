@@ -165,9 +165,10 @@ class Trainer:
         options = self.config.optimization
         valid = (~batch["ignore"]).sum().double().to(self.process.device)
         points = self.process.sum(valid).clamp_min(1)
-        labels = self.process.sum(present(batch).double().to(self.process.device)).clamp_min(1)
         passes = label_passes(batch["ignore"], options.labels_per_pass)
         batch = to_device(batch, self.process.device)
+        if options.overlap:
+            labels = self.process.sum(present(batch).double()).clamp_min(1)
         sums = torch.zeros(4, dtype=torch.float64, device=self.process.device)
         for number, rows in enumerate(passes, 1):
             part = take_labels(batch, rows)
