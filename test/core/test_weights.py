@@ -260,7 +260,9 @@ def test_an_encoder_is_told_by_its_weights_and_by_its_name_where_nothing_else_is
 
 
 def test_a_copy_of_the_shipped_encoder_is_not_foreign_and_a_trained_one_is(tmp_path):
-    config = {"encoder": {"model": moved("encoder", tmp_path / "copy")}}
+    tasks = ("completion", "localization")
+    config = {task: {"checkpoint": f"shipped:{task}"} for task in tasks}
+    config["encoder"] = {"model": moved("encoder", tmp_path / "copy")}
     scene = SceneUnderstanding.from_config(parse_config(config), device="cpu")
     assert scene.foreign == []
     file = tmp_path / "copy" / MODEL_WEIGHTS
@@ -271,6 +273,9 @@ def test_a_copy_of_the_shipped_encoder_is_not_foreign_and_a_trained_one_is(tmp_p
     assert scene.foreign == [
         "completion (trained with shipped:encoder)", "localization (trained with shipped:encoder)"
     ]  # fmt: skip
+    config["completion"]["checkpoint"] = "shipped:completion_any"
+    scene = SceneUnderstanding.from_config(parse_config(config), device="cpu")
+    assert scene.foreign == ["localization (trained with shipped:encoder)"], "any encoder will do"
 
 
 def test_a_folder_without_weights_is_not_filled_at_random(tmp_path):
