@@ -10,7 +10,7 @@ from semabs_core.checkpoint import load_network, save_network
 from semabs_core.network_blocks import Pointer
 from semabs_core.network_config import RELATIONS, NetworkConfig
 from semabs_core.networks import build_network
-from semabs_core.unet3d import ResidualUNet3D, make_unet
+from semabs_core.unet3d import NormConv, ResidualUNet3D, make_unet
 from semabs_core.voxels import grid_index, sample_volume, sampling_coordinates
 
 NAMES = ["ovssc_semabs", "ovssc_semaware", "vool_semabs", "vool_semaware", "vool_clipspatial"]
@@ -205,3 +205,23 @@ def test_unet_with_a_light_finest_level_keeps_the_size_and_costs_less():
     found.sum().backward()
     assert all(p.grad is not None and bool(p.grad.any()) for p in light.parameters())
     assert isinstance(make_unet(8, 0, 16, 3, 8), ResidualUNet3D)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
+def test_gradients_of_norms_in_bfloat16_are_torchs(layout):
+    torch.manual_seed(0)
+    block = NormConv(16, 8, 4)
+    block.norm.weight.data.normal_()
+    block.norm.bias.data.normal_()
+    x = torch.randn(2, 16, 8, 8, 8).contiguous(memory_format=layout).requires_grad_()
+
+    def gradients(forward):
+        with torch.autocast("cpu", torch.bfloat16):
+            result = forward(x.to(torch.bfloat16))
+        assert result.dtype == torch.bfloat16
+        return torch.autograd.grad(result.float().square().sum(), [x, *block.parameters()])
+
+    found = gradients(block)
+    expected = gradients(lambda x: block.conv(block.norm(x)))
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-2 * float(other.abs().max()))
