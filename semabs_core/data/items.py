@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -28,7 +28,7 @@ from semabs_core.geometry import (
 )
 from semabs_core.network_config import PAD_RELATION
 from semabs_core.types import Camera
-from semabs_core.voxels import tsdf_grid
+from semabs_core.voxels import grid_index, tsdf_grid
 
 PAD = "[pad]"
 VIEW = 0
@@ -213,6 +213,29 @@ def all_queries(cloud: Cloud, rows: list[Row]) -> Item:
         "targets": _mask_tensor([row.target for row in rows], shape, torch.float32),
         "ignore": _mask_tensor([row.ignore for row in rows], shape, torch.bool),
     }
+
+
+def fill_cells(cloud: Cloud, rows: list[Row], shape: tuple[int, int, int]) -> list[Row]:
+    """Rows whose answer is right in all of a cell if it is right anywhere in it.
+
+    What is thinner than a cell, as a floor or a picture on a wall, fills a part of it by points;
+    by cells it is answered as voxels are, which hold a thing or do not.
+
+    Args:
+        cloud: the points.
+        rows: what is asked.
+        shape: cells of the network's grid, per axis.
+    """
+    assert cloud.view is not None
+    lower, upper = torch.from_numpy(cloud.view.bounds).float()
+    index = grid_index(torch.from_numpy(cloud.query_xyz), lower, upper, shape).long().numpy()
+    cells = np.ravel_multi_index(tuple(index.T), shape)
+    filled = []
+    for row in rows:
+        held = np.zeros(np.prod(shape), dtype=np.bool_)
+        held[cells[row.target & ~row.ignore]] = True
+        filled.append(replace(row, target=held[cells]))
+    return filled
 
 
 def some_queries(cloud: Cloud, rows: list[Row], count: int, rng: np.random.Generator) -> Item:

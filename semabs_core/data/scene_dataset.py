@@ -30,6 +30,7 @@ from semabs_core.data.items import (
     Row,
     all_queries,
     empty_cloud,
+    fill_cells,
     make_cloud,
     scene_id,
     some_queries,
@@ -96,6 +97,8 @@ class SceneDataset(Dataset[Item], ABC):
         absent_share: share of the labels of completion that name nothing in the scene.
         outside_is_empty: whether points outside the room count, as points where nothing is; with
             ``full`` they never do.
+        whole_cells: whether a point is whatever lies in its cell, see
+            :func:`semabs_core.data.items.fill_cells`; with ``full`` it never is.
 
     Attributes:
         paths: the usable files, relative to the folder.
@@ -129,6 +132,7 @@ class SceneDataset(Dataset[Item], ABC):
         records: Sequence[str] = (),
         absent_share: float = 0.0,
         outside_is_empty: bool = False,
+        whole_cells: bool = False,
     ) -> None:
         _require_choice("approach", approach, APPROACHES[: 3 if self.task == "localization" else 2])
         _require_choice("source", source, (*SOURCES, "random"))
@@ -148,6 +152,7 @@ class SceneDataset(Dataset[Item], ABC):
         self.relations = tuple(relations)
         self.records = tuple(records) if records and not full else (preset,)
         self.absent_share, self.outside_is_empty = absent_share, outside_is_empty and not full
+        self.whole_cells = whole_cells and not full
         self.class_names: set[str] = set()
         self.epoch = 0
         self.faults: dict[str, str] = {}
@@ -266,15 +271,10 @@ class SceneDataset(Dataset[Item], ABC):
         pictures = scene.rgb if source == SOURCES[0] else scene.domain_randomized_rgb
         if pictures is None:
             raise SceneFileError(f"{file} has lost its domain_randomized_rgb")
-        augment_for = self.task if self.augment else None
+        picture, augment_for = pictures[VIEW], self.task if self.augment else None
         try:
             cloud = make_cloud(
-                scene,
-                pictures[VIEW],
-                self.num_input_points,
-                augment_for,
-                rng,
-                self.outside_is_empty,
+                scene, picture, self.num_input_points, augment_for, rng, self.outside_is_empty
             )
         except ValueError as error:  # of the depth, the intrinsics or the pose
             raise SceneFileError(f"{file}: {error}") from error
@@ -297,7 +297,7 @@ class SceneDataset(Dataset[Item], ABC):
                 file, source, record, wanted if self.reads.normalization == "evidence" else words
             )
         context = draw_context(found, self.mean_vocabulary, names, None if self.full else rng)
-        frame = (pictures[VIEW], scene.depth[VIEW])
+        frame = (picture, scene.depth[VIEW])
         lookup = read_words(self.reads, found, context, words, cloud, frame)
         return self._assemble(path, cloud, chosen, lookup, rng)
 
@@ -324,6 +324,7 @@ class SceneDataset(Dataset[Item], ABC):
         }
         if "tsdf" in self.network_inputs:
             item["tsdf"] = torch.from_numpy(cloud.tsdf(self.voxel_shape))
+        rows = fill_cells(cloud, rows, self.voxel_shape) if self.whole_cells else rows
         item |= (
             all_queries(cloud, rows)
             if self.full

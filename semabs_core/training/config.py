@@ -41,6 +41,11 @@ class DataConfig:
         "supervise points outside the room, behind its walls, as empty; the published code leaves "
         "them out",
     )
+    whole_cells: bool = option(
+        False,
+        "supervise a point as whatever lies in its cell of the network's grid, as voxels are "
+        "answered; else by what it lies in itself, as the published code does",
+    )
     num_input_points: int = option(80_000, "depth readings per scene", ge=1)
     num_query_points: int = option(400_000, "query points per label", ge=1)
     num_labels: int = option(4, "labels or descriptions per scene and step", ge=1)

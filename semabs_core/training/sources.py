@@ -57,6 +57,7 @@ def open_data(config: TrainingConfig) -> TrainingData:
         records=options.records,
         absent_share=options.absent_share,
         outside_is_empty=options.outside_is_empty,
+        whole_cells=options.whole_cells,
         **common,
     )
     validation = None

@@ -7,7 +7,7 @@ from scene_toy import BOUNDS, OUTSIDE, toy_scene, write_toy_set
 
 from semabs_core.config import MEAN_VOCABULARY
 from semabs_core.data.datasets import CompletionDataset, LocalizationDataset
-from semabs_core.data.items import make_cloud
+from semabs_core.data.items import Row, fill_cells, make_cloud
 from semabs_core.data.labels import rename
 from semabs_core.data.scene_data import RelevancyRecord
 from semabs_core.data.words import (
@@ -168,3 +168,23 @@ def test_space_outside_the_room_can_count_as_empty(bare, folder, kind):
     assert (
         kind(folder, "train", full=True, outside_is_empty=True, **SMALL).outside_is_empty is False
     )
+
+
+def test_cells_are_filled_by_what_lies_anywhere_in_them(bare, folder):
+    cloud = make_cloud(bare, bare.rgb[0], 50, None, np.random.default_rng(0))
+    shape, count = (4, 4, 4), len(cloud.query_xyz)
+    target, ignore = np.zeros((2, count), dtype=np.bool_)
+    target[:2], ignore[1] = True, True
+    (filled,) = fill_cells(cloud, [Row(("wall",), target, ignore)], shape)
+    lower, upper = np.asarray(BOUNDS, np.float32)
+    cells = ((cloud.query_xyz - lower) / (upper - lower) * 3).clip(0, 3).astype(int)
+    np.testing.assert_array_equal(filled.target, (cells == cells[0]).all(axis=1))
+    assert filled.target.sum() > 1
+    assert filled.ignore is ignore
+    options = {"voxel_shape": shape, "records": ["simulated"], **EVIDENCE, **SMALL}
+    one, other = (
+        CompletionDataset(folder, "train", whole_cells=whole, **options)[0]["targets"]
+        for whole in (False, True)
+    )
+    assert other.sum() > one.sum() > 0
+    assert not CompletionDataset(folder, "train", full=True, whole_cells=True, **SMALL).whole_cells
