@@ -1,7 +1,8 @@
 """Completes a frame whenever a line comes in and says what it took; runs in any version's folder.
 
-``python frame_worker.py CONFIG WIDTH HEIGHT CLASSES THREADS RESOLUTION [CHECKPOINT]``: it uses
-nothing of this folder, and what all versions have.
+``python frame_worker.py CONFIG WIDTH HEIGHT CLASSES THREADS RESOLUTION [COMPLETION LOCALIZATION
+PRESET]``: it uses nothing of this folder, and what all versions have. With the last three, folders
+of networks and the relevancy they get, versions do the same, whatever their defaults are.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ def main() -> None:
     torch.set_num_threads(int(threads))
     config = load_config(name)
     completion = replace(config.completion, resolution=int(resolution))
-    if rest:  # with the encoder that ships, which needs no download
-        completion = replace(completion, checkpoint=f"shipped:completion{rest[0]}")
-        localization = replace(config.localization, checkpoint=f"shipped:localization{rest[0]}")
-        relevancy = replace(config.relevancy, preset="fast")
+    if rest:
+        completion = replace(completion, checkpoint=rest[0])
+        localization = replace(config.localization, checkpoint=rest[1])
+        relevancy = replace(config.relevancy, preset=rest[2], augmentations=0)
         config = replace(config, localization=localization, relevancy=relevancy)
     scene = SceneUnderstanding.from_config(replace(config, completion=completion))
     names = [word if not k else f"{word} {k}" for k in range(20) for word in WORDS][: int(count)]

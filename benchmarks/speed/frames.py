@@ -20,8 +20,9 @@ from benchmarks.speed.report import Table
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = Path(__file__).with_name("frame_worker.py")
-KINDS = (("semabs.yaml", ()), ("semabs.yaml", ("_any",)))
-"""Configuration, and which networks in the place of its own."""
+SHIPPED = Path("semabs_core/weights/shipped")
+CONFIG, PRESET = "semabs.yaml", "ours"
+"""The default configuration, and the relevancy that its networks get."""
 
 
 class Frames:
@@ -70,14 +71,18 @@ def older_table(clock: Clock, commit: str) -> Table:
     """A frame of today beside one of an older commit; they take turns."""
     table = Table(
         f"A completed frame beside commit {commit}, 640x480, 12 classes, 64^3",
-        "Everything from the frame's arrival to its labels, a new frame each time. What is the "
-        "same is counted over the voxels that the older commit calls occupied.",
-        ("networks", "older [s]", "now [s]", "older / now", "same labels"),
+        "Everything from the frame's arrival to its labels, a new frame each time: relevancy "
+        f"(preset {PRESET}), volumes, labels. Both have the same networks: those that the older "
+        "commit completed with by default, and those that are the default now. What is the same "
+        "is counted over the voxels that the older commit calls occupied.",
+        ("networks", "grid", "older [s]", "now [s]", "older / now", "same labels"),
     )
     threads = str(torch.get_num_threads())
     with checkout(commit) as place:
-        for config, kind in KINDS:
-            words = (config, "640", "480", "12", threads, "64", *kind)
+        localization = place / SHIPPED / "localization"
+        for network in (place / SHIPPED / "completion", ROOT / SHIPPED / "completion_any"):
+            given = (str(network), str(localization), PRESET)
+            words = (CONFIG, "640", "480", "12", threads, "64", *given)
             pair = [Frames(place, *words), Frames(ROOT, *words)]
             found = [[frames.one()] for frames in pair]  # warms up
             for _ in range(clock.rounds):
@@ -89,22 +94,24 @@ def older_table(clock: Clock, commit: str) -> Table:
             old, new = (np.array(kept[-1]["labels"]) for kept in found)
             there = (old != 0) & (old != 255)
             same = float((old == new)[there].mean())
-            name = "completion" + "".join(kind)
-            table.rows.append([name, before, after, before / after, same])
+            shape = json.loads((network / "network.json").read_text())["network"]["voxel_shape"]
+            table.rows.append([
+                network.name, f"{shape[0]}^3", before, after, before / after, same,
+            ])  # fmt: skip
     return table
 
 
 def size_table(clock: Clock, sizes: Sequence[tuple[int, int, int, int]]) -> Table:
     """Seconds and peak memory of (width, height, classes, resolution)."""
     table = Table(
-        "A completed frame by size, configuration semabs.yaml",
+        f"A completed frame by size, configuration {CONFIG}",
         "Peak memory is that of the process, the libraries and models included.",
         ("image", "classes", "grid", "seconds", "peak [GiB]"),
     )
     threads = str(torch.get_num_threads())
     for width, height, classes, resolution in sizes:
         words = [str(n) for n in (width, height, classes, threads, resolution)]
-        frames = Frames(ROOT, "semabs.yaml", *words)
+        frames = Frames(ROOT, CONFIG, *words)
         found = frames.one()
         frames.close()
         table.rows.append([
