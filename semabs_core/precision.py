@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
@@ -39,8 +40,8 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 MARGIN = 0.9
 """A format of fewer digits must take at most so much of the time of the one before it."""
-ROUNDS, LONG_S = 3, 1.0
-"""Times that each format is measured; once where that takes so many seconds."""
+ROUNDS, ENOUGH_S = 5, 1.0
+"""Times that each format is measured; fewer once all have taken so many seconds."""
 _fastest: dict[Hashable, torch.dtype] = {}
 
 
@@ -61,8 +62,9 @@ def formats_to_try(precision: str, device: torch.device) -> tuple[torch.dtype, .
 def fastest(what: Hashable, work: Mapping[torch.dtype, Callable[[], object]]) -> torch.dtype:
     """The number format in which some work takes least time, measured once per process.
 
-    The formats take turns, and of each the shortest time counts, so that a busy machine does not
-    decide.
+    The formats take turns, of each the shortest time counts, and a time is that of the processor in
+    the calling thread: while others have the processor it stands still. With several threads that
+    is the caller's share, and what it waits for the others' as long as such waits are spun.
 
     Args:
         what: stands for the work: the same is measured once for a number of threads.
@@ -76,23 +78,22 @@ def fastest(what: Hashable, work: Mapping[torch.dtype, Callable[[], object]]) ->
 
 
 def _measure(work: Mapping[torch.dtype, Callable[[], object]]) -> torch.dtype:
-    first = {dtype: _seconds(step) for dtype, step in work.items()}  # warms up too
-    least = dict(first)
-    for number in range(ROUNDS if max(first.values()) < LONG_S else 0):
+    least = dict.fromkeys(work, math.inf)
+    all_s = 0.0
+    for _ in range(ROUNDS):
         for dtype, step in work.items():
-            spent = _seconds(step)
-            least[dtype] = min(spent, least[dtype]) if number else spent
+            start = time.thread_time()
+            step()
+            spent = time.thread_time() - start
+            least[dtype] = min(spent, least[dtype])
+            all_s += spent
+        if all_s > ENOUGH_S:
+            break
     best = next(iter(work))
     for dtype, spent in least.items():
         if spent < MARGIN * least[best]:
             best = dtype
     return best
-
-
-def _seconds(step: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    step()
-    return time.perf_counter() - start
 
 
 def mixed_precision(device: torch.device, dtype: torch.dtype) -> torch.autocast:

@@ -1,5 +1,7 @@
 """Which number format is taken where."""
 
+import time
+
 import pytest
 import torch
 
@@ -85,9 +87,9 @@ def test_the_fastest_format_is_measured_once(exact_s, rounded_s, best, monkeypat
 
     def work(dtype, seconds):
         calls.append(dtype)
-        clock[0] += seconds * (10 if len(calls) <= 2 else 1)  # slower until it is warm
+        clock[0] += seconds * (2 if len(calls) <= 2 else 1)  # slower until it is warm
 
-    monkeypatch.setattr(precision.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(precision.time, "thread_time", lambda: clock[0])
     steps = {
         torch.float32: lambda: work(torch.float32, exact_s),
         torch.bfloat16: lambda: work(torch.bfloat16, rounded_s),
@@ -95,9 +97,22 @@ def test_the_fastest_format_is_measured_once(exact_s, rounded_s, best, monkeypat
     what = ("test", exact_s, rounded_s)
     assert fastest(what, steps) == best
     count = len(calls)
-    assert count == (2 if exact_s > 1 else 8)
+    assert count == (2 if exact_s > 1 else 10)
     assert fastest(what, steps) == best
     assert len(calls) == count
+
+
+def test_waiting_for_the_processor_does_not_decide():
+    def busy(seconds):
+        end = time.thread_time() + seconds
+        while time.thread_time() < end:
+            pass
+
+    steps = {
+        torch.float32: lambda: busy(0.01),
+        torch.bfloat16: lambda: (busy(0.002), time.sleep(0.03)),
+    }
+    assert fastest("waits", steps) == torch.bfloat16
 
 
 def test_one_format_is_not_measured():
