@@ -13,7 +13,7 @@ of the frame's context, not those that happen to be asked for, so that answers c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +48,7 @@ class Context:
 
 def centred(maps: NDArray[np.float32] | Tensor, mean: NDArray[np.float32] | Tensor) -> Tensor:
     """Maps (..., H, W) less the mean map (H, W), cut off at 0: how much more than words do."""
-    return (torch.as_tensor(maps) - torch.as_tensor(mean)).clamp_min(0)
+    return (torch.as_tensor(maps) - torch.as_tensor(mean)).clamp_min_(0)
 
 
 def make_context(maps: Mapping[str, Tensor]) -> Context:
@@ -92,7 +92,7 @@ class Weigher:
     Args:
         maps: relevancy (h, w) float32 of the context's words; at least one.
         mean: (h, w), the mean map.
-        refine: spreads maps (L, h, w) along a frame's edges before they are weighed; None for none.
+        refine: spreads L maps (h, w) along a frame's edges before they are weighed; None for none.
             Masks are left as they are: their edges are better than the frame's.
     """
 
@@ -100,7 +100,7 @@ class Weigher:
         self,
         maps: Mapping[str, NDArray[np.float32]],
         mean: NDArray[np.float32],
-        refine: Callable[[Tensor], Tensor] | None = None,
+        refine: Callable[[Iterable[Tensor]], Tensor] | None = None,
     ) -> None:
         self.mean = mean
         self.refine = None if all(map(is_mask, maps.values())) else refine
@@ -114,5 +114,5 @@ class Weigher:
         return torch.stack([own, others], dim=1)
 
     def _centred(self, maps: Sequence[NDArray[np.float32]]) -> Tensor:
-        found = centred(np.stack(maps), self.mean)
-        return self.refine(found) if self.refine else found
+        found = (centred(one, self.mean) for one in maps)
+        return self.refine(found) if self.refine else torch.stack(list(found))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -115,8 +115,8 @@ class FrameState:
         self.volumes.clear()
         self.weighers = {key: kept for key, kept in self.weighers.items() if key[0] != GIVEN}
 
-    def refine(self, maps: Tensor) -> Tensor:
-        """Maps (L, H, W) spread along the edges of the frame's colour and depth."""
+    def refine(self, maps: Iterable[Tensor]) -> Tensor:
+        """L maps (H, W) to (L, h, w), spread along the edges of the frame's colour and depth."""
         if self.refiner is None:
             self.refiner = Refiner(self.frame.rgb, self.frame.depth_m)
         return self.refiner(maps)

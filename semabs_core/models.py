@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from semabs_core.checkpoint import load_network, read_relations
 from semabs_core.config import (
@@ -88,18 +89,23 @@ def load_fast_encoder(config: SemabsConfig) -> ImageTextEncoder:
 def make_fast(network: SpatialNetwork, precision: str) -> None:
     """Lay a network out for answering, and choose the number format of its U-Net, in place.
 
+    Its answers stay the same, but for rounding.
+
     Args:
         network: on its device.
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
     """
     encoder, device = network.encoder, network.lower.device
+    if isinstance(network, CompletionNetwork):
+        assert isinstance(encoder.unet.final, nn.Conv3d)
+        network.decoder.fold(encoder.unet.final)
     encoder.unet.to(memory_format=torch.channels_last_3d)
     formats = formats_to_try(precision, device)
     shape = network.config.voxel_shape
     volume = torch.zeros(1, *shape, network.config.channels, device=device).movedim(-1, 1)
 
     def complete(dtype: torch.dtype) -> Callable[[], object]:
-        return lambda: encoder.complete(volume, dtype)
+        return lambda: encoder.complete(volume.to(dtype), dtype)
 
     layers = tuple(tuple(weight.shape) for weight in encoder.unet.parameters())
     encoder.dtype = fastest(("unet", shape, layers), {dtype: complete(dtype) for dtype in formats})

@@ -19,7 +19,7 @@ from semabs_core.voxels import Cells, fill
 
 TEMPERATURE = 0.07
 """The published divisor of the cosine similarity."""
-POINTS_AT_ONCE = 8192
+POINTS_AT_ONCE = 4096
 """Points whose hidden layers stay in a core's cache."""
 
 
@@ -40,9 +40,9 @@ class VolumeEncoder(nn.Module):
         width, self.hidden = 3 + config.point_width, config.hidden
         self.points = nn.Sequential(
             nn.Linear(width, config.hidden),
-            nn.LeakyReLU(),
+            nn.LeakyReLU(inplace=True),
             nn.Linear(config.hidden, config.hidden),
-            nn.LeakyReLU(),
+            nn.LeakyReLU(inplace=True),
             nn.Linear(config.hidden, config.channels - config.reads_tsdf),
         )
         self.unet = make_unet(
@@ -66,7 +66,7 @@ class VolumeEncoder(nn.Module):
         volumes = []
         for scene, there in enumerate(cells):
             for label in features[scene]:
-                rows = self.points[-1](self._mean(xyz[scene], label, there))
+                rows = self.points[-1](self._mean(xyz[scene], label, there)).to(self.dtype)
                 if tsdf is not None:
                     rows = F.pad(rows, (0, 1))
                 volume = fill(there, rows)
@@ -95,19 +95,25 @@ class VolumeEncoder(nn.Module):
             hidden = torch.cat([xyz[part], features[part]], dim=-1)
             for layer in self.points[:-1]:
                 hidden = layer(hidden)
-            total = total.index_add(0, cells.place[part], hidden.float())
+            total.index_add_(0, cells.place[part], hidden.float())
         return (total / cells.count[:, None]).to(xyz.dtype)
 
 
 class ImplicitDecoder(nn.Module):
-    """Maps samples of volumes through an MLP: (..., M, C) to (..., M, out)."""
+    """Maps samples of volumes through an MLP: (..., M, C) to (..., M, out).
+
+    Attributes:
+        folded: whether the samples' part of the first layer is done before, see :meth:`fold`.
+    """
+
+    folded = False
 
     def __init__(self, channels: int, out: int, concat_xyz: bool) -> None:
         super().__init__()
         self.concat_xyz = concat_xyz
         self.mlp = nn.Sequential(
             nn.Linear(channels + 3 * concat_xyz, channels),
-            nn.LeakyReLU(),
+            nn.LeakyReLU(inplace=True),
             nn.Linear(channels, out),
         )
 
@@ -115,7 +121,38 @@ class ImplicitDecoder(nn.Module):
         """Samples of one or two volumes (..., M, C each) at coordinates (..., M, 3)."""
         dtype = samples[0].dtype
         parts = [*samples, coordinates.to(dtype)] if self.concat_xyz else samples
-        return self.mlp(torch.cat(list(parts), dim=-1))
+        if not self.folded:
+            return self.mlp(torch.cat(list(parts), dim=-1))
+        first = self._first
+        hidden = samples[0] + first.bias
+        if self.concat_xyz:
+            hidden = samples[0] + F.linear(parts[1], first.weight[:, -3:], first.bias)
+        return self.mlp[1:](hidden)
+
+    @torch.no_grad()
+    def fold(self, last: nn.Conv3d) -> None:
+        """Have the layer that a volume comes from do what the first one here does to its samples.
+
+        Sampling is linear, so that answers stay the same, but for rounding, and query points are
+        many. What remains here is the identity, which :meth:`forward` leaves out.
+
+        Args:
+            last: the layer, a 1x1x1 convolution, whose output is sampled; changed in place.
+        """
+        if self.folded:
+            return
+        assert last.bias is not None
+        part = self._first.weight[:, : last.out_channels]
+        last.weight.copy_((part @ last.weight.flatten(1)).view_as(last.weight))
+        last.bias.copy_(part @ last.bias)
+        part.copy_(torch.eye(len(part)))
+        self.folded = True
+
+    @property
+    def _first(self) -> nn.Linear:
+        layer = self.mlp[0]
+        assert isinstance(layer, nn.Linear)
+        return layer
 
 
 class Pointer(nn.Module):

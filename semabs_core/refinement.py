@@ -14,6 +14,8 @@ word per pixel, with the shipped encoder and simulated ones: better than pixel-a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -64,18 +66,24 @@ class Refiner:
         self._down = smoothness * _links(picture, depth, 0)
         self._across = smoothness * np.ascontiguousarray(_links(picture, depth, 1).T)
 
-    def __call__(self, maps: Tensor) -> Tensor:
-        """Maps (L, h, w) float32 of any size to refined ones (L, *shape)."""
-        if maps.shape[1:] != self.shape:
-            maps = F.interpolate(
-                maps[:, None], self.shape, mode="bilinear", antialias=True, align_corners=False
-            )[:, 0]
-        values = maps.permute(1, 2, 0).numpy()
+    def __call__(self, maps: Iterable[Tensor]) -> Tensor:
+        """L maps (h, w) float32 of any size to refined ones (L, *shape).
+
+        Each is scaled as soon as it is there, so that large maps need not be held at once.
+        """
+        values = torch.stack([self._scaled(found) for found in maps], dim=-1).numpy()
         for number in range(ROUNDS):
             share = np.float32(1.5 * 4 ** (ROUNDS - 1 - number) / (4**ROUNDS - 1))
             values = _solve(values.transpose(1, 0, 2).copy(), share * self._across)
             values = _solve(values.transpose(1, 0, 2).copy(), share * self._down)
         return torch.from_numpy(values.transpose(2, 0, 1).copy())
+
+    def _scaled(self, found: Tensor) -> Tensor:
+        if found.shape == self.shape:
+            return found
+        return F.interpolate(
+            found[None, None], self.shape, mode="bilinear", antialias=True, align_corners=False
+        )[0, 0]
 
 
 def _filled(depth_m: Array) -> Array:

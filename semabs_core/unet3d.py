@@ -92,8 +92,8 @@ class ResidualBlock(nn.Module):
         self.conv3 = NormConv(out_channels, out_channels, groups)
 
     def forward(self, x: Tensor) -> Tensor:
-        residual = F.relu(self.conv1(x))
-        return F.relu(self.conv3(F.relu(self.conv2(residual))) + residual)
+        residual = self.conv1(x).relu_()
+        return self.conv3(self.conv2(residual).relu_()).add_(residual).relu_()
 
 
 class UpBlock(nn.Module):
@@ -105,7 +105,7 @@ class UpBlock(nn.Module):
         self.block = ResidualBlock(out_channels, out_channels, groups)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        return self.block(self.upsample(x, output_size=skip.shape[2:]) + skip)
+        return self.block(self.upsample(x, output_size=skip.shape[2:]).add_(skip))
 
 
 class ResidualUNet3D(nn.Module):
@@ -176,9 +176,9 @@ class FineUNet3D(nn.Module):
         self.final = nn.Conv3d(fine_maps, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        fine = F.relu(self.before(x))
-        fine = fine + self.up(self.coarse(convolve(self.down, fine)))
-        return convolve(self.final, F.relu(self.after(fine)) + fine)
+        fine = self.before(x).relu_()
+        fine = self.up(self.coarse(convolve(self.down, fine))).add_(fine)
+        return convolve(self.final, self.after(fine).relu_() + fine)
 
 
 def make_unet(channels: int, fine_maps: int, f_maps: int, levels: int, groups: int) -> nn.Module:

@@ -69,7 +69,7 @@ def cells_of(index: Tensor, shape: tuple[int, int, int]) -> Cells:
 def fill(cells: Cells, values: Tensor) -> Tensor:
     """A volume (C, X, Y, Z) of what the occupied cells hold (K, C); the others are 0."""
     rows = values.new_zeros(math.prod(cells.shape), values.shape[1])
-    rows = rows.index_copy(0, cells.occupied, values)
+    rows.index_copy_(0, cells.occupied, values)
     return rows.view(*cells.shape, -1).movedim(-1, 0)
 
 

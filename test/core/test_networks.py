@@ -225,3 +225,27 @@ def test_gradients_of_norms_in_bfloat16_are_torchs(layout):
     expected = gradients(lambda x: block.conv(block.norm(x)))
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-2 * float(other.abs().max()))
+
+
+@pytest.mark.parametrize("concat_xyz", [True, False])
+@pytest.mark.parametrize("approach", ["semantic_abstraction", "semantic_aware"])
+def test_a_folded_decoder_answers_the_same(approach, concat_xyz):
+    config = NetworkConfig(**TINY, approach=approach, concat_xyz=concat_xyz)
+    torch.manual_seed(0)
+    network, other = build_network(config), build_network(config)
+    asked = (
+        torch.rand(1, 50, 3),
+        torch.rand(1, 1, 50, config.point_width),
+        torch.rand(1, 2, 30, 3),
+        torch.rand(1, 2, config.text_dim) if approach == "semantic_aware" else None,
+    )
+    if approach == "semantic_abstraction":
+        asked = (*asked[:2], asked[2][:, :1], None)
+    with torch.no_grad():
+        before = network(*asked)
+        for _ in range(2):
+            network.decoder.fold(network.encoder.unet.final)
+        other.load_state_dict(network.state_dict())
+        assert before.std() > 1e-3
+        torch.testing.assert_close(network(*asked), before, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(other(*asked), before, atol=1e-5, rtol=1e-5)
