@@ -177,14 +177,14 @@ def label_grid(
         Labels and scores (R, R, R).
     """
     labels = np.where(grid.seen, np.uint8(FREE), np.uint8(UNKNOWN))
-    surface = np.isin(grid.open, grid.surface.numpy(), assume_unique=True)
+    holds_readings = np.zeros(len(labels), dtype=bool)
+    holds_readings[grid.surface.numpy()] = True
+    surface = holds_readings[grid.open]
     cutoff = np.where(surface, judgement.surface_cutoff, judgement.cutoff)
     labels[grid.open] = np.where(best < cutoff, np.uint8(FREE), label)
     scores = np.zeros(len(labels), dtype=np.float32)
-    scores[grid.open] = np.where(
-        surface,
-        judgement.surface_calibration.probability(best),
-        judgement.calibration.probability(best),
-    )
+    worth = judgement.calibration.probability(best)
+    worth[surface] = judgement.surface_calibration.probability(best[surface])
+    scores[grid.open] = worth
     shape = (resolution,) * 3
     return labels.reshape(shape), scores.reshape(shape)

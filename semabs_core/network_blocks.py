@@ -119,15 +119,16 @@ class ImplicitDecoder(nn.Module):
 
     def forward(self, samples: Sequence[Tensor], coordinates: Tensor) -> Tensor:
         """Samples of one or two volumes (..., M, C each) at coordinates (..., M, 3)."""
-        dtype = samples[0].dtype
-        parts = [*samples, coordinates.to(dtype)] if self.concat_xyz else samples
+        coordinates = coordinates.to(samples[0].dtype)
         if not self.folded:
-            return self.mlp(torch.cat(list(parts), dim=-1))
+            parts = [*samples, coordinates] if self.concat_xyz else list(samples)
+            return self.mlp(torch.cat(parts, dim=-1))
         first = self._first
-        hidden = samples[0] + first.bias
         if self.concat_xyz:
-            hidden = samples[0] + F.linear(parts[1], first.weight[:, -3:], first.bias)
-        return self.mlp[1:](hidden)
+            hidden = F.linear(coordinates, first.weight[:, -3:], first.bias).add_(samples[0])
+        else:
+            hidden = samples[0] + first.bias
+        return self.mlp[2](self.mlp[1](hidden))
 
     @torch.no_grad()
     def fold(self, last: nn.Conv3d) -> None:
