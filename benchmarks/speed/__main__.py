@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -38,17 +38,17 @@ def main(
     images = ((320, 240), (640, 480), (1280, 720), (1920, 1080))
     grids = (64, 128, 240) if full else (64, 240)
 
-    def node_table() -> Table:
-        from benchmarks.speed.node import node_table  # needs ROS
+    def node_tables() -> Sequence[Table]:
+        from benchmarks.speed.node import node_tables  # needs ROS
 
-        return node_table(20 if full else 10)
+        return node_tables(20 if full else 10)
 
     def message_table() -> Table:
         from benchmarks.speed.node import message_table
 
         return message_table(watch)
 
-    makers: dict[str, list[Callable[[], Table]]] = {
+    makers: dict[str, list[Callable[[], Table | Sequence[Table]]]] = {
         "relevancy": [
             lambda: relevancy.relevancy_table(watch, model, labels, 16 if full else 8, device)
         ],
@@ -70,13 +70,15 @@ def main(
             )
         ],
         "messages": [message_table],
-        "node": [node_table],
+        "node": [node_tables],
     }
     tables: list[Table] = []
     for name in part or makers:
         for make in makers[name]:
-            tables.append(make())
-            print(tables[-1].markdown(), flush=True)
+            made = make()
+            for table in [made] if isinstance(made, Table) else made:
+                tables.append(table)
+                print(table.markdown(), flush=True)
             write(tables, {**machine(), "clock": clock, "rounds": rounds}, out)
 
 

@@ -12,10 +12,12 @@ from benchmarks.speed.clock import Clock
 from benchmarks.speed.relevancy import KINDS
 from benchmarks.speed.report import Table
 from semabs_core.answering import corners_at, logits_at
+from semabs_core.checkpoint import load_network
 from semabs_core.config import load_config
 from semabs_core.data.analytic import analytic_scene
 from semabs_core.network_config import point_features
 from semabs_core.pipeline import SceneUnderstanding
+from semabs_core.weights.shipped import resolve_weights
 
 CHUNK = 2**20
 CLASSES = list(KINDS)
@@ -90,23 +92,17 @@ def completion_table(clock: Clock, checkpoint: str, resolutions: Sequence[int]) 
 
 
 def _chunk_seconds(clock: Clock, scene: SceneUnderstanding, size: int) -> float:
-    """The whole network in float32, for one class and a chunk of queries."""
-    network, state = scene.completion, scene._current()
-    config, chosen = network.config, network.encoder.dtype
+    """The whole network as it is stored, in float32, for one class and a chunk of queries."""
+    network = load_network(resolve_weights(scene.config.completion.checkpoint))
+    config, state = network.config, scene._current()
     values = torch.rand(len(state.pixels))
     rgb = torch.rand(len(state.pixels), 3) if "rgb" in config.network_inputs else None
     features = point_features(config.network_inputs, values, rgb, 0.0, values)[None, None]
     tsdf = torch.from_numpy(state.tsdf(config.voxel_shape))[None] if config.reads_tsdf else None
     lower, upper = torch.tensor(config.bounds)
     queries = lower + torch.rand(1, 1, size, 3) * (upper - lower)
-    network.encoder.dtype = torch.float32
-    try:
-        with torch.inference_mode():
-            return clock.seconds(
-                lambda: network(state.input_xyz[None], features, queries, None, tsdf)
-            )
-    finally:
-        network.encoder.dtype = chosen
+    with torch.inference_mode():
+        return clock.seconds(lambda: network(state.input_xyz[None], features, queries, None, tsdf))
 
 
 def descriptions_table() -> Table:

@@ -55,7 +55,7 @@ def main() -> None:
         spent = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
         peak = peak_gib()
         said = {**spent, "peak_gib": peak, "labels": labels.ravel().tolist()}
-        print("FRAME " + json.dumps(said), flush=True)
+        print("ANSWER " + json.dumps(said), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,41 +15,12 @@ import torch
 
 from benchmarks.speed.clock import Clock
 from benchmarks.speed.report import Table
+from benchmarks.speed.workers import ROOT, Worker
 
-ROOT = Path(__file__).resolve().parents[2]
-WORKER = Path(__file__).with_name("frame_worker.py")
+WORKER = "frame_worker.py"
 SHIPPED = Path("semabs_core/weights/shipped")
 CONFIG, PRESET = "semabs.yaml", "ours"
 """The default configuration, and the relevancy that its networks get."""
-
-
-class Frames:
-    """The pipeline in a process of its own, in the code of some folder."""
-
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        paths = [str(folder), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-        paths = [path for path in paths if path and (path == str(folder) or path != str(ROOT))]
-        self._process = subprocess.Popen(
-            [sys.executable, str(WORKER), *arguments],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-            cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-
-    def one(self) -> dict:
-        """Complete a frame: ``wall`` and ``cpu`` seconds, ``peak_gib`` and the ``labels``."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        for line in self._process.stdout:
-            if line.startswith("FRAME "):
-                return json.loads(line.removeprefix("FRAME "))
-        raise RuntimeError(f"the pipeline ended with {self._process.wait()}")
-
-    def close(self) -> None:
-        """End the process."""
-        self._process.communicate(timeout=60)
 
 
 @contextmanager
@@ -83,11 +52,11 @@ def older_table(clock: Clock, commit: str) -> Table:
         for network in (place / SHIPPED / "completion", ROOT / SHIPPED / "completion_any"):
             given = (str(network), str(localization), PRESET)
             words = (CONFIG, "640", "480", "12", threads, "64", *given)
-            pair = [Frames(place, *words), Frames(ROOT, *words)]
-            found = [[frames.one()] for frames in pair]  # warms up
+            pair = [Worker(WORKER, place, *words), Worker(WORKER, ROOT, *words)]
+            found = [[frames.ask("frame")] for frames in pair]  # warms up
             for _ in range(clock.rounds):
                 for frames, kept in zip(pair, found, strict=True):
-                    kept.append(frames.one())
+                    kept.append(frames.ask("frame"))
             for frames in pair:
                 frames.close()
             before, after = (statistics.median(f[clock.name] for f in kept[1:]) for kept in found)
@@ -111,8 +80,8 @@ def size_table(clock: Clock, sizes: Sequence[tuple[int, int, int, int]]) -> Tabl
     threads = str(torch.get_num_threads())
     for width, height, classes, resolution in sizes:
         words = [str(n) for n in (width, height, classes, threads, resolution)]
-        frames = Frames(ROOT, CONFIG, *words)
-        found = frames.one()
+        frames = Worker(WORKER, ROOT, CONFIG, *words)
+        found = frames.ask("frame")
         frames.close()
         table.rows.append([
             f"{width}x{height}", classes, f"{resolution}^3", found[clock.name], found["peak_gib"],

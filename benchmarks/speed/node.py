@@ -14,8 +14,8 @@ import numpy as np
 from benchmarks.speed.clock import Clock
 from benchmarks.speed.completion import CLASSES
 from benchmarks.speed.report import Table
-from semabs_core.data.analytic import analytic_scene
-from semabs_core.types import Completion
+from benchmarks.speed.workers import ROOT, Worker
+from semabs_core.types import Completion, RGBDFrame
 from semabs_ros import results
 from semabs_ros.domains import free_domain
 
@@ -23,146 +23,140 @@ os.environ.setdefault("ROS_DOMAIN_ID", str(free_domain()))
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
 import rclpy
-from geometry_msgs.msg import TransformStamped
-from rclpy.executors import MultiThreadedExecutor, SingleThreadedExecutor
-from rclpy.node import Node
+from rclpy.executors import MultiThreadedExecutor
 from rclpy.parameter import Parameter
-from semabs.msg import SemanticVoxels
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
-from tf2_ros import TransformBroadcaster
 
-from semabs_ros.convert import depth_to_image, matrix_to_transform, rgb_to_image
 from semabs_ros.node import SemabsNode
-from semabs_ros.player import camera_info
 from semabs_ros.spinning import spin
 
 WAIT_S = 300.0
 POINTS = 100_000
+RATES_HZ, STREAM_S = (5, 15, 30), 10
 
 
-class Camera(Node):
-    """Publishes a frame when it is told to, and waits for its completion.
+class NodeAtWork:
+    """The node of this process, its pipeline watched, and a camera in another process.
 
-    Args:
-        context: of rclpy.
+    Attributes:
+        spent: seconds in the pipeline since they were set to 0, of the clock and of the processor.
+        taken_s: how old each frame was, by its stamp, when the pipeline got it.
     """
 
-    def __init__(self, context: Any) -> None:
-        super().__init__("camera", context=context)
-        self.scene = analytic_scene(640, 480)
-        kinds = {"rgb/image": Image, "depth/image": Image, "rgb/camera_info": CameraInfo}
-        self.topics = [self.create_publisher(kind, name, 5) for name, kind in kinds.items()]
-        header = Header(frame_id="optical")
-        self.messages = (
-            rgb_to_image(self.scene.rgb[0], header),
-            depth_to_image(self.scene.depth_m[0], header, "32FC1"),
-            camera_info(self.scene, header),
-        )
-        self.broadcaster = TransformBroadcaster(self)
-        self.arrived = threading.Event()
-        self.stamp: tuple[int, int] = (0, 0)
-        self.create_subscription(SemanticVoxels, "/semabs/completion/voxels", self._voxels, 1)
-        self.create_subscription(PointCloud2, "/semabs/completion/points", lambda _: None, 1)
+    def __init__(self) -> None:
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context)
+        values = {
+            "autostart": True, "classes": CLASSES, "relevancy.preset": "chefer_et_al",
+            "completion.checkpoint": "untrained", "localization.checkpoint": "untrained",
+        }  # fmt: skip
+        overrides = [Parameter(name, value=value) for name, value in values.items()]
+        self._node = SemabsNode(context=self._context, parameter_overrides=overrides)
+        self._executor = MultiThreadedExecutor(num_threads=4, context=self._context)
+        self._executor.add_node(self._node)
+        self._thread = threading.Thread(target=spin, args=(self._executor, print), daemon=True)
+        self._thread.start()
+        self._wait(lambda: self._node.state == "active", "become active")
+        self.spent = {"wall": 0.0, "cpu": 0.0}
+        self.taken_s: list[float] = []
+        self._watch(self._node._scene)
+        self.camera = Worker("camera.py", ROOT)
 
-    def _voxels(self, message: SemanticVoxels) -> None:
-        stamp = message.header.stamp
-        if (stamp.sec, stamp.nanosec) == self.stamp:
-            self.arrived.set()
+    @property
+    def latency_s(self) -> float:
+        """From the arrival of the last completed frame's images to its publication."""
+        return self._node._worker.pace.latency_s
 
-    def ready(self) -> bool:
-        """Whether the node listens and is listened to."""
-        return all(topic.get_subscription_count() for topic in self.topics)
+    @property
+    def completed(self) -> int:
+        """How many frames."""
+        return self._node._worker.completed
 
-    def frame(self) -> float:
-        """Publish a frame; seconds until its voxels are there."""
-        stamp = self.get_clock().now().to_msg()
-        for message in self.messages:
-            message.header.stamp = stamp
-        self.stamp = (stamp.sec, stamp.nanosec)
-        self.arrived.clear()
-        start = time.perf_counter()
-        T = matrix_to_transform(self.scene.T_world_camera[0])
-        world = Header(stamp=stamp, frame_id="map")
-        self.broadcaster.sendTransform(
-            TransformStamped(header=world, child_frame_id="optical", transform=T)
-        )
-        for topic, message in zip(self.topics, self.messages, strict=True):
-            topic.publish(message)
-        if not self.arrived.wait(WAIT_S):
-            raise RuntimeError("the node did not answer")
-        return time.perf_counter() - start
+    def complete_one(self) -> float:
+        """A frame from its publication to the arrival of its voxels; seconds."""
+        before = self.completed
+        seconds = self.camera.ask("frame")["wall"]
+        self._wait(lambda: self.completed > before, "publish the frame")
+        return seconds
+
+    def close(self) -> None:
+        """End both."""
+        self.camera.close()
+        self._executor.shutdown(timeout_sec=5)
+        self._thread.join(timeout=10)
+        self._node.destroy_node()
+        rclpy.shutdown(context=self._context)
+
+    def _wait(self, done: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + WAIT_S
+        while not done():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the node, {self._node.state}, did not {what}")
+            time.sleep(0.001)
+
+    def _watch(self, scene: Any) -> None:
+        def watched(work: Callable[..., Any]) -> Callable[..., Any]:
+            def timed(*arguments: Any) -> Any:
+                if isinstance(arguments[0], RGBDFrame):
+                    now_s = self._node.get_clock().now().nanoseconds * 1e-9
+                    self.taken_s.append(now_s - arguments[0].stamp_s)
+                wall, cpu = time.perf_counter(), time.process_time()
+                try:
+                    return work(*arguments)
+                finally:
+                    self.spent["wall"] += time.perf_counter() - wall
+                    self.spent["cpu"] += time.process_time() - cpu
+
+            return timed
+
+        scene.set_frame, scene.complete = watched(scene.set_frame), watched(scene.complete)
 
 
-def node_table(frames: int) -> Table:
-    """Image in to voxels out, less the time in the pipeline."""
-    table = Table(
+def node_tables(frames: int) -> tuple[Table, Table]:
+    """Image in to voxels out, less the time in the pipeline; and how old what is answered is."""
+    share = Table(
         f"The node's own share of a frame, 640x480, {len(CLASSES)} classes, 64^3, over DDS",
-        "From the publication of the images to the arrival of the voxels (and the cloud), less "
-        "`set_frame` and `complete`; medians. The camera, the node and who listens are one "
-        "process, so that the camera's and the listener's part counts too. Processor time is that "
-        "of all threads.",
-        ("frames", "frame [ms]", "pipeline [ms]", "node, wall [ms]", "node, processor [ms]"),
+        "Medians. A frame: from the publication of its images to the arrival of its voxels, in the "
+        "process of the camera and the listener. The pipeline: `set_frame` and `complete`. The "
+        "node, wall: from the arrival of the images to the publication of voxels and cloud, less "
+        "the pipeline. The node, processor: of all threads of its process, less the pipeline; what "
+        "it receives and sends is in it. The rest is the camera's, the listener's and DDS's.",
+        ("frames", "frame [ms]", "pipeline [ms]", "node, wall [ms]", "node, processor [ms]",
+         "rest [ms]"),
+    )  # fmt: skip
+    age = Table(
+        "Which frame is answered when the camera is faster, over DDS",
+        "In periods of the camera. A frame's age is counted from its stamp to when the pipeline "
+        "gets it: below one and what its way takes, it was the newest that was there.",
+        ("camera [Hz]", "published", "answered", "an answer takes", "age, median", "age, largest"),
     )
-    context = rclpy.Context()
-    rclpy.init(context=context)
-    values = {
-        "autostart": True, "classes": CLASSES, "relevancy.preset": "chefer_et_al",
-        "completion.checkpoint": "untrained", "localization.checkpoint": "untrained",
-    }  # fmt: skip
-    overrides = [Parameter(name, value=value) for name, value in values.items()]
-    node = SemabsNode(context=context, parameter_overrides=overrides)
-    camera = Camera(context)
-    executors = [
-        MultiThreadedExecutor(num_threads=4, context=context),
-        SingleThreadedExecutor(context=context),
-    ]
-    for executor, spun in zip(executors, (node, camera), strict=True):
-        executor.add_node(spun)
-    threads = [threading.Thread(target=spin, args=(e, print), daemon=True) for e in executors]
-    for thread in threads:
-        thread.start()
-    deadline = time.monotonic() + WAIT_S
-    while not (node.state == "active" and camera.ready()):
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"the node is {node.state}: {node._fault}")
-        time.sleep(0.1)
-    spent = _watch(node._scene)
-    found = []
-    for number in range(frames + 2):
-        spent.update(wall=0.0, cpu=0.0)
-        cpu = time.process_time()
-        total = camera.frame()
-        cpu = time.process_time() - cpu
-        if number >= 2:  # the first ones warm up
-            found.append((total, spent["wall"], total - spent["wall"], cpu - spent["cpu"]))
-    for executor, thread in zip(executors, threads, strict=True):
-        executor.shutdown(timeout_sec=5)
-        thread.join(timeout=10)
-    node.destroy_node()
-    camera.destroy_node()
-    rclpy.shutdown(context=context)
-    table.rows.append([frames, *(1000 * statistics.median(column) for column in zip(*found))])
-    return table
-
-
-def _watch(scene: Any) -> dict[str, float]:
-    """Seconds that a pipeline spends from now on, of the clock and of the processor."""
-    spent = {"wall": 0.0, "cpu": 0.0}
-
-    def watched(work: Callable[..., Any]) -> Callable[..., Any]:
-        def timed(*arguments: Any) -> Any:
-            wall, cpu = time.perf_counter(), time.process_time()
-            try:
-                return work(*arguments)
-            finally:
-                spent["wall"] += time.perf_counter() - wall
-                spent["cpu"] += time.process_time() - cpu
-
-        return timed
-
-    scene.set_frame, scene.complete = watched(scene.set_frame), watched(scene.complete)
-    return spent
+    work = NodeAtWork()
+    try:
+        found = []
+        for number in range(frames + 2):
+            work.spent.update(wall=0.0, cpu=0.0)
+            cpu = time.process_time()
+            total = work.complete_one()
+            cpu = time.process_time() - cpu
+            own = work.latency_s - work.spent["wall"]
+            if number >= 2:  # the first ones warm up
+                wall = work.spent["wall"]
+                found.append((total, wall, own, cpu - work.spent["cpu"], total - wall - own))
+        medians = [statistics.median(column) for column in zip(*found, strict=True)]
+        share.rows.append([frames, *(1000 * seconds for seconds in medians)])
+        for rate_hz in RATES_HZ:
+            work.taken_s.clear()
+            before = work.completed
+            published = work.camera.ask(f"stream {rate_hz} {STREAM_S}")["published"]
+            ages = [seconds * rate_hz for seconds in work.taken_s]
+            takes = medians[1] * rate_hz
+            answered = work.completed - before
+            age.rows.append([
+                rate_hz, published, answered, takes, statistics.median(ages), max(ages),
+            ])  # fmt: skip
+    finally:
+        work.close()
+    return share, age
 
 
 def message_table(clock: Clock) -> Table:

@@ -289,6 +289,29 @@ def test_goals_go_before_streaming(make_node, localize, peer, camera):
     assert localize.outcome(handle)[0] == STATUS.STATUS_SUCCEEDED
 
 
+def test_after_a_long_answer_comes_the_newest_frame(make_node, peer, camera):
+    answers = collect(peer, SemanticVoxels, "/semabs/completion/voxels")
+    node = make_node(autostart=True)
+    slow = Slow(node)
+    wait_for(lambda: slow.entered, what="a frame in work")
+    held = len(camera.stamps)
+    wait_for(lambda: len(camera.stamps) > held + 5, what="frames that come meanwhile")
+    camera.timer.cancel()
+    sec, nanosec = camera.stamps[-1]
+
+    def newest_is_there():
+        with node._frames._lock:
+            entry = node._frames._settle()
+        return entry is not None and entry.pair.stamp_ns == sec * 10**9 + nanosec
+
+    wait_for(newest_is_there, what="the last frame and its transform")
+    before = len(answers)
+    slow.open = True
+    wait_for(lambda: len(answers) == before + 2, what="that frame and another")
+    stamp = answers[-1].header.stamp
+    assert (stamp.sec, stamp.nanosec) == (sec, nanosec)
+
+
 def test_lifecycle(make_node, localize, peer, camera):
     node = make_node()
     _, result = localize.ask(**BEHIND)
