@@ -66,7 +66,9 @@ class VolumeEncoder(nn.Module):
         volumes = []
         for scene, there in enumerate(cells):
             for label in features[scene]:
-                rows = self.points[-1](self._mean(xyz[scene], label, there)).to(self.dtype)
+                rows = self.points[-1](self._mean(xyz[scene], label, there))
+                if self.dtype != torch.float32:  # without the caller's autocast
+                    rows = rows.to(self.dtype)
                 if tsdf is not None:
                     rows = F.pad(rows, (0, 1))
                 volume = fill(there, rows)
