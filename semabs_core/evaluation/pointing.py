@@ -22,7 +22,7 @@ from semabs_core.data.relevancy_records import read_settings
 from semabs_core.data.relevancy_settings import common_settings
 from semabs_core.data.scene_data import SPECIAL_NAMES
 from semabs_core.data.splits import split_paths, split_source
-from semabs_core.evaluation.statistics import Resampler, interval
+from semabs_core.evaluation.statistics import Resampler
 from semabs_core.evaluation.tables import Figure, FigureTable
 from semabs_core.relevancy import for_networks
 
@@ -141,7 +141,7 @@ def summarize_pointing(
         figures = []
         for part in (chosen, chosen[chosen["label"].isin(list(novel))]):
             mean = resampler.mean(part["scene_id"], 100 * part["hit"].to_numpy(float))
-            figures.append(Figure(float(mean[0]), interval(mean)))
+            figures.append(Figure.of(mean))
         lines.append(((split, str(len(chosen))), tuple(figures)))
     columns = ("all classes", "novel classes")
     return FigureTable("Pointing accuracy, %", ("split", "objects"), columns, tuple(lines))

@@ -20,7 +20,7 @@ from semabs_core.data.scene_data import class_name
 from semabs_core.evaluation.metrics import PUBLISHED_CUTOFFS
 from semabs_core.evaluation.published import RowsError, published_figures
 from semabs_core.evaluation.rows import NAME_COLUMNS, task_of
-from semabs_core.evaluation.statistics import Resampler, interval, mean_of_results
+from semabs_core.evaluation.statistics import Resampler, mean_of_results
 from semabs_core.evaluation.tables import Figure, FigureTable
 from semabs_core.network_config import RELATIONS
 
@@ -206,7 +206,7 @@ def _own_lines(name: str, cutoff: str, results: Results) -> Lines:
     return [
         (
             (name, *filter(None, [part]), "measured", cutoff),
-            tuple(Figure(float(column[0]), interval(column)) for column in columns),
+            tuple(map(Figure.of, columns)),
         )
         for part, columns in results.items()
     ]

@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from semabs_core.evaluation.statistics import interval
 from semabs_core.files import write_atomic
 
 
@@ -22,6 +25,11 @@ class Figure:
 
     value: float
     interval: tuple[float, float] | None = None
+
+    @classmethod
+    def of(cls, results: NDArray[np.float64]) -> Figure:
+        """The mean and the interval of a resampler's result (1 + R,)."""
+        return cls(float(results[0]), interval(results))
 
     def __str__(self) -> str:
         if math.isnan(self.value):

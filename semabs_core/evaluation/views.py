@@ -19,7 +19,6 @@ from semabs_core.data.items import scene_id
 from semabs_core.data.scene_data import SceneFileError
 from semabs_core.data.splits import read_splits
 from semabs_core.evaluation.published import RowsError
-from semabs_core.evaluation.statistics import interval
 from semabs_core.evaluation.summary import Approach, SummaryOptions
 from semabs_core.evaluation.tables import Figure, FigureTable
 
@@ -102,8 +101,7 @@ def summarize_views(
 
 
 def _figure(approach: Approach, chosen: pd.Series | NDArray[np.bool_]) -> Figure:
-    found = approach.mean(np.asarray(chosen), "rooms")
-    return Figure(float(found[0]), interval(found))
+    return Figure.of(approach.mean(np.asarray(chosen), "rooms"))
 
 
 def _view_infos(folder: Path, scenes: Sequence[str], task: str) -> list[dict[str, float | str]]:
