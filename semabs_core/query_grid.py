@@ -12,7 +12,7 @@ from torch import Tensor
 from semabs_core import geometry
 from semabs_core.config import QueryConfig
 from semabs_core.types import Camera, RGBDFrame
-from semabs_core.voxels import grid_axes, grid_points
+from semabs_core.voxels import cells_at, grid_axes, grid_points
 
 Matrix = NDArray[np.float64]
 
@@ -226,18 +226,13 @@ def surface_voxels(
     resolution = axes.shape[1]
     lower, spacing = axes[:, 0].numpy().astype(np.float64), float(axes[0, 1] - axes[0, 0])
     flat, inside = voxel_numbers(readings, axes)
-    points = readings[inside]
-    taken = np.zeros(resolution**3, dtype=bool)
-    taken[flat] = True
-    surface = np.flatnonzero(taken)
-    places = np.zeros(resolution**3, dtype=np.int32)
-    places[surface] = np.arange(len(surface), dtype=np.int32)
-    which = places[flat]
-    counts = np.bincount(which)
-    mean = np.stack([np.bincount(which, weights=axis) / counts for axis in points.T], axis=1)
+    cells = cells_at(torch.from_numpy(flat).long(), (resolution,) * 3)
+    which, counts, surface = cells.place.numpy(), cells.count.numpy(), cells.occupied.numpy()
+    points = readings[inside].T
+    mean = np.stack([np.bincount(which, weights=axis) / counts for axis in points], axis=1)
     rays = mean - T_scene_camera[:3, 3]
     rays /= np.maximum(np.linalg.norm(rays, axis=1, keepdims=True), 1e-9)
     middle = lower + spacing * np.stack(np.unravel_index(surface, (resolution,) * 3), axis=1)
     half = spacing / 2
     moved = (mean + BEHIND * spacing * rays).clip(middle - half, middle + half)
-    return torch.from_numpy(surface), torch.from_numpy(moved.astype(np.float32))
+    return cells.occupied, torch.from_numpy(moved.astype(np.float32))

@@ -58,12 +58,18 @@ class Cells:
 def cells_of(index: Tensor, shape: tuple[int, int, int]) -> Cells:
     """The cells of points with fractional indices (N, 3), which are truncated here."""
     x, y, z = index.long().unbind(-1)
-    flat = (x * shape[1] + y) * shape[2] + z
-    counts = torch.bincount(flat, minlength=shape[0] * shape[1] * shape[2])
-    occupied = counts.nonzero()[:, 0]
-    places = torch.empty_like(counts)
-    places[occupied] = torch.arange(len(occupied), device=counts.device)
-    return Cells(shape, occupied, places[flat], counts[occupied].float())
+    return cells_at((x * shape[1] + y) * shape[2] + z, shape)
+
+
+def cells_at(flat: Tensor, shape: tuple[int, int, int]) -> Cells:
+    """The cells of points by the flat indices (N,) int64 of these, z runs fastest."""
+    places = torch.zeros(math.prod(shape), dtype=torch.int32, device=flat.device)
+    places[flat] = 1
+    occupied = places.nonzero()[:, 0]
+    places[occupied] = torch.arange(len(occupied), dtype=torch.int32, device=flat.device)
+    place = places[flat].long()
+    counts = torch.bincount(place, minlength=len(occupied))
+    return Cells(shape, occupied, place, counts.float())
 
 
 def fill(cells: Cells, values: Tensor) -> Tensor:
