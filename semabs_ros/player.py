@@ -31,9 +31,11 @@ def play(player: Player) -> None:
     Raises:
         SceneError: if the scene or recording cannot be played.
         TopicError: if it is not clear which topics of a recording are the camera.
+        ValueError: if something is told that does not count for what is played.
     """
     path = Path(player.source)
     if player.source and reader_of(path) is BAG:
+        BAG.check(player.read_options)
         BagPlayer(player, path).play()
     else:
         play_frames(player, open_sequence(player.source, player.read_options))

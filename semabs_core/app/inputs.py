@@ -28,8 +28,6 @@ UPLOADS = (
     "those of TUM, ScanNet, ARKitScenes and Replica, and a rosbag2 of several files."
 )
 """What the page takes as one file, and what not."""
-OF_RECORDINGS = ("world_frame", "rgb_topic", "depth_topic", "info_topic")
-"""What may be told of recordings alone."""
 READ = "What the file does not say"
 UNITS = "Depth units per metre"
 INTRINSICS = "Intrinsics: fx fy cx cy, pixels"
@@ -147,8 +145,6 @@ def open_pictures(
     if (height is None) != (down is None):
         raise ValueError("tell both how high the camera is and how far it looks down, or neither")
     told = asdict(options)
-    if useless := [f"{name}=" for name in OF_RECORDINGS if told[name]]:
-        raise ValueError(f"{', '.join(useless)} under “{READ}” is for recordings, not pictures")
     if units is not None:
         _once(told, "depth_scale", UNITS)
         told["depth_scale"] = units
@@ -157,7 +153,9 @@ def open_pictures(
         told["camera_pose"] = f"0 0 {height} 0 {down} 0"
     told |= {"depth": depth, "intrinsics": _four_numbers(intrinsics)}  # never a file's name
     with _names_alone(Path(color), Path(depth)):
-        return PAIR.open(Path(color), parse_read_options(told))
+        reading = parse_read_options(told)
+        PAIR.check(reading)
+        return PAIR.open(Path(color), reading)
 
 
 def choose_frame(sequence: FrameSequence, number: float | None, *files: str | None) -> Given:

@@ -42,10 +42,14 @@ def examine(path: str | Path, options: ReadOptions, config: SemabsConfig) -> Exa
         path: what the readers read; empty for the built-in room.
         options: what the files do not say.
         config: whose region and models count.
+
+    Raises:
+        ValueError: if something is told that does not count for the format.
     """
     result = Examination(Report())
     try:
         if str(path) and reader_of(Path(path)) is BAG:
+            BAG.check(options)
             _examine_bag(Path(path), options, config, result)
         else:
             sequence = open_sequence(path, options)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from semabs_core.data.scene_file import SceneError, built_in_scene
+from semabs_core.data.scene_file import BUILT_IN, SceneError
 from semabs_core.readers.arkit import ARKIT
 from semabs_core.readers.bag import BAG
 from semabs_core.readers.options import ReadOptions, parse_read_options
@@ -34,13 +34,13 @@ def open_sequence(
         options: what the files do not say.
 
     Raises:
+        ValueError: if something is told that does not count for the format.
         SceneError: if nothing is there, nothing recognises it, or it is damaged.
     """
-    if not os.fspath(path):
-        return built_in_scene()
-    given = Path(path)
+    given, told = Path(path if os.fspath(path) else BUILT_IN), options or ReadOptions()
     reader = reader_of(given)
-    return reader.open(given, options or ReadOptions())
+    reader.check(told)
+    return reader.open(given, told)
 
 
 def reader_of(path: Path) -> Reader:

@@ -104,6 +104,7 @@ ARKIT = Reader(
     "ARKitScenes",
     "a folder with lowres_wide/, lowres_depth/, lowres_wide_intrinsics/ and lowres_wide.traj",
     "millimetres; poses world to camera (inverted), z up; intrinsics per frame; floor estimated",
+    ("depth_scale",),
     matches,
     open_arkit,
 )

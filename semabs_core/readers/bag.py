@@ -186,6 +186,7 @@ BAG = Reader(
     f"a rosbag2 folder (whole, split or compressed), or a file: {', '.join(BAG_SUFFIXES)}",
     "colour, registered depth (16UC1 millimetres, 32FC1 metres), camera_info, TF; the world is "
     "the root of the camera's TF tree, z up (REP 105)",
+    ("camera_pose", "world_frame", "rgb_topic", "depth_topic", "info_topic"),
     matches,
     open_bag,
 )

@@ -111,6 +111,7 @@ PAIR = Reader(
     "a picture with its depth, or a folder with rgb.* or color.* and depth.*",
     "depth in 16 bits (millimetres) or .npy (metres if float); intrinsics and pose told, or "
     "intrinsics.txt beside it and up and floor estimated",
+    ("depth_scale", "intrinsics", "depth", "camera_pose"),
     matches,
     open_pair,
 )

@@ -97,6 +97,7 @@ REPLICA = Reader(
     "a folder with results/frame*.jpg, results/depth*.png and traj.txt",
     "6553.5 units per metre or those of cam_params.json; poses camera to world (x right, y down, "
     "z forward), z up; floor estimated",
+    ("depth_scale", "intrinsics"),
     matches,
     open_replica,
 )

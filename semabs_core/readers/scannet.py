@@ -71,6 +71,7 @@ SCANNET = Reader(
     "ScanNet",
     "a folder with color/, depth/, pose/ and intrinsic/ (the exported .sens)",
     "millimetres; poses camera to world, z up; colour brought to depth's pixels; floor estimated",
+    ("depth_scale", "intrinsics"),
     matches,
     open_scannet,
 )

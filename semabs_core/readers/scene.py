@@ -36,6 +36,7 @@ SCENE = Reader(
     f"a file that ends in {', '.join(SCENE_SUFFIXES)}",
     "rgb, depth, cam_intr, cam_pose (arrays), also the published data set and pickles; z up, "
     "floor at 0",
+    (),
     matches,
     open_scene,
 )

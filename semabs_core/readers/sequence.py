@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -77,6 +77,7 @@ class Reader:
         name: for people.
         recognised_by: what a path must hold for this format, for people.
         reads: what is read and by which convention, for people.
+        takes: the options that count, besides ``up`` and ``floor``.
         matches: whether a path that exists is of this format.
         open: reads it; raises ``SceneError``.
     """
@@ -84,8 +85,20 @@ class Reader:
     name: str
     recognised_by: str
     reads: str
+    takes: tuple[str, ...]
     matches: Callable[[Path], bool]
     open: Callable[[Path, ReadOptions], FrameSequence]
+
+    def check(self, options: ReadOptions) -> None:
+        """Raise ``ValueError`` if something is told that does not count for this format."""
+        takes = ("up", "floor", *self.takes)
+        untold = asdict(ReadOptions())
+        told = [name for name, value in asdict(options).items() if value != untold[name]]
+        if useless := [name for name in told if name not in takes]:
+            raise ValueError(
+                f"read options: {', '.join(useless)} does not apply to this ({self.name}); "
+                f"what does is {', '.join(takes)}"
+            )
 
 
 def sample_frames(sequence: FrameSequence, count: int) -> list[RGBDFrame]:

@@ -118,6 +118,7 @@ TUM = Reader(
     "TUM RGB-D",
     "a folder with rgb.txt, depth.txt and groundtruth.txt",
     "5000 units per metre; poses camera to world; up and floor estimated",
+    ("depth_scale", "intrinsics"),
     matches,
     open_tum,
 )

@@ -119,6 +119,8 @@ def test_a_healthy_recording_is_all_green(tmp_path, encoding):
     assert "at z = 0.00 m" in said["floor height"].replace("-0.00", "0.00")
     assert "median" in said["depth units"]
     assert result.frame is not None
+    with pytest.raises(ValueError, match="depth_scale does not apply to this .recording."):
+        examine(path, parse_read_options("depth_scale=1000"), config())
 
 
 @pytest.mark.parametrize("path", [None, *REAL], ids=lambda path: path.stem if path else "built-in")

@@ -221,6 +221,8 @@ def test_scene_files_go_through_the_same_door(tmp_path):
     sequence = open_sequence(tmp_path / "room.npz")
     assert (sequence.classes, sequence.notes) == (scene.classes, [])
     assert len(open_sequence("")) == 1, "no path is the built-in room"
+    with pytest.raises(ValueError, match="depth_scale does not apply to this .scene file."):
+        open_sequence("", parse_read_options("depth_scale=1000"))
     told = open_sequence(tmp_path / "room.npz", parse_read_options("floor=0.3"))
     moved = told.frame(0).T_world_camera - scene.T_world_camera[0]
     assert moved[2, 3] == pytest.approx(-0.3)
@@ -278,6 +280,17 @@ def test_what_nothing_recognises_names_what_was_looked_for(tmp_path):
 def test_options_that_are_none_are_named(text, match):
     with pytest.raises(ValueError, match=match):
         parse_read_options(text)
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
+def test_what_does_not_apply_to_a_format_is_refused(reader):
+    values = {"depth_scale": 1000.0, "camera_pose": "0 0 1 0 0 0", "rgb_topic": "/rgb", "up": "z"}
+    told = {name: values[name] for name in ("up", *reader.takes) if name in values}
+    reader.check(parse_read_options(told))
+    useless = [name for name in values if name not in told]
+    match = f"read options: {', '.join(useless)} does not apply to this .{reader.name}.; what does"
+    with pytest.raises(ValueError, match=match):
+        reader.check(parse_read_options(values))
 
 
 def test_millimetres_in_floats_are_named(tmp_path):

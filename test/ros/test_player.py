@@ -169,6 +169,7 @@ def test_what_is_not_clear_is_asked(start, room, tmp_path, write, match):
         ({"scene": "/nowhere"}, "there is no scene file, folder or bag /nowhere"),
         ({"scene": f"'{ROOT / 'config'}'"}, "is nothing that can be read. Looked for"),
         ({"read": "up=w"}, "read options: up"),
+        ({"read": "intrinsics='1 1 1 1'"}, "intrinsics does not apply to this (scene file)"),
         ({"depth_encoding": "8UC1"}, "depth_encoding must be 32FC1 or 16UC1"),
         ({"rate_hz": "0"}, "rate_hz must be positive"),
         ({"speed": ".inf"}, "speed must be positive"),

@@ -106,7 +106,7 @@ def test_the_demo_writes_pictures_and_meshes(tmp_path, scene_file):
         (["--out", "/proc/nowhere"], "--out /proc/nowhere cannot be written", 2),
         (["--read", "up=w"], "read options: up: Input should be 'auto'", 2),
         (["--scenes", "a"], "unrecognized arguments: --scenes", 2),
-        (["--camera-pose", "1 2"], "camera_pose must be six numbers", 2),
+        (["--camera-pose", "1 2"], "camera_pose does not apply to this (scene file)", 2),
         (["--config", "/nowhere.yaml"], "cannot read the config /nowhere.yaml", 1),
     ],
 )
