@@ -6,10 +6,11 @@ The descriptions, ranges and units below are what the node shows as parameter de
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_type_hints
 
 import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -269,12 +270,23 @@ def validate(cls: type[T], values: Any, where: str) -> T:
     try:
         return TypeAdapter(cls).validate_python(values)
     except ValidationError as error:
-        faults = [
-            f"  {': '.join(filter(None, ('.'.join(map(str, fault['loc'])), fault['msg'])))}, "
-            f"got {shorten(repr(fault['input']))}"
-            for fault in error.errors()
-        ]
+        faults = [_fault(cls, fault) for fault in error.errors()]
         raise ConfigError(f"{len(faults)} fault(s) in {where}:\n" + "\n".join(faults)) from None
+
+
+def _fault(cls: type, fault: Any) -> str:
+    """A line on one of pydantic's faults; of an unknown name with those that are known."""
+    *path, name = fault["loc"] or ("",)
+    said = fault["msg"]
+    if fault["type"] == "unexpected_keyword_argument":
+        for part in path:
+            cls = get_type_hints(cls)[part]
+        known = [field.name for field in dataclasses.fields(cls)]
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+        said = f"no such option ({hint})"
+    where = ".".join(map(str, fault["loc"]))
+    return f"  {': '.join(filter(None, (where, said)))}, got {shorten(repr(fault['input']))}"
 
 
 def read_yaml(path: str | os.PathLike) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -174,7 +175,8 @@ def check_classes(classes: Sequence[str]) -> list[str]:
     if not 1 <= len(classes) <= MAX_CLASSES:
         raise ValueError(f"there must be 1 to {MAX_CLASSES} classes, got {len(classes)}")
     names = [noun_phrase(name, "class name") for name in classes]
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    alike = Counter(name.casefold() for name in names)  # tokenizers take capitals away
+    repeated = [name for name in dict.fromkeys(names) if alike[name.casefold()] > 1]
     if repeated:
         raise ValueError(f"classes must differ, repeated: {shorten(', '.join(repeated))}")
     return names

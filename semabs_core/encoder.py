@@ -200,9 +200,16 @@ def load_encoder(
             f"open_clip knows no model {model!r}; `python -c 'import open_clip; "
             "print(open_clip.list_models())'` lists them, and local-dir:FOLDER loads your own"
         )
-    if not local and pretrained is None and not model.startswith("hf-hub:"):
+    if not local and "/" not in model:
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(model)[:4])
-        raise EncoderError(f"{model} needs `pretrained`: a tag ({tags}, ...) or a checkpoint file")
+        if pretrained is None:
+            raise EncoderError(
+                f"{model} needs `pretrained`: a tag ({tags}, ...) or a checkpoint file"
+            )
+        if not (open_clip.get_pretrained_cfg(model, pretrained) or Path(pretrained).exists()):
+            raise EncoderError(
+                f"cannot load {name}: {pretrained} is neither a tag ({tags}, ...) nor a file"
+            )
     if local:
         _check_folder(Path(model.removeprefix(LOCAL)))
     try:

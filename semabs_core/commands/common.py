@@ -45,7 +45,8 @@ def check_folder(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise typer.BadParameter(f"nothing can be written to {folder}: {error.strerror}") from None
+        reason = "it is a file" if folder.is_file() else error.strerror
+        raise typer.BadParameter(f"nothing can be written to {folder}: {reason}") from None
 
 
 def is_first() -> bool:

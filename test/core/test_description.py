@@ -136,6 +136,7 @@ def test_class_names_are_cleaned_and_checked():
         ("mug", "classes must be a list of names, got 'mug'"),
         (["mug", 5], "classes must be a list of names"),
         (["mug", "the mug"], "classes must differ, repeated: mug"),
+        (["Mug", "bed", "the mug"], "classes must differ, repeated: Mug, mug"),
         (["mug", " "], "class name has no words"),
     ]:
         with pytest.raises(ValueError, match=match):

@@ -37,7 +37,8 @@ def test_layer_scale_and_plain_gelu_towers_are_accepted():
     [
         (("ViT-B-33",), "open_clip knows no model 'ViT-B-33'"),
         (("ViT-B-32",), r"ViT-B-32 needs `pretrained`: a tag \("),
-        (("ViT-B-32", "/nowhere/weights.pt"), r"cannot load ViT-B-32 \(/nowhere/weights.pt\)"),
+        (("ViT-B-32", "/nowhere/weights.pt"), r"\(/nowhere/weights.pt\): .* nor a file"),
+        (("ViT-B-32", "nonesuch"), r"nonesuch is neither a tag \(openai, .*\) nor a file"),
         (("local-dir:/nowhere",), "no open_clip_config.json in that folder"),
     ],
 )
