@@ -277,7 +277,7 @@ def validate(cls: type[T], values: Any, where: str) -> T:
 def _fault(cls: type, fault: Any) -> str:
     """A line on one of pydantic's faults; of an unknown name with those that are known."""
     *path, name = fault["loc"] or ("",)
-    said = fault["msg"]
+    said = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "unexpected_keyword_argument":
         for part in path:
             cls = get_type_hints(cls)[part]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from semabs_core.calibration import Calibration
-from semabs_core.commands.common import progress_bar, say
+from semabs_core.commands.common import check_folder, progress_bar, say
 
 EXAMPLE = "Example: semabs calibrate runs/ours/best --data data --preset ours --preset simulated"
 
@@ -20,7 +20,7 @@ def calibrate(
     preset: Annotated[
         list[str] | None, typer.Option(help="names of stored relevancy, repeatable")
     ] = None,
-    limit: Annotated[int, typer.Option(help="scenes; 0: all")] = 0,
+    limit: Annotated[int, typer.Option(help="scenes; 0: all", min=0)] = 0,
     figure: Annotated[
         Path | None, typer.Option(help="PNG of the scores and of the share that is right")
     ] = None,
@@ -32,7 +32,8 @@ def calibrate(
 
     if figure is not None and figure.suffix != ".png":
         raise typer.BadParameter(f"--figure is a PNG file, got {figure.name}")
-
+    if figure is not None:
+        check_folder(figure.parent)
     with progress_bar("calibration") as advance:
         result = calibrate_checkpoint(
             checkpoint, data, split, preset or None, limit or None, device, advance

@@ -21,6 +21,7 @@ EXAMPLES = {
     "presence": "Example: semabs presence data --encoder shipped:encoder",
     "summarize": "Example: semabs summarize ours=ours.parquet --published --intervals 1000",
 }
+Intervals = Annotated[int, typer.Option(help="bootstrap replicates for 95 % intervals", min=0)]
 
 
 def evaluate(
@@ -29,11 +30,11 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="file for the rows: .parquet, .csv or .pkl")],
     split: Annotated[list[str] | None, typer.Option(help="repeatable; all but train")] = None,
     preset: Annotated[str, typer.Option(help="relevancy preset; empty: the checkpoint's")] = "",
-    limit: Annotated[int, typer.Option(help="scenes per split; 0: all")] = 0,
+    limit: Annotated[int, typer.Option(help="scenes per split; 0: all", min=0)] = 0,
     device: Annotated[str, typer.Option()] = "auto",
-    workers: Annotated[int, typer.Option(help="processes that read scenes")] = 2,
+    workers: Annotated[int, typer.Option(help="processes that read scenes", min=0)] = 2,
     grid: Annotated[
-        list[int] | None, typer.Option(help="voxels per axis, repeatable; NYU's is 60")
+        list[int] | None, typer.Option(help="voxels per axis, repeatable; NYU's is 60", min=2)
     ] = None,
 ) -> None:
     """Evaluate a checkpoint at all cutoffs; shares the scenes under torchrun.
@@ -62,7 +63,7 @@ def pointing(
     folder: Folder,
     split: Annotated[list[str] | None, typer.Option(help="repeatable; all but train")] = None,
     preset: Annotated[str, typer.Option(help="of the stored relevancy")] = "ours",
-    intervals: Annotated[int, typer.Option(help="bootstrap replicates for 95 % intervals")] = 1000,
+    intervals: Intervals = 1000,
     out: Annotated[Path | None, typer.Option(help="also write .md or .csv")] = None,
 ) -> None:
     """How often the maximum of an object's stored relevancy lies on the object."""
@@ -71,7 +72,7 @@ def pointing(
     from semabs_core.evaluation.tables import check_table_path
 
     if out is not None:
-        check_table_path(out)
+        check_folder(check_table_path(out).parent)
     with progress_bar("pointing") as advance:
         splits = split or evaluated_splits(folder, "completion")
         rows = pointing_rows(folder, splits, preset, advance)
@@ -106,6 +107,7 @@ def presence(
 
     if out is not None:
         check_rows_path(out)
+        check_folder(out.parent)
     prompts = tuple(prompt or RENDER_PROMPTS)
     check_request(folder, [preset], prompts)  # all that can be is checked before the work
     splits = split or evaluated_splits(folder, "localization")
@@ -132,7 +134,7 @@ def summarize(
     published: Annotated[
         bool, typer.Option(help="published figures beside ours; without rows, those alone")
     ] = False,
-    intervals: Annotated[int, typer.Option(help="bootstrap replicates for 95 % intervals")] = 0,
+    intervals: Intervals = 0,
     against: Annotated[str, typer.Option(help="NAME whose lead over each other is shown")] = "",
     nyu: Annotated[bool, typer.Option(help="NYU's table with its eleven classes")] = False,
     views: Annotated[
@@ -147,7 +149,7 @@ def summarize(
     from semabs_core.evaluation.views import summarize_views
 
     if out is not None:
-        check_table_path(out)
+        check_folder(check_table_path(out).parent)
     if not rows:
         if not published:
             raise typer.BadParameter("name files of rows, or ask for the --published figures alone")

@@ -112,12 +112,20 @@ def _run(task: str, values: dict[str, Any]) -> None:
         raise typer.Exit(128 + error.signal_number) from None
 
 
+def _check_folders(data: str, out: str) -> None:
+    """Both are told, and the weights' can be written."""
+    for name, folder in (("--data", data), ("--out", out)):
+        if not folder:
+            raise typer.BadParameter(f"{name} must name a folder")
+    check_folder(Path(out))
+
+
 def _train_network(values: dict[str, Any]) -> None:
     from semabs_core.training import train as run
     from semabs_core.training.config import parse_training_config
 
     config = parse_training_config(values)
-    check_folder(Path(config.out))
+    _check_folders(config.data.folder, config.out)
     result = run(config)
     if is_first():
         _tell_network(result, config.data.folder)
@@ -146,7 +154,7 @@ def _train_encoder(values: dict[str, Any]) -> None:
     from semabs_core.training.encoder_config import parse_encoder_config
 
     config = parse_encoder_config(values)
-    check_folder(Path(config.out))
+    _check_folders(config.data.folder, config.out)
     _tell_encoder(train_encoder(config))
 
 

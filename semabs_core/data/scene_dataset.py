@@ -224,10 +224,12 @@ class SceneDataset(Dataset[Item], ABC):
                     self._sources[path] = self._find_pictures(self.folder / path)
                     self.class_names |= set(rename(scene, self.synonyms).objid_to_class)
             except SceneFileError as error:
-                self._skip(path, error)
+                self.faults[path] = str(error)
         if not self._sources:
             first = next(iter(self.faults.values()), "no scene has anything to ask for")
             raise SceneFileError(f"split {self.split!r} of {self.folder} is of no use: {first}")
+        for number, fault in enumerate(self.faults.values(), 1):
+            logger.warning("left out scene %d: %s", number, fault)
         if self._text:
             return read_text_settings(self.folder)
         self.class_names -= set(SPECIAL_NAMES)

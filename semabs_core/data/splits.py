@@ -57,7 +57,7 @@ def read_splits(folder: str | os.PathLike, task: str) -> dict[str, list[str]]:
     file = split_file(folder, task)
     try:
         content = inert_pickle.load(file.read_bytes(), _SETS)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise SceneFileError(f"there is no {file}; is {folder} the data set's folder?") from None
     except inert_pickle.PickleError as error:
         raise SceneFileError(f"{file}: {error}") from None

@@ -116,6 +116,8 @@ def test_rooms_are_checked_before_an_encoder_is_loaded(arguments, message, tmp_p
         (["--option", "data.folder=[a"], "data.folder must be a YAML value, got '[a'"),
         (["--option", "data=3", "--option", "data.folder=a"], "cannot be set beside data: 3"),
         (["--option", "seed"], "expected name=value, got 'seed'"),
+        (["--out", "{folder}"], "--data must name a folder"),
+        (["--data", "{folder}"], "--out must name a folder"),
         (["--config", "{folder}/list.yaml"], "list.yaml must be a mapping, got list"),
     ],
 )
@@ -144,6 +146,47 @@ def test_options_of_rooms_are_checked(option, message, tmp_path):
 def test_where_a_table_goes_is_checked_first(command, tmp_path):
     output = semabs(command, tmp_path / "none", "--out", tmp_path / "table.xlsx")
     assert "a table is saved as .md or .csv, got table.xlsx" in output
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (["pointing", "none"], "--out={file}/a.md"),
+        (["presence", "none"], "--out={file}/a.csv"),
+        (["summarize", "--published"], "--out={file}/a.md"),
+        (["calibrate", "none", "--data", "none"], "--figure={file}/a.png"),
+        (["eval", "none", "--data", "none"], "--out={file}/a.csv"),
+        (["train", "encoder", "--data", "none"], "--out={file}"),
+    ],
+)
+def test_a_folder_that_is_a_file_is_named_before_the_work(
+    monkeypatch, capsys, tmp_path, command, option
+):
+    (tmp_path / "a.txt").write_text("a file")
+    file = tmp_path / "a.txt"
+    code, text = run_main(monkeypatch, capsys, *command, option.format(file=file))
+    assert code == 2
+    assert f"nothing can be written to {file}: it is a file" in text
+    code, text = run_main(monkeypatch, capsys, "data", "rooms", "--out", file)
+    assert (code, text) == (1, f"semabs: {file}: it is a file, not a folder\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["eval", "none", "--data", "none", "--out", "a.csv", "--grid", "0"],
+        ["eval", "none", "--data", "none", "--out", "a.csv", "--limit", "-1"],
+        ["eval", "none", "--data", "none", "--out", "a.csv", "--workers", "-1"],
+        ["calibrate", "none", "--data", "none", "--limit", "-1"],
+        ["pointing", "none", "--intervals", "-1"],
+        ["summarize", "--published", "--intervals", "-1"],
+    ],
+)
+def test_numbers_out_of_range_are_named(monkeypatch, capsys, arguments):
+    code, text = run_main(monkeypatch, capsys, *arguments)
+    assert code == 2
+    assert f"Invalid value for '{arguments[-2]}': " in text
+    assert "greater than or equal to" in text or "not in the range" in text
 
 
 def test_names_in_brackets_are_printed_as_they_are(tmp_path):

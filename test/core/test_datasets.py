@@ -613,15 +613,17 @@ def test_a_scene_that_cannot_be_used_is_replaced(folder, change):
     assert str(path) in dataset.faults["train/room_0.hdf5"]
 
 
-def test_a_set_of_no_use_is_refused(folder):
+def test_a_set_of_no_use_is_refused(folder, caplog):
     for number in range(3):
         break_depth(folder / f"train/room_{number}.hdf5")
     with pytest.raises(SceneFileError, match="no scene of split 'train'"):
         CompletionDataset(folder, "train", **SMALL)[0]
     with pytest.raises(SceneFileError, match="has no split 'test', but train"):
         CompletionDataset(folder, "test", **SMALL)
+    caplog.clear()
     with pytest.raises(SceneFileError, match=r"of no use: .*no relevancy 'rgb\|fast'"):
         CompletionDataset(folder, "train", preset="fast", **SMALL)
+    assert not caplog.records, "the error says it once"
     (folder / "text_features.npz").unlink()
     with pytest.raises(SceneFileError, match=r"no .*text_features\.npz; `semabs data relevancy`"):
         LocalizationDataset(folder, "train", "semantic_aware", **SMALL)

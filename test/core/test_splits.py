@@ -21,6 +21,8 @@ def test_one_task_alone(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["vool_split.pkl"]
     with pytest.raises(SceneFileError, match=r"there is no .*ssc_split\.pkl"):
         read_splits(tmp_path, "completion")
+    with pytest.raises(SceneFileError, match="is .*vool_split.pkl the data set's folder"):
+        read_splits(tmp_path / "vool_split.pkl", "completion")
     with pytest.raises(ValueError, match="task must be one of completion, localization, got 'x'"):
         read_splits(tmp_path, "x")
 
