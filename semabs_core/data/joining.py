@@ -27,7 +27,8 @@ def join_data_sets(out: str | os.PathLike, folders: Sequence[str | os.PathLike])
 
     Raises:
         SceneFileError: if one of them is no data set, or their synonyms or novel classes differ.
-        ValueError: if there is none, two have the same name, or something else is in the way.
+        ValueError: if there is none, two have the same name, ``out`` is a data set of its own, or
+            something else is in the way.
     """
     target, sources = Path(out), [Path(folder).resolve() for folder in folders]
     if not sources or len({source.name for source in sources}) < len(sources):
@@ -35,6 +36,8 @@ def join_data_sets(out: str | os.PathLike, folders: Sequence[str | os.PathLike])
             "folders must be data sets of different names, got "
             + (", ".join(map(str, sources)) or "none")
         )
+    if target.resolve() in sources or _holds_scenes(target):
+        raise ValueError(f"{target} is a data set itself: choose a new folder for the joined one")
     splits: dict[str, dict[str, list[str]]] = {}
     for task in SPLIT_FILES:
         found: dict[str, list[str]] = {}
@@ -75,6 +78,14 @@ def _common(name: str, sources: Sequence[Path]) -> str:
             f"{', '.join(map(str, contents))} have different {name}: they cannot be one data set"
         )
     return one
+
+
+def _holds_scenes(folder: Path) -> bool:
+    """Whether a folder's split files list scenes that are no links to other data sets."""
+    files = [task for task in SPLIT_FILES if split_file(folder, task).is_file()]
+    listed = [paths for task in files for paths in read_splits(folder, task).values()]
+    tops = {Path(path).parts[0] for paths in listed for path in paths}
+    return any(not (folder / top).is_symlink() for top in tops)
 
 
 def _link(link: Path, source: Path) -> None:

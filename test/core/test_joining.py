@@ -8,6 +8,7 @@ from scene_toy import write_toy_set
 from semabs_core.data.datasets import CompletionDataset
 from semabs_core.data.joining import join_data_sets
 from semabs_core.data.scene_data import SceneFileError
+from semabs_core.data.splits import read_splits
 
 
 def two(tmp_path):
@@ -46,6 +47,11 @@ def test_wrong_folders_are_named(tmp_path):
         join_data_sets(tmp_path / "both", [tmp_path / "nothing"])
     with pytest.raises(ValueError, match="different names"):
         join_data_sets(tmp_path / "both", [folders[0], folders[0]])
+    before = read_splits(folders[0], "completion")
+    for sources in (folders, folders[1:]):
+        with pytest.raises(ValueError, match="easy is a data set itself: choose a new folder"):
+            join_data_sets(folders[0], sources)
+    assert read_splits(folders[0], "completion") == before
     (tmp_path / "both").mkdir()
     (tmp_path / "both" / "easy").mkdir()
     with pytest.raises(ValueError, match="is in the way"):
