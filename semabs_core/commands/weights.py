@@ -168,6 +168,20 @@ def convert(
     say(f"{what} written to {target}")
 
 
+@app.command(epilog="Example: semabs weights average runs/first runs/second runs/mean")
+def average(
+    sources: Annotated[
+        list[str], typer.Argument(help="networks trained one from the other, the last one last")
+    ],
+    target: Annotated[Path, typer.Argument(help="folder to write")],
+) -> None:
+    """Write the mean of networks; then `semabs calibrate` it."""
+    from semabs_core.weights.average import average_networks
+
+    count = average_networks(sources, target)
+    say(f"the mean of {len(sources)} networks, {count:,} weights, written to {target}")
+
+
 @app.command(epilog="Example: semabs weights pack runs/ours completion 'completion by ours'")
 def pack(
     source: Annotated[Path, typer.Argument(help="folder of a training run")],

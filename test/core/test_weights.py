@@ -14,12 +14,13 @@ import torch
 from support import ENCODER, NETWORK_FIXTURES
 from typer.testing import CliRunner
 
-from semabs_core.checkpoint import load_network
+from semabs_core.checkpoint import CheckpointError, load_network
 from semabs_core.cli import app
 from semabs_core.config import parse_config
 from semabs_core.encoder import MODEL_CONFIG, MODEL_WEIGHTS, EncoderError, load_encoder
 from semabs_core.models import known_relations, load_task_network
 from semabs_core.pipeline import SceneUnderstanding
+from semabs_core.weights.average import average_networks
 from semabs_core.weights.check import check_weights, convert_weights
 from semabs_core.weights.download import download, unpack
 from semabs_core.weights.fingerprint import fingerprint, same_encoder
@@ -220,6 +221,32 @@ def test_networks_and_encoders_are_converted(tmp_path):
     names = ("encoder", "full")
     sizes = [sum(f.stat().st_size for f in (tmp_path / n).iterdir()) for n in names]
     assert sizes[0] < 0.6 * sizes[1]
+
+
+def test_the_mean_of_networks_lies_between_them_and_is_not_calibrated(tmp_path):
+    first, second = shipped_path("completion"), tmp_path / "second"
+    shutil.copytree(first, second)
+    weights = safetensors.torch.load_file(second / "network.safetensors")
+    safetensors.torch.save_file(
+        {name: value.float() + 0.5 for name, value in weights.items()},
+        second / "network.safetensors",
+    )
+    line = ["weights", "average", "shipped:completion", str(second), str(tmp_path / "mean")]
+    done = CliRunner().invoke(app, line)
+    assert done.exit_code == 0, done.output
+    one, mean = load_network(first), load_network(tmp_path / "mean")
+    for name, value in mean.state_dict().items():
+        torch.testing.assert_close(value, one.state_dict()[name] + 0.25)
+    assert "cutoff" in one.metadata
+    assert "cutoff" not in mean.metadata
+    assert mean.metadata["preset"] == one.metadata["preset"]
+    with pytest.raises(
+        CheckpointError, match=r"shipped:completion and shipped:completion_any .*op"
+    ):
+        average_networks(["shipped:completion", "shipped:completion_any"], tmp_path / "none")
+    with pytest.raises(CheckpointError, match="two networks"):
+        average_networks(["shipped:completion"], tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def moved(name, folder):
