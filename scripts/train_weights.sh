@@ -94,7 +94,8 @@ for seed in $seeds; do
 done
 
 # The networks for any encoder: rooms of both kinds, relevancy that is simulated or the encoder's. A
-# first round learns from cross-entropy alone, a second one the overlap too.
+# first round learns from cross-entropy alone, a second one the overlap too, a third one whole cells.
+# The mean of the second and the third is what completes.
 semabs data rooms --out "$out/easy_rooms" --split train=220,validation=24 --seed 0 --option points=60000
 semabs data rooms --out "$out/robot_rooms" --split train=420,validation=24 --seed 7000 \
     --option views=robot --option points=60000
@@ -107,13 +108,23 @@ train_any() {  # task, round, options
     semabs train "$task" --config "$root/config/training/any_encoder.yaml" \
         --data "$out/any_rooms" --out "$folder" --resume "$@"
 }
-first=(--option optimization.overlap=0 --option optimization.learning_rate=0.002)
+points=(--option data.whole_cells=false)
+first=("${points[@]}" --option optimization.overlap=0 --option optimization.learning_rate=0.002)
 described=(--option data.num_labels=2 --option data.absent_share=0)
 train_any completion _first "${first[@]}" --option optimization.max_steps=1080
-train_any completion "" --option start="$out/networks/completion_any_first" --option seed=7
+train_any completion _second "${points[@]}" --option seed=7 \
+    --option start="$out/networks/completion_any_first"
+train_any completion _cells --option start="$out/networks/completion_any_second" --option seed=21 \
+    --option data.preset=masks --option data.records="[simulated, masks]" \
+    --option optimization.max_steps=250 --option optimization.learning_rate=0.0007
+train_any completion _third --option start="$out/networks/completion_any_cells" --option seed=31 \
+    --option data.records="[simulated, simulated, fast, fast]" \
+    --option optimization.max_steps=1550 --option optimization.learning_rate=0.0012
+semabs weights average "$out/networks/completion_any_second" "$out/networks/completion_any_third" \
+    "$out/networks/completion_any"
 train_any localization _first "${first[@]}" "${described[@]}" \
     --option start="$out/networks/completion_any_first" --option optimization.max_steps=500
-train_any localization "" "${described[@]}" --option optimization.max_steps=750 \
+train_any localization "" "${described[@]}" "${points[@]}" --option optimization.max_steps=750 \
     --option start="$out/networks/localization_any_first" --option seed=7
 for task in completion localization; do
     semabs calibrate "$out/networks/${task}_any" --data "$out/any_rooms" --preset fast \
