@@ -7,7 +7,8 @@ summed over the tokens that ask: the gradient of each holds its share 1/Q of the
 that are all alike answer as one of them would.
 
 Nothing but its query's output reads a row of the last attention. So no gradient needs to pass
-through it: ``d logit_l / d A_hj = <d logit_l / d context_h, v_hj>``.
+through it: ``d logit_l / d A_hj = <d logit_l / d context_h, v_hj>``. What is behind the
+attention is left to autograd here; :mod:`semabs_core.towers.read_out` has a closed form of it.
 """
 
 from __future__ import annotations
@@ -74,6 +75,20 @@ def attended(query: Tensor, key: Tensor, value: Tensor) -> Attended:
     return Attended(attention, value, context)
 
 
+def weigh(gradient: Tensor, attention: Tensor, values: Tensor) -> Tensor:
+    """Relevancy (T, L, N) float32 of patches whose values a query brought together.
+
+    Args:
+        gradient: (T, L, W) float32, of each label's logit by what was brought together.
+        attention: (T, heads, N) softmax attention; not negative, so it may weigh the values.
+        values: (T, heads, N, W / heads).
+    """
+    heads = values.shape[1]
+    weighed = full(values) * (full(attention) / heads)[..., None]
+    gradient = gradient.unflatten(-1, (heads, -1)).transpose(1, 2)
+    return (gradient @ weighed.transpose(-1, -2)).clamp_min(0).sum(dim=1)
+
+
 class QueryTower(ImageTower):
     """A tower whose image feature is what one query brings together."""
 
@@ -120,7 +135,6 @@ class QueryTower(ImageTower):
             (T, L, N) float32, not negative.
         """
         assert isinstance(state, QueryState)
-        heads = state.values.shape[1]
         with torch.enable_grad():
             context = state.context if create_graph else state.context.detach().requires_grad_()
             image = F.normalize(full(self.finish(context, state.residual)), dim=-1)
@@ -133,9 +147,7 @@ class QueryTower(ImageTower):
             else:
                 directions = (self.scale * text).expand(-1, len(image), -1)
                 (gradient,) = torch.autograd.grad(image, context, directions, is_grads_batched=True)
-        gradient = full(gradient).permute(1, 0, 2).unflatten(-1, (heads, -1)).transpose(1, 2)
-        slope = gradient @ full(state.values).transpose(-1, -2)
-        return (slope * full(state.attention)[:, :, None]).clamp_min(0).mean(dim=1)
+        return weigh(full(gradient).transpose(0, 1), state.attention, state.values)
 
 
 class AverageTower(ImageTower):

@@ -1,6 +1,7 @@
 """Every kind of image tower against plain autograd through open_clip's model as it is."""
 
 import dataclasses
+from functools import partial
 from unittest import mock
 
 import open_clip
@@ -10,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from open_clip.modified_resnet import ModifiedResNet
 from open_clip.timm_model import TimmModel
-from open_clip.transformer import VisionTransformer
+from open_clip.transformer import QuickGELU, VisionTransformer
 from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer as TimmTransformer
 from timm.models.vision_transformer_relpos import VisionTransformerRelPos
@@ -19,7 +20,8 @@ from torch import nn
 from semabs_core.config import parse_config
 from semabs_core.encoder import EncoderError, load_encoder, save_encoder
 from semabs_core.pipeline import SceneUnderstanding
-from semabs_core.towers import LOGIT_SCALE, TOWERS, ImageTower, choose_tower
+from semabs_core.towers import LOGIT_SCALE, TOWERS, ImageTower, choose_tower, read_out
+from semabs_core.towers.pooling import QueryTower
 from semabs_core.types import FREE, UNKNOWN
 
 EDGE, PATCHES, WIDTH = 32, 16, 8
@@ -44,9 +46,27 @@ def wrapped(trunk):
     return visual
 
 
+def without_biases(visual):
+    """A transformer whose layers add nothing."""
+    for layer in visual.modules():
+        for name in ("bias", "in_proj_bias"):
+            if isinstance(getattr(layer, name, None), nn.Parameter):
+                setattr(layer, name, None)
+    return visual
+
+
 KINDS = {
     "CLS token": lambda: VisionTransformer(**OWN),
     "CLS token, layer scale": lambda: VisionTransformer(**OWN, ls_init_value=0.1, no_ln_pre=True),
+    "CLS token, QuickGELU, layer scale": lambda: VisionTransformer(
+        **OWN, act_layer=QuickGELU, ls_init_value=0.1
+    ),
+    "CLS token, no biases, GELU by tanh": lambda: without_biases(
+        VisionTransformer(**OWN, act_layer=partial(nn.GELU, approximate="tanh"))
+    ),
+    "CLS token, pixels that no patch holds": lambda: VisionTransformer(
+        **{**OWN, "image_size": EDGE + 5}
+    ),
     "CLIPA": lambda: VisionTransformer(**OWN, pool_type="avg", final_ln_after_pool=True),
     "average of normed tokens": lambda: VisionTransformer(**OWN, pool_type="avg"),
     "CoCa": lambda: VisionTransformer(**OWN, **COCA, output_tokens=True),
@@ -89,7 +109,7 @@ def build(kind, dtype=torch.float32):
     for weight in model.parameters():
         nn.init.normal_(weight, mean=0.5 if weight.ndim == 1 else 0.0, std=0.2)
     tower = choose_tower(model.requires_grad_(False), "this model")
-    tiles = torch.randn(3, 3, EDGE, EDGE, dtype=dtype)
+    tiles = torch.randn(3, 3, tower.image_size, tower.image_size, dtype=dtype)
     text = F.normalize(torch.randn(4, tower.embed_dim, dtype=dtype), dim=-1)
     return model, tower, tiles, text
 
@@ -137,6 +157,20 @@ def test_relevancy_is_the_gradient_through_the_whole_model(kind, dtype, bound):
     assert distance(tower.rollout(tiles, text, 1), expected) < bound
     assert distance(tower.recall(state), features) < bound
     assert distance(tower.features(tiles), features) < bound
+
+
+@pytest.mark.parametrize("kind", ["CLS token", "CLS token, QuickGELU, layer scale"])
+@pytest.mark.parametrize("rows", [1, 12, 2**15])
+def test_texts_of_each_tile_and_shares_of_the_tiles(kind, rows, monkeypatch):
+    monkeypatch.setattr(read_out, "CPU_ROWS", rows)
+    _, tower, tiles, text = build(kind, torch.float64)
+    state = tower.embed(tiles)
+    own = torch.stack([text, text.flip(0), text.roll(1, 0)], dim=1)  # (L, T, D)
+    found = tower.relevancy(state, own)
+    together = tower.relevancy(state, text[:, None])
+    expected = torch.stack([together[0], together[1].flip(0), together[2].roll(1, 0)])
+    assert distance(found, expected) < 1e-12
+    assert distance(QueryTower.relevancy(tower, state, own), expected) < 1e-12
 
 
 @pytest.mark.parametrize("kind", KINDS)
