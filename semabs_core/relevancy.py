@@ -153,7 +153,7 @@ class RelevancyExtractor:
             given to :meth:`maps` again with other labels.
         """
         image = check_image(image)
-        picture = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+        picture = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).contiguous()
         grids = tile_grids(image.shape[0], image.shape[1], self.preset, self.tiling)
         total = sum(map(len, grids)) * (1 + self.augmentations)
         done = 0
@@ -207,18 +207,20 @@ class RelevancyExtractor:
         if mix is not None:
             mean = torch.einsum("kl,tlrc->tkrc", mix.to(mean.device), mean)
         count, scales = mean.shape[1], len(grids)
-        total = torch.empty(count * height, width, device=mean.device)
-        for number, (grid, part) in enumerate(
-            zip(grids, mean.split([len(grid) for grid in grids]), strict=True)
-        ):
-            rows = placement(grid.rows, grid.size, patches[0], height).to(mean.device)
-            columns = placement(grid.columns, grid.size, patches[1], width).to(mean.device)
+        wide, rows = [], []
+        for grid, part in zip(grids, mean.split([len(grid) for grid in grids]), strict=True):
             part = part.unflatten(0, (len(grid.rows), len(grid.columns)))
             part = part.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)
-            left = (rows / scales @ part).flatten(0, 1)
-            # Added where it belongs: for many labels, each pass over all maps costs as much.
-            total.addmm_(left, columns.T, beta=min(number, 1))
-        return total.view(count, height, width).cpu().numpy()
+            columns = placement(grid.columns, grid.size, patches[1], width).to(mean.device)
+            wide.append(part @ columns.T)
+            rows.append(placement(grid.rows, grid.size, patches[0], height) / scales)
+        # All scales at once: for many labels, each pass over all maps costs as much.
+        every = torch.cat(rows, dim=1).to(mean.device).expand(count, -1, -1)
+        # numpy asks for huge pages, and torch does not: to touch small ones first takes as long
+        # as to fill them.
+        found = np.empty((count, height, width), np.float32)
+        out = torch.from_numpy(found) if mean.device.type == "cpu" else None
+        return torch.bmm(every, torch.cat(wide, dim=1), out=out).cpu().numpy()
 
     def image_features(
         self, tiles: Iterable[EmbeddedTiles], shape: tuple[int, int]
@@ -278,8 +280,7 @@ class RelevancyExtractor:
         mean = torch.tensor(self.encoder.mean)[:, None, None] * 255
         std = torch.tensor(self.encoder.std)[:, None, None] * 255
         tiles = tiles.to(self.encoder.device).float()
-        normal = (tiles - mean.to(tiles.device)) / std.to(tiles.device)
-        return normal.to(self.encoder.dtype)
+        return tiles.sub_(mean.to(tiles.device)).div_(std.to(tiles.device)).to(self.encoder.dtype)
 
     def _embed(self, tiles: Tensor) -> TileState | Tensor:
         """The last block's state; for a deeper roll-out the tiles themselves."""

@@ -38,9 +38,9 @@ def relevancy_table(
     """From 1 to 200 labels in one pass, in every number format that may be the fastest."""
     table = Table(
         f"Relevancy of many labels, {model}, {tiles} tiles",
-        "The least that there is to do is one pass of the image tower over the tiles. The "
-        "straightforward way is a pass and then a back-propagation per label (measured for two "
-        "labels, counted for all). Errors are relative L2 distances to float32.",
+        "The least that there is to do is one pass of the image tower over the tiles, as open_clip "
+        "runs it. The straightforward way is a pass and then a back-propagation per label "
+        "(measured for two labels, counted for all). Errors are relative L2 distances to float32.",
         (
             "format", "labels", "bare tower [s]", "relevancy [s]", "relevancy / bare",
             "backward per label / relevancy", "error",
