@@ -279,15 +279,16 @@ def test_attention_that_is_not_fused_is_named_in_a_rollout_too(kind, unfused):
         tower.rollout(tiles, text, 2)
 
 
-def test_a_checkpoint_file_is_normalised_as_the_published_weights(monkeypatch):
+def test_a_checkpoint_file_is_normalised_as_the_published_weights(monkeypatch, tmp_path):
     asked = {}
+    (tmp_path / "my.pt").touch()
 
     def create_model(name, **options):
         asked[name] = options["force_preprocess_cfg"]
         raise OSError("stop here")
 
     monkeypatch.setattr(open_clip, "create_model", create_model)
-    for name, weights in (("ViT-B-16-SigLIP2", "my.pt"), ("ViT-B-32", "openai")):
+    for name, weights in (("ViT-B-16-SigLIP2", str(tmp_path / "my.pt")), ("ViT-B-32", "openai")):
         with pytest.raises(EncoderError, match="stop here"):
             load_encoder(name, weights)
     half = (0.5, 0.5, 0.5)
