@@ -74,7 +74,8 @@ def test_chefer_is_an_approach_by_name(monkeypatch, tmp_path):
         return TrainingResult(tmp_path, 1, 0, None, -1.0)
 
     monkeypatch.setattr("semabs_core.training.train", note)
-    command = ["train", "completion", "--approach", "chefer", "--out", str(tmp_path)]
+    folders = ["--data", str(tmp_path), "--out", str(tmp_path)]
+    command = ["train", "completion", "--approach", "chefer", *folders]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     assert seen[0].network.approach == "semantic_abstraction"
