@@ -28,7 +28,7 @@ from semabs_core.geometry import (
 )
 from semabs_core.network_config import PAD_RELATION
 from semabs_core.types import Camera
-from semabs_core.voxels import grid_index, tsdf_grid
+from semabs_core.voxels import cells_of, grid_index, tsdf_grid
 
 PAD = "[pad]"
 VIEW = 0
@@ -228,13 +228,12 @@ def fill_cells(cloud: Cloud, rows: list[Row], shape: tuple[int, int, int]) -> li
     """
     assert cloud.view is not None
     lower, upper = torch.from_numpy(cloud.view.bounds).float()
-    index = grid_index(torch.from_numpy(cloud.query_xyz), lower, upper, shape).long().numpy()
-    cells = np.ravel_multi_index(tuple(index.T), shape)
-    filled = []
+    cells = cells_of(grid_index(torch.from_numpy(cloud.query_xyz), lower, upper, shape), shape)
+    place, filled = cells.place.numpy(), []
     for row in rows:
-        held = np.zeros(np.prod(shape), dtype=np.bool_)
-        held[cells[row.target & ~row.ignore]] = True
-        filled.append(replace(row, target=held[cells]))
+        held = np.zeros(len(cells.occupied), dtype=np.bool_)
+        held[place[row.target & ~row.ignore]] = True
+        filled.append(replace(row, target=held[place]))
     return filled
 
 
