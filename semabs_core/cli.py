@@ -113,9 +113,9 @@ def run_clearly(command: Callable[[], Any], verbose: bool = False) -> int:
 def _text(error: Exception) -> str:
     """What an error says; of a file without the number that only C knows."""
     if isinstance(error, OSError) and error.filename and error.strerror:
-        made = isinstance(error, FileExistsError)  # where a folder was to be made
-        reason = "it is a file, not a folder" if made else error.strerror
-        return f"{os.fsdecode(error.filename)}: {reason}"
+        name = os.fsdecode(error.filename)
+        made = isinstance(error, FileExistsError) and os.path.isfile(name)  # instead of a folder
+        return f"{name}: {'it is a file, not a folder' if made else error.strerror}"
     return str(error) or type(error).__name__
 
 
