@@ -106,7 +106,7 @@ train_any() {  # task, round, options
     local task=$1 folder="$out/networks/$1_any$2"
     shift 2
     semabs train "$task" --config "$root/config/training/any_encoder.yaml" \
-        --data "$out/any_rooms" --out "$folder" --resume "$@"
+        --data "$out/${rooms:-any_rooms}" --out "$folder" --resume "$@"
 }
 points=(--option data.whole_cells=false)
 first=("${points[@]}" --option optimization.overlap=0 --option optimization.learning_rate=0.002)
@@ -114,7 +114,8 @@ described=(--option data.num_labels=2 --option data.absent_share=0)
 train_any completion _first "${first[@]}" --option optimization.max_steps=1080
 train_any completion _second "${points[@]}" --option seed=7 \
     --option start="$out/networks/completion_any_first"
-train_any completion _cells --option start="$out/networks/completion_any_second" --option seed=21 \
+rooms=easy_rooms train_any completion _cells --option seed=21 \
+    --option start="$out/networks/completion_any_second" \
     --option data.preset=masks --option data.records="[simulated, masks]" \
     --option optimization.max_steps=250 --option optimization.learning_rate=0.0007
 train_any completion _third --option start="$out/networks/completion_any_cells" --option seed=31 \
