@@ -141,18 +141,19 @@ class ReadOut:
         """What the token becomes, (T, ...)."""
         dtype = context.dtype
         x = full(residual) + self._scales[0] * full(self._out(context))
-        x_normed, _, x_inverse = _normalize(x, self._norms[0])
+        x_normed, x_inverse = _normalize(x, self._norms[0])
         u = full(F.linear((self._gain * x_normed).to(dtype), self._inner.weight))
         with torch.enable_grad():
             hidden = (u + self._unmoved).requires_grad_()
             active = self._activation(hidden)
             (slope,) = torch.autograd.grad(active, hidden, torch.ones_like(active))
         y = x + self._scales[1] * full(self._outer(active.detach().to(dtype)))
-        y_normed, _, y_inverse = _normalize(y, self._norms[1])
+        y_normed, y_inverse = _normalize(y, self._norms[1])
         feature = full(self._norms[1](y.to(dtype)) @ self._projection)
         return _Token(x_normed, u, slope * x_inverse, y_normed, y_inverse, feature)
 
 
-def _normalize(tokens: Tensor, norm: nn.LayerNorm) -> tuple[Tensor, Tensor, Tensor]:
-    """Tokens without their mean at a standard deviation of one; the mean, and the inverse of it."""
-    return torch.native_layer_norm(tokens, tokens.shape[-1:], None, None, norm.eps)
+def _normalize(tokens: Tensor, norm: nn.LayerNorm) -> tuple[Tensor, Tensor]:
+    """Tokens less their mean over their standard deviation, and one over that, (T, 1)."""
+    normed, _, inverse = torch.native_layer_norm(tokens, tokens.shape[-1:], None, None, norm.eps)
+    return normed, inverse
