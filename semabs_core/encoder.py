@@ -277,20 +277,6 @@ def _check_folder(folder: Path) -> None:
         )
 
 
-def fill_encoder(model: nn.Module, folder: str | os.PathLike) -> None:
-    """Load the weights of a folder that :func:`save_encoder` wrote.
-
-    Raises:
-        EncoderError: if they are missing, damaged or of another shape.
-    """
-    file = Path(folder) / MODEL_WEIGHTS
-    try:
-        weights = safetensors.torch.load_file(file)
-        model.load_state_dict({name: value.float() for name, value in weights.items()})
-    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
-        raise EncoderError(f"cannot start from {file}: {error}") from None
-
-
 def convert_encoder(
     source: str | os.PathLike, target: str | os.PathLike, dtype: torch.dtype
 ) -> None:

@@ -42,6 +42,7 @@ class CropOptions:
         batch: crops per step.
         scales: different edges per step; crops of one edge are resized together.
         random_colors: share of crops out of pictures in random colours, where there are any.
+        recolored: share of these whose things are coloured anew each time.
     """
 
     image_size: int = 64
@@ -49,6 +50,7 @@ class CropOptions:
     batch: int = 128
     scales: int = 4
     random_colors: float = 0.3
+    recolored: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -193,6 +195,8 @@ class CropDataset(Dataset[CropBatch]):
         samples = SAMPLES * self.options.image_size // self.options.patch_size
         at = ((np.arange(samples) + 0.5) * edge / samples).astype(int)
         image, grid = pictures[int(random_colors)][window], ids[window][np.ix_(at, at)]
+        if random_colors and rng.random() < self.options.recolored:
+            image = recolor(image, ids[window], rng)
         if rng.random() < 0.5:
             image, grid = image[:, ::-1], grid[:, ::-1]
         return image, grid, not random_colors
@@ -229,6 +233,37 @@ def tint(images: Tensor, rng: np.random.Generator, strength: float = 0.5) -> Ten
     level = level / images[0, 0].numel() * torch.from_numpy(brightness[:, 0, 0].astype(np.float32))
     offset = level * torch.from_numpy(1 - contrast[:, 0, 0].astype(np.float32))
     return (tinted + offset[:, None, None, None]).clamp(0, 1)
+
+
+def recolor(
+    image: NDArray[np.uint8], ids: NDArray[np.int16], rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """The things of a picture in other colours, each in one linear map; light and texture stay.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        ids: (H, W) which thing each pixel shows.
+        rng: random numbers.
+    """
+    found, thing = np.unique(ids, return_inverse=True)
+    maps = np.stack([_other_color(rng) for _ in found])
+    mean = image.mean(axis=(0, 1))
+    shift = rng.normal(0, 30, (len(found), 3)) * (rng.random((len(found), 1)) < 0.5)
+    pixels, thing = (image - mean).astype(np.float32), thing.reshape(ids.shape)
+    turned = np.einsum("hwij,hwj->hwi", maps.astype(np.float32)[thing], pixels)
+    turned += (mean + shift).astype(np.float32)[thing]
+    return turned.clip(0, 255).astype(np.uint8)
+
+
+def _other_color(rng: np.random.Generator) -> NDArray[np.float64]:
+    """A linear map (3, 3) of RGB: any hue, more or less saturation, other gains."""
+    saturation, gains = rng.uniform(0.2, 1.5), np.exp(rng.normal(0, 0.25, 3))
+    gray = np.full((3, 3), 1 / 3)
+    return (
+        gains[:, None]
+        * (saturation * np.eye(3) + (1 - saturation) * gray)
+        @ _hue_turn(rng.uniform(0, 2 * np.pi))
+    )
 
 
 def _hue_turn(angle: float) -> NDArray[np.float64]:

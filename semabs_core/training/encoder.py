@@ -27,7 +27,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from semabs_core.config import save_config
 from semabs_core.data.crops import CropBatch, CropDataset, CropOptions, keep_batch
 from semabs_core.data.phrases import MATCH, UNKNOWN, draw_sentences, prompted
-from semabs_core.encoder import fill_encoder, save_encoder
+from semabs_core.encoder import save_encoder
 from semabs_core.precision import mixed_precision
 from semabs_core.towers import ClsTokenTower
 from semabs_core.training.batches import make_loader
@@ -52,6 +52,7 @@ from semabs_core.training.optimizer import advance, rate_factor
 from semabs_core.training.reporting import Reporter
 from semabs_core.training.settings import require_equal_settings, settings_of
 from semabs_core.training.skipping import SkippedSteps, check_weights
+from semabs_core.training.starting import start_encoder
 from semabs_core.weights.shipped import LOCAL, resolve_weights
 
 MAX_LOGIT_SCALE = math.log(100.0)
@@ -98,7 +99,7 @@ class EncoderTrainer:
         self.tower = ClsTokenTower(self.model.visual)
         state = state_to_resume(self.folder, config.resume)
         if config.start and state is None:
-            fill_encoder(self.model, resolve_weights(config.start).removeprefix(LOCAL))
+            start_encoder(self.model, resolve_weights(config.start).removeprefix(LOCAL))
         self.tokenizer = open_clip.SimpleTokenizer(context_length=shape.context_length)
         decayed = [p for p in self.model.parameters() if p.ndim > 1]
         others = [p for p in self.model.parameters() if p.ndim <= 1]
@@ -325,6 +326,7 @@ def train_encoder(config: EncoderTrainingConfig) -> EncoderResult:
         config.shape.patch_size,
         config.batch,
         random_colors=config.data.random_colors,
+        recolored=config.data.recolored,
     )
     data = CropDataset(config.data.folder, config.data.split, options, config.steps, config.seed)
     trainer = EncoderTrainer(config, data)

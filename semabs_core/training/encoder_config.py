@@ -61,6 +61,9 @@ class CropConfig:
     folder: str = option("", "the data set's folder")
     split: str = option("unseen_instances", "split to train on: of rooms that show every class")
     random_colors: float = option(0.3, "share of crops in random colours", ge=0, le=1)
+    recolored: float = option(
+        0.5, "share of these whose things are coloured anew each time", ge=0, le=1
+    )
 
 
 @dataclass(frozen=True, config=STRICT)

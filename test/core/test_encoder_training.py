@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,7 @@ from safetensors.torch import load_file
 from scene_toy import CABINET, RED_MUG, WALL, toy_scene
 
 from semabs_core.config import ConfigError
-from semabs_core.data.crops import CropDataset, CropOptions, tint
+from semabs_core.data.crops import CropDataset, CropOptions, recolor, tint
 from semabs_core.data.hdf5 import SceneFileError, write_scene
 from semabs_core.data.phrases import (
     DIFFERENT,
@@ -31,6 +32,7 @@ from semabs_core.training.encoder_losses import (
     phrase_loss,
     relevancy_loss,
 )
+from semabs_core.training.starting import start_encoder
 from semabs_core.vocabulary import Vocabulary, read_vocabulary
 
 SMALL = {
@@ -156,6 +158,31 @@ def test_tint_keeps_gray_gray_and_stays_in_range():
     assert tint(colored, rng).amax() <= 1
 
 
+def test_things_are_coloured_anew_one_by_one():
+    ids = np.repeat(np.array([[-1, 3, 7]], np.int16), 6, axis=1).repeat(4, axis=0)
+    image = np.where(ids[..., None] == 3, (200, 60, 40), (120, 120, 120)).astype(np.uint8)
+    image[:2] //= 2  # in shadow
+    seen = np.stack([recolor(image, ids, np.random.default_rng(seed)) for seed in range(40)])
+    assert seen.dtype == np.uint8
+    assert seen.shape == (40, *image.shape)
+    for name in (-1, 3, 7):
+        for half in (slice(0, 2), slice(2, 4)):
+            part = seen[:, half][:, ids[half] == name]
+            assert (part == part[:, :1]).all(), "what had one colour has one colour"
+            assert part[:, 0].std(axis=0).min() > 15, "another one each time"
+    assert (seen[:, 3, ids[3] == -1] != seen[:, 3, ids[3] == 7]).any(axis=(1, 2)).mean() > 0.9
+    np.testing.assert_array_equal(seen[5], recolor(image, ids, np.random.default_rng(5)))
+
+
+def test_only_crops_in_random_colours_are_coloured_anew(folder):
+    def images(random_colors, recolored):
+        options = CropOptions(32, batch=8, random_colors=random_colors, recolored=recolored)
+        return CropDataset(folder, "unseen_instances", options, 1)[0].images
+
+    assert torch.equal(images(0.0, 1.0), images(0.0, 0.0))
+    assert not torch.equal(images(1.0, 1.0), images(1.0, 0.0))
+
+
 def test_phrase_loss_by_hand():
     logits = torch.tensor([[0.0, 0.0, 9.0], [0.0, 0.0, 0.0]])
     covered = torch.tensor([[0.5, 0.0, 0.0], [0.0, 0.0, 0.0]])
@@ -244,6 +271,41 @@ def test_an_encoder_learns_what_things_are_called(folder, tmp_path):
     train_encoder(more)
     again = load_encoder(f"local-dir:{more.out}").encode_text(["wall"])
     torch.testing.assert_close(again, encoder.encode_text(["wall"]), atol=0.1, rtol=0.1)
+
+
+def test_a_run_starts_from_an_encoder_of_coarser_patches(folder, tmp_path):
+    data = CropDataset(folder, "unseen_instances", CropOptions(32, batch=4), 1)
+    coarse = EncoderTrainer(configure(folder, tmp_path / "coarse", steps=1), data).model
+    save_encoder(coarse, configure(folder, tmp_path).shape.model_config(), tmp_path / "coarse")
+    shape = {**SMALL["shape"], "image_size": 48}
+    start = str(tmp_path / "coarse")
+    fine = configure(folder, tmp_path / "fine", shape=shape, steps=1, start=start)
+    model = EncoderTrainer(fine, data).model
+    old, new = coarse.visual.positional_embedding, model.visual.positional_embedding
+    assert new.shape == (37, 32)
+    torch.testing.assert_close(new[0], old[0])
+    torch.testing.assert_close(new[1:].mean(dim=0), old[1:].mean(dim=0), atol=0.01, rtol=0.2)
+    torch.testing.assert_close(model.visual.conv1.weight, coarse.visual.conv1.weight)
+    other = configure(folder, tmp_path, shape={**shape, "patch_size": 4}).shape
+    with pytest.raises(EncoderError, match="cannot start from"):
+        start_encoder(open_clip.CLIP(**other.model_config()), tmp_path / "coarse")
+
+
+def test_layers_that_a_deeper_encoder_has_besides_change_nothing_at_first(folder, tmp_path):
+    data = CropDataset(folder, "unseen_instances", CropOptions(32, batch=4), 1)
+    first = configure(folder, tmp_path / "first", steps=1)
+    shallow = EncoderTrainer(first, data).model
+    save_encoder(shallow, first.shape.model_config(), first.out)
+    shape = {**SMALL["shape"], "layers": 5}
+    deep = configure(folder, tmp_path / "deep", shape=shape, steps=9, start=first.out)
+    trainer = EncoderTrainer(deep, data)
+    images = torch.rand(3, 3, 32, 32)
+    torch.testing.assert_close(trainer.model.encode_image(images), shallow.encode_image(images))
+    old, new = shallow.visual.transformer.resblocks, trainer.model.visual.transformer.resblocks
+    torch.testing.assert_close(new[0].mlp.c_fc.weight, old[0].mlp.c_fc.weight)
+    torch.testing.assert_close(new[4].mlp.c_fc.weight, old[1].mlp.c_fc.weight)
+    trainer.train_step(data[0])
+    assert all(new[layer].attn.out_proj.weight.abs().sum() > 0 for layer in (1, 2, 3)), "they learn"
 
 
 def test_a_run_that_was_cut_off_goes_on_to_the_same_weights(folder, tmp_path):
