@@ -134,8 +134,11 @@ def _relevancy_key(archive: h5py.File, source: str, preset: str) -> str:
     key, group = f"{source}|{preset}", archive["data"].get("saliencies", {})
     if key not in group:
         there = ", ".join(name for name in group if name.count("|") == 1) or "none"
+        name, _, tag = preset.partition("@")
+        options = f"--preset {name}{f' --tag {tag}' if tag else ''} --source {source}"
         raise SceneFileError(
             f"{archive.filename} holds no relevancy {key!r}, but {there}: make it with "
-            f"`semabs data relevancy --preset {preset} --source {source}`"
+            f"`semabs data relevancy FOLDER --encoder ENCODER {options}`, where FOLDER is the data "
+            "set's"
         )
     return key
