@@ -193,8 +193,8 @@ class FrameSource:
         """The newest frame that has its pose, after what can no longer be of use is gone.
 
         Frames older than that one go, and those that have waited in vain for longer than
-        ``tf_timeout_s``. That is a fault only where no frame at all has got its pose for seconds: a
-        transform that is lost between big images is sent again after up to three.
+        ``tf_timeout_s``. That is a fault only where no frame at all has got its pose for seconds:
+        between big images transforms get lost.
         """
         now, timeout = time.monotonic(), self._config().tf_timeout_s
         placed = None

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rclpy.duration import Duration
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 from tf2_ros import Buffer, TransformException, TransformListener
 
@@ -31,6 +32,8 @@ START_S = 1.0
 """For so long after the start a tree in which nothing moves may be half a tree."""
 MAX_REFUSED = 100
 """Of so many frames it is remembered why their last transform was refused."""
+MOVING = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""Of the subscription to moving frames."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,10 @@ class CameraPoses:
 
     It listens with a node and a thread of its own, as tf2's C++ listener does: an rclpy executor
     takes one message of each topic in turn, so that hundreds of transforms a second would queue up
-    behind images, and images wait for transforms that are long there.
+    behind images, and images wait for transforms that are long there. And it asks for moving frames
+    with best effort: big images overflow the buffers that they share with transforms, and a
+    reliable reader holds all that come after a lost one until it is sent again, with Fast DDS up to
+    three seconds. A lost transform is followed by the next; what is sent once is for /tf_static.
 
     Args:
         node: whose clock and context are used.
@@ -163,7 +169,9 @@ class CameraPoses:
             enable_rosout=False,
             start_parameter_services=False,
         )
-        self._listener = TransformListener(self.buffer, self._tf_node, spin_thread=False)
+        self._listener = TransformListener(
+            self.buffer, self._tf_node, spin_thread=False, qos=MOVING
+        )
         self._executor = SingleThreadedExecutor(context=node.context)
         self._executor.add_node(self._tf_node)
         self._thread = threading.Thread(

@@ -5,6 +5,8 @@ import pytest
 import rclpy
 from builtin_interfaces.msg import Time
 from camera import transform
+from rclpy.qos import ReliabilityPolicy
+from support import wait_for
 from tf2_ros import TransformException
 
 from semabs_ros.poses import CameraPoses
@@ -220,3 +222,15 @@ def test_explanations_are_short_whatever_the_names_are(poses):
     assert text.kind == "no transform"
     assert len(text) < 1000
     assert "\n" not in text
+
+
+def test_no_transform_waits_for_one_that_was_lost(poses, peer):
+    """A reliable reader would hold it; static ones, which are sent once, must all come."""
+
+    def reliability(topic):
+        offers = peer.get_subscriptions_info_by_topic(topic)
+        return [offer.qos_profile.reliability for offer in offers]
+
+    wait_for(lambda: reliability("/tf") and reliability("/tf_static"), what="subscriptions")
+    assert reliability("/tf") == [ReliabilityPolicy.BEST_EFFORT]
+    assert reliability("/tf_static") == [ReliabilityPolicy.RELIABLE]
