@@ -17,13 +17,17 @@ from semabs_core.description import Description
 from semabs_core.types import FREE, UNKNOWN, Completion, Localization
 from semabs_core.visualize.colors import class_colors
 from semabs_core.visualize.meshes import surface_voxels
-from semabs_ros.convert import byte_array, matrix_to_pose, xyz
+from semabs_ros.convert import matrix_to_pose, xyz
 from semabs_ros.frames import Source
 from semabs_ros.wire import markers_to_bytes
 
 COARSEST = 0.1
 """How coarse the coordinates of a cloud may be, in voxels."""
 REGION_COLOR = (0.9, 0.1, 0.1)
+COMPLETION_POINT = np.dtype(
+    [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("rgb", "<f4"), ("label", "u1"), ("score", "<f4")]
+)
+LOCALIZATION_POINT = np.dtype([(name, "<f4") for name in (*"xyz", "score")])
 
 
 def world_header(source: Source) -> Header:
@@ -65,14 +69,15 @@ def color(rgb: Sequence[float], alpha: float = 1.0) -> ColorRGBA:
 
 def completion_to_voxels(completion: Completion, header: Header) -> SemanticVoxels:
     """A completion as the message that planners read."""
-    return SemanticVoxels(
+    message = SemanticVoxels(
         header=header,
         origin=matrix_to_pose(completion.T_world_grid),
         voxel_size=float(completion.voxel_size_m),
         shape=np.array(completion.labels.shape, dtype=np.uint32),
         classes=completion.classes,
-        labels=byte_array(completion.labels.ravel(order="F")),
     )
+    message.labels.frombytes(completion.labels.ravel(order="F").data)
+    return message
 
 
 def labels_message(classes: Sequence[str], header: Header) -> Labels:
@@ -82,23 +87,21 @@ def labels_message(classes: Sequence[str], header: Header) -> Labels:
     return Labels(header=header, classes=list(classes), ids=ids, colors=colors)
 
 
-def cloud(header: Header, fields: dict[str, NDArray]) -> PointCloud2:
-    """A point cloud out of named columns (N,) of float32, uint32 or uint8."""
+def cloud(header: Header, points: NDArray) -> PointCloud2:
+    """A point cloud out of a structured array (N,) with fields of float32, uint32 or uint8."""
     codes = {"f4": PointField.FLOAT32, "u4": PointField.UINT32, "u1": PointField.UINT8}
-    dtype = np.dtype([(name, values.dtype.str) for name, values in fields.items()])
-    size = len(next(iter(fields.values())))
-    data = np.empty(size, dtype=dtype)
-    for name, values in fields.items():
-        data[name] = values
-    points = [
-        PointField(name=name, offset=dtype.fields[name][1], count=1,
-                   datatype=codes[dtype[name].str[1:]])
-        for name in fields
-    ]  # fmt: skip
-    return PointCloud2(
-        header=header, height=1, width=size, fields=points, is_bigendian=False, is_dense=True,
-        point_step=dtype.itemsize, row_step=dtype.itemsize * size, data=byte_array(data),
+    dtype, size = points.dtype, len(points)
+    message = PointCloud2(
+        header=header, height=1, width=size, is_bigendian=False, is_dense=True,
+        point_step=dtype.itemsize, row_step=dtype.itemsize * size,
     )  # fmt: skip
+    message.fields = [
+        PointField(name=name, offset=offset, count=1, datatype=codes[kind.str[1:]])
+        for name, (kind, offset, *_) in dtype.fields.items()
+    ]
+    # What is assigned, or given to the constructor, is copied once more.
+    message.data.frombytes(points.view(np.uint8).data)
+    return message
 
 
 def _packed_rgb(colors: NDArray) -> NDArray[np.float32]:
@@ -111,30 +114,32 @@ def completion_to_cloud(completion: Completion, header: Header) -> PointCloud2:
     """Occupied voxels as points: x y z, rgb, label, score."""
     labels = completion.labels
     flat = np.flatnonzero((labels != FREE) & (labels != UNKNOWN))
+    points = np.empty(len(flat), COMPLETION_POINT)
     T, size_m = completion.T_world_grid, completion.voxel_size_m
     # A coordinate is what a column of voxels adds to it and what the height does: looked up.
-    column, height = np.divmod(flat.astype(np.int32), np.int32(labels.shape[2]))
+    column, height = np.divmod(flat, labels.shape[2])
     x, y, z = ((np.arange(n) + 0.5) * size_m for n in labels.shape)
-    found = labels.ravel()[flat]
-    columns = {}
+    across, up = np.empty(len(flat)), np.empty(len(flat))
     for row, name in enumerate("xyz"):
         plane = np.add.outer(x * T[row, 0], y * T[row, 1]).ravel()
-        rise = z * T[row, 2] + T[row, 3]
-        columns[name] = (plane.take(column) + rise.take(height)).astype(np.float32)
-    colors = _packed_rgb(class_colors(completion.classes))
-    scores = completion.scores.ravel()[flat].astype(np.float32)
-    own = {"rgb": colors[found.astype(np.intp) - 1], "label": found, "score": scores}
-    return cloud(header, columns | own)
-
-
-def _columns(points: NDArray) -> dict[str, NDArray]:
-    return {name: points[:, i].astype(np.float32) for i, name in enumerate("xyz")}
+        # With "raise" NumPy would write elsewhere first, to leave `out` as it was.
+        plane.take(column, out=across, mode="clip")
+        (z * T[row, 2] + T[row, 3]).take(height, out=up, mode="clip")
+        np.add(across, up, out=points[name], casting="same_kind")
+    points["label"] = labels.ravel().take(flat)
+    points["rgb"] = _packed_rgb(class_colors(completion.classes)).take(points["label"] - 1)
+    points["score"] = completion.scores.ravel().take(flat)
+    return cloud(header, points)
 
 
 def localization_to_cloud(localization: Localization, header: Header) -> PointCloud2:
     """The answer region as points: x y z, score."""
-    columns = _columns(localization.points_m)
-    return cloud(header, columns | {"score": localization.scores.astype(np.float32)})
+    found = localization.points_m
+    points = np.empty(len(found), LOCALIZATION_POINT)
+    for axis, name in enumerate("xyz"):
+        points[name] = found[:, axis]
+    points["score"] = localization.scores
+    return cloud(header, points)
 
 
 def completion_to_markers(completion: Completion, header: Header) -> bytes:

@@ -2,6 +2,7 @@
 
 import array
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -70,6 +71,29 @@ def test_cloud_holds_occupied_voxels_in_the_world(completion):
     )
     np.testing.assert_array_equal(points["label"], [1, 2])
     np.testing.assert_array_equal(points["score"], [0.75, 0.75])
+
+
+@pytest.mark.parametrize(
+    ("make", "most"), [(results.completion_to_cloud, 90), (results.completion_to_voxels, 2.5)]
+)
+def test_messages_are_made_without_further_copies(make, most):
+    """Bytes that are allocated at a time, for each of the voxels; all are occupied."""
+    labels = np.ones((40, 40, 40), np.uint8)
+    block = Completion(["mug"], labels, labels.astype(np.float32), 0.1, np.eye(4), {})
+    make(block, Header())
+    tracemalloc.start()
+    try:
+        make(block, Header())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak <= most * labels.size
+
+
+def test_an_empty_room_is_an_empty_cloud(completion):
+    empty = dataclasses.replace(completion, labels=np.zeros_like(completion.labels))
+    cloud = results.completion_to_cloud(empty, Header())
+    assert (cloud.width, cloud.row_step, len(cloud.data)) == (0, 0, 0)
 
 
 def test_markers_are_stable_and_named(completion):
