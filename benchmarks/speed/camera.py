@@ -42,7 +42,11 @@ class Camera(Node):
             depth_to_image(self._scene.depth_m[0], header, "32FC1"),
             camera_info(self._scene, header),
         )
-        self._broadcaster = TransformBroadcaster(self)
+        # A robot's transforms are sent by another program than its camera's images.
+        context = rclpy.Context()
+        rclpy.init(context=context)
+        self._robot = Node("robot", context=context)
+        self._broadcaster = TransformBroadcaster(self._robot)
         self._arrived = threading.Event()
         self._stamp: tuple[int, int] = (0, 0)
         self.create_subscription(SemanticVoxels, "/semabs/completion/voxels", self._voxels, 1)
@@ -55,8 +59,9 @@ class Camera(Node):
 
     def wait(self) -> None:
         """Until the node listens."""
+        topics = [*self._topics, self._broadcaster.pub_tf]
         deadline = time.monotonic() + WAIT_S
-        while not all(topic.get_subscription_count() for topic in self._topics):
+        while not all(topic.get_subscription_count() for topic in topics):
             if time.monotonic() > deadline:
                 raise RuntimeError("nobody listens to the camera")
             time.sleep(0.1)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from benchmarks.speed.clock import Clock
 from benchmarks.speed.completion import CLASSES
 from benchmarks.speed.report import Table
 from benchmarks.speed.workers import ROOT, Worker
+from semabs_core.readers.messages import nanoseconds
 from semabs_core.types import Completion, RGBDFrame
 from semabs_ros import results
 from semabs_ros.domains import free_domain
@@ -33,6 +35,14 @@ from semabs_ros.spinning import spin
 WAIT_S = 300.0
 POINTS = 100_000
 RATES_HZ, STREAM_S = (5, 15, 30), 10
+TRANSPORTS: dict[str, dict[str, str]] = {
+    "default": {},
+    "large data": {
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET",  # with LOCALHOST Fast DDS is not asked
+        "FASTDDS_BUILTIN_TRANSPORTS": "LARGE_DATA?max_msg_size=4MB&sockets_size=16MB",
+    },
+}
+"""Environment of the node's and of the camera's process, by name."""
 
 
 class NodeAtWork:
@@ -41,6 +51,7 @@ class NodeAtWork:
     Attributes:
         spent: seconds in the pipeline since they were set to 0, of the clock and of the processor.
         taken_s: how old each frame was, by its stamp, when the pipeline got it.
+        overtaken: how many of them had come when the images of a newer one were there too.
     """
 
     def __init__(self) -> None:
@@ -59,7 +70,9 @@ class NodeAtWork:
         self._wait(lambda: self._node.state == "active", "become active")
         self.spent = {"wall": 0.0, "cpu": 0.0}
         self.taken_s: list[float] = []
+        self.overtaken = 0
         self._watch(self._node._scene)
+        self._watch_frames(self._node._frames)
         self.camera = Worker("camera.py", ROOT)
 
     @property
@@ -111,6 +124,31 @@ class NodeAtWork:
 
         scene.set_frame, scene.complete = watched(scene.set_frame), watched(scene.complete)
 
+    def _watch_frames(self, frames: Any) -> None:
+        take = frames.take
+
+        def watched() -> Any:
+            with frames._lock:
+                waiting = [entry.pair.stamp_ns for entry in frames._waiting]
+            source = take()
+            if source is not None:
+                self.overtaken += max(waiting, default=0) > nanoseconds(source.header.stamp)
+            return source
+
+        frames.take = watched
+
+
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """The process with other environment variables."""
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
 
 def node_tables(frames: int) -> tuple[Table, Table]:
     """Image in to voxels out, less the time in the pipeline; and how old what is answered is."""
@@ -121,42 +159,52 @@ def node_tables(frames: int) -> tuple[Table, Table]:
         "node, wall: from the arrival of the images to the publication of voxels and cloud, less "
         "the pipeline. The node, processor: of all threads of its process, less the pipeline; what "
         "it receives and sends is in it. The rest is the camera's, the listener's and DDS's.",
-        ("frames", "frame [ms]", "pipeline [ms]", "node, wall [ms]", "node, processor [ms]",
-         "rest [ms]"),
+        ("transport", "frames", "frame [ms]", "pipeline [ms]", "node, wall [ms]",
+         "node, processor [ms]", "rest [ms]"),
     )  # fmt: skip
     age = Table(
         "Which frame is answered when the camera is faster, over DDS",
         "In periods of the camera. A frame's age is counted from its stamp to when the pipeline "
-        "gets it: below one and what its way takes, it was the newest that was there.",
-        ("camera [Hz]", "published", "answered", "an answer takes", "age, median", "age, largest"),
-    )
-    work = NodeAtWork()
-    try:
-        found = []
-        for number in range(frames + 2):
-            work.spent.update(wall=0.0, cpu=0.0)
-            cpu = time.process_time()
-            total = work.complete_one()
-            cpu = time.process_time() - cpu
-            own = work.latency_s - work.spent["wall"]
-            if number >= 2:  # the first ones warm up
-                wall = work.spent["wall"]
-                found.append((total, wall, own, cpu - work.spent["cpu"], total - wall - own))
-        medians = [statistics.median(column) for column in zip(*found, strict=True)]
-        share.rows.append([frames, *(1000 * seconds for seconds in medians)])
-        for rate_hz in RATES_HZ:
-            work.taken_s.clear()
-            before = work.completed
-            published = work.camera.ask(f"stream {rate_hz} {STREAM_S}")["published"]
-            ages = [seconds * rate_hz for seconds in work.taken_s]
-            takes = medians[1] * rate_hz
-            answered = work.completed - before
-            age.rows.append([
-                rate_hz, published, answered, takes, statistics.median(ages), max(ages),
-            ])  # fmt: skip
-    finally:
-        work.close()
+        "gets it, with its way through DDS. Overtaken: frames that the pipeline got although the "
+        "images of a newer one had come. Large data: both processes with "
+        f"`FASTDDS_BUILTIN_TRANSPORTS={TRANSPORTS['large data']['FASTDDS_BUILTIN_TRANSPORTS']}`.",
+        ("transport", "camera [Hz]", "published", "answered", "an answer takes", "age, median",
+         "age, largest", "overtaken"),
+    )  # fmt: skip
+    for transport, values in TRANSPORTS.items():
+        with _environment(values), contextlib.closing(NodeAtWork()) as work:
+            medians = _share(work, frames)
+            share.rows.append([transport, frames, *(1000 * seconds for seconds in medians)])
+            for rate_hz in RATES_HZ:
+                age.rows.append([transport, *_stream(work, rate_hz, medians[1])])
     return share, age
+
+
+def _share(work: NodeAtWork, frames: int) -> list[float]:
+    """The medians of a frame, the pipeline, the node by both clocks and the rest, seconds."""
+    found = []
+    for number in range(frames + 2):
+        work.spent.update(wall=0.0, cpu=0.0)
+        cpu = time.process_time()
+        total = work.complete_one()
+        cpu = time.process_time() - cpu
+        own = work.latency_s - work.spent["wall"]
+        if number >= 2:  # the first ones warm up
+            wall = work.spent["wall"]
+            found.append((total, wall, own, cpu - work.spent["cpu"], total - wall - own))
+    return [statistics.median(column) for column in zip(*found, strict=True)]
+
+
+def _stream(work: NodeAtWork, rate_hz: float, takes_s: float) -> list[Any]:
+    """What becomes of frames at a rate: a row without its transport."""
+    work.taken_s.clear()
+    work.overtaken, before = 0, work.completed
+    published = work.camera.ask(f"stream {rate_hz} {STREAM_S}")["published"]
+    ages = [seconds * rate_hz for seconds in work.taken_s]
+    return [
+        rate_hz, published, work.completed - before, takes_s * rate_hz, statistics.median(ages),
+        max(ages), work.overtaken,
+    ]  # fmt: skip
 
 
 def message_table(clock: Clock) -> Table:
