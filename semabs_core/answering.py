@@ -7,14 +7,16 @@ batch is worked out once for all volumes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from semabs_core.networks import CompletionNetwork, LocalizationNetwork, SpatialNetwork
 from semabs_core.types import InferenceError
-from semabs_core.voxels import Corners, sample_corners
+from semabs_core.voxels import Corners, cell_coordinates, sample_corners
 
 QUERY_BATCH = {"cpu": 2**14, "cuda": 2**18}
 """Query points per decoder call: what stays in a core's cache, and what keeps a GPU busy."""
@@ -30,6 +32,31 @@ def corners_at(network: SpatialNetwork, batches: Iterable[Tensor]) -> Iterator[C
         batches: (m, 3) float32 each, scene frame, on that device.
     """
     return (network.corners(xyz) for xyz in batches)
+
+
+def table_of(network: CompletionNetwork, volumes: Sequence[Tensor]) -> Tensor:
+    """Volumes in one table, so that many points sample and decode them together.
+
+    The decoder's first layer is linear, and so is sampling: here the layer comes first.
+
+    Args:
+        network: on the device where to compute; without gradients.
+        volumes: V of (1, 1, C, X, Y, Z).
+
+    Returns:
+        (X * Y * Z, V * C) float32; samples of it are for ``network.answer_together``.
+    """
+    shape, device = network.config.voxel_shape, network.lower.device
+    decoder = network.decoder
+    places = decoder.of_places(cell_coordinates(shape, network.config.sampling, device))
+    size = (*shape, len(volumes), network.config.channels)
+    # numpy asks for huge pages, and torch does not.
+    on_cpu = device.type == "cpu"
+    table = torch.from_numpy(np.empty(size, np.float32)) if on_cpu else places.new_empty(size)
+    for number, volume in enumerate(volumes):
+        cells = decoder.of_volume(volume[0, 0].movedim(0, -1))
+        torch.add(cells, places, out=table[..., number, :])
+    return table.view(math.prod(shape), -1)
 
 
 def sample_at(volume: Tensor, corners: Iterable[Corners]) -> Samples:
@@ -62,6 +89,7 @@ def logits_at(
         InferenceError: if an answer is no number, from which nothing could be read.
     """
     parts = [torch.empty(0, device=network.lower.device)]
+    volumes = [part.float() if isinstance(part, Tensor) else part for part in volumes]
     for number, batch in enumerate(corners):
         samples = [
             sample_corners(volume[0, 0], batch) if isinstance(volume, Tensor) else volume[number]
@@ -95,7 +123,7 @@ def check_logits(network: SpatialNetwork, logits: Tensor) -> Tensor:
     Raises:
         InferenceError: if not.
     """
-    if not bool(logits.isfinite().all()):
+    if not bool(logits.sum().isfinite()):  # one pass, and no number of them is lost in it
         task = network.config.task
         raise InferenceError(
             f"the {task} network answers with NaN or infinite logits: its weights have diverged or "

@@ -36,8 +36,11 @@ class Calibration:
 
     def probability(self, logits: NDArray[np.floating]) -> NDArray[np.float32]:
         """Logits of any shape to probabilities, float32."""
-        value = np.clip(self.scale * np.asarray(logits, np.float64) + self.bias, -60, 60)
-        return (1 / (1 + np.exp(-value))).astype(np.float32)
+        value = np.multiply(logits, -self.scale, dtype=np.float32)
+        value -= self.bias
+        np.exp(value.clip(-60, 60, out=value), out=value)
+        value += 1
+        return np.reciprocal(value, out=value)
 
     def to_dict(self) -> dict[str, float]:
         """As it is stored in a checkpoint's metadata, under ``calibration``."""

@@ -210,7 +210,9 @@ def in_region(
             "and that the depth encoding is metres (32FC1) or millimetres (16UC1)"
         )
     lower, upper = (bounds + [[-margin], [margin]]).astype(np.float32)
-    inside = ((points >= lower) & (points <= upper)).all(axis=1)
+    inside = np.ones(len(points), dtype=bool)
+    for along, low, high in zip(points.T, lower, upper, strict=True):
+        inside &= (along >= low) & (along <= high)
     if not inside.any():
         x, y, z = region.region_min_m
         depth = frame.depth_m[geometry.valid_depth(frame.depth_m)]

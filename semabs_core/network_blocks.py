@@ -61,7 +61,7 @@ class VolumeEncoder(nn.Module):
             tsdf: (B, X, Y, Z), for networks that read it.
 
         Returns:
-            (B, P, C, X, Y, Z) float32; in half precision under a caller's autocast.
+            (B, P, C, X, Y, Z) in :attr:`dtype`, or in that of a caller's autocast.
         """
         volumes = []
         for scene, there in enumerate(cells):
@@ -81,12 +81,12 @@ class VolumeEncoder(nn.Module):
         return self.complete(stack).unflatten(0, features.shape[:2])
 
     def complete(self, volume: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-        """Volumes (P, C, X, Y, Z) through the U-Net, in :attr:`dtype` or another; float32 again."""
+        """Volumes (P, C, X, Y, Z) through the U-Net, in :attr:`dtype` or another."""
         dtype = self.dtype if dtype is None else dtype
         if dtype == torch.float32:
             return self.unet(volume)
         with mixed_precision(volume.device, dtype):
-            return self.unet(volume).float()
+            return self.unet(volume)
 
     def _mean(self, xyz: Tensor, features: Tensor, cells: Cells) -> Tensor:
         """(K, H): what the hidden layers say of points (N, 3) with (N, F), averaged per cell."""
@@ -130,6 +130,28 @@ class ImplicitDecoder(nn.Module):
             hidden = F.linear(coordinates, first.weight[:, -3:], first.bias).add_(samples[0])
         else:
             hidden = samples[0] + first.bias
+        return self.finish(hidden)
+
+    def of_volume(self, cells: Tensor) -> Tensor:
+        """What the first layer makes of one volume's cells (..., C), but for :meth:`of_places`."""
+        if self.folded:
+            return cells
+        return F.linear(cells.float(), self._first.weight[:, : cells.shape[-1]])
+
+    def of_places(self, coordinates: Sequence[Tensor]) -> Tensor:
+        """What the first layer makes of coordinates alone: (..., C), its bias added.
+
+        Args:
+            coordinates: along x, y and z, which broadcast to (..., 1).
+        """
+        made = self._first.bias
+        if self.concat_xyz:
+            for along, weight in zip(coordinates, self._first.weight[:, -3:].T, strict=True):
+                made = made + along * weight
+        return made
+
+    def finish(self, hidden: Tensor) -> Tensor:
+        """From what the first layer gives (..., C), which is changed, to (..., out)."""
         return self.mlp[2](self.mlp[1](hidden))
 
     @torch.no_grad()

@@ -19,6 +19,7 @@ from semabs_core.voxels import (
     Cells,
     Corners,
     cells_of,
+    corners_along,
     corners_of,
     grid_index,
     sample_volume,
@@ -98,6 +99,16 @@ class SpatialNetwork(nn.Module):
         coordinates = self.coordinates(query_xyz[None, None])[0, 0]
         return corners_of(coordinates, self.config.voxel_shape, self.config.sampling)
 
+    def corners_of_axes(self, axes: Tensor) -> list[Corners]:
+        """The shares of x, y and z in the corners of a grid of query points.
+
+        Args:
+            axes: (3, R) float32, coordinates along x, y and z, scene frame.
+        """
+        coordinates = self.coordinates(axes.T[None, None])[0, 0].unbind(-1)
+        shape, sampling = self.config.voxel_shape, self.config.sampling
+        return [corners_along(i, along, shape, sampling) for i, along in enumerate(coordinates)]
+
 
 class CompletionNetwork(SpatialNetwork):
     """OVSSC by semantic abstraction: the relevancy of a label to the occupancy of that label."""
@@ -118,6 +129,16 @@ class CompletionNetwork(SpatialNetwork):
     ) -> Tensor:
         """Samples (B, P, M, C) at coordinates (B, P, M, 3) to logits (B, P, M)."""
         return self.decoder([samples], coordinates)[..., 0]
+
+    def answer_together(self, samples: Tensor, text: Sequence[Sequence[Tensor]]) -> Tensor:
+        """Samples (M, V * C) of a table, which are changed, to logits (M, L) of L labels.
+
+        Args:
+            samples: of what the decoder's first layer makes of V volumes, see
+                :func:`semabs_core.answering.table_of`: one per label, or one that all share.
+            text: per label, what the network reads of it besides: nothing, or (1, 1, D).
+        """
+        return self.decoder.finish(samples.unflatten(1, (-1, self.config.channels)))[..., 0]
 
     def forward(
         self,
@@ -158,6 +179,10 @@ class SemanticAwareCompletion(CompletionNetwork):
         batch, labels = coordinates.shape[:2]
         query = expect("label_features", label_features, (batch, labels, self.config.text_dim))
         return self.pointer(self.decoder([samples], coordinates), query)
+
+    def answer_together(self, samples: Tensor, text: Sequence[Sequence[Tensor]]) -> Tensor:
+        features = self.decoder.finish(samples)
+        return torch.stack([self.pointer(features, query[0, 0]) for (query,) in text], dim=1)
 
 
 def relation_table(config: NetworkConfig) -> nn.Parameter:

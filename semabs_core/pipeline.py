@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +19,7 @@ from semabs_core.config import ConfigError, SemabsConfig, fixed_changes, load_co
 from semabs_core.description import Description, check_classes, make_description
 from semabs_core.encoder import ImageTextEncoder
 from semabs_core.frame_reader import FrameReader
-from semabs_core.frame_state import MIB, FrameState, Stopwatch, make_frame_state
+from semabs_core.frame_state import FrameState, Stopwatch, make_frame_state
 from semabs_core.given_relevancy import BroughtRelevancy, check_given
 from semabs_core.grid_answers import answer_region, best_on_grid, label_grid, logits_on_grid
 from semabs_core.models import (
@@ -30,7 +30,7 @@ from semabs_core.models import (
     load_models,
     untrained_tasks,
 )
-from semabs_core.networks import CompletionNetwork, LocalizationNetwork, SpatialNetwork
+from semabs_core.networks import CompletionNetwork, LocalizationNetwork
 from semabs_core.presence import make_presence_classifier
 from semabs_core.query_grid import GridViews, QueryGrid
 from semabs_core.relevancy import OnProgress, RelevancyExtractor
@@ -217,9 +217,7 @@ class SceneUnderstanding:
         watch = Stopwatch(on_progress)
         grid = state.grid(options)
         volumes = self._reader.volumes(state, self.completion, names, watch)
-        text = [[self._text([name])] if self._aware else [] for name in names]
-        batch, held = self._query_batch, self.config.volume_cache_mb * MIB
-        best, label = best_on_grid(self.completion, grid, volumes, text, batch, held, watch)
+        best, label = self._best(names, grid, volumes, watch)
         labels, scores = label_grid(grid, label + 1, best, self.judgement, options.resolution)
         size, T_world_grid = state.grid_frame(options.resolution)
         return Completion(
@@ -299,27 +297,29 @@ class SceneUnderstanding:
             raise FrameError("there is no frame yet: call set_frame first")
         return self._state
 
-    def _class_logits(
-        self, name: str, volume: Tensor, grid: QueryGrid, watch: Stopwatch
-    ) -> NDArray[np.float32]:
-        """Logits (M,) of the completion network that a class is there."""
-        text = [self._text([name])] if self._aware else []
-        return self._logits(self.completion, grid, [volume], text, "", watch)
+    def _best(
+        self, names: Sequence[str], grid: QueryGrid, volumes: Iterable[Tensor], watch: Stopwatch
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """The completion network's best logit (M,), and the number (M,) of its class."""
+        text = [[self._text([name])] if self._aware else [] for name in names]
+        return best_on_grid(self.completion, grid, volumes, text, self._query_batch, watch)
 
     def _description_logits(
         self, description: Description, state: FrameState, grid: QueryGrid, watch: Stopwatch
     ) -> NDArray[np.float32]:
         """Logits (M,) that the described thing is there: of the network that knows such things."""
         if not description.relation:
-            (volume,) = self._reader.volumes(state, self.completion, description.names, watch)
-            return self._class_logits(description.target, volume, grid, watch)
+            volume = self._reader.volumes(state, self.completion, description.names, watch)
+            return self._best(description.names, grid, volume, watch)[0]
         names, text = self._localization_words(description), []
         volumes = list(self._reader.volumes(state, self.localization, names, watch))
         if self.localization.config.approach == "semantic_aware":
             raw = self.encoder.encode_text(description.names)
             text = [raw[None, :1], raw[None, 1:]]
         watch.report("localization", 0.0)
-        return self._logits(self.localization, grid, volumes, text, description.relation, watch)
+        return logits_on_grid(
+            self.localization, grid, volumes, text, description.relation, self._query_batch, watch
+        )
 
     def _localization_words(self, description: Description) -> list[str]:
         """What the localization network makes volumes of, in the order of its ``feature_keys``."""
@@ -334,15 +334,3 @@ class SceneUnderstanding:
         """Normalised label features (1, P, D), as completion networks read them."""
         features = self.extractor.label_features(names, self.chosen.prompts)
         return F.normalize(features, dim=-1)[None]
-
-    def _logits(
-        self,
-        network: SpatialNetwork,
-        grid: QueryGrid,
-        volumes: Sequence[Tensor],
-        text: Sequence[Tensor],
-        relation: str,
-        watch: Stopwatch,
-    ) -> NDArray[np.float32]:
-        batch = self._query_batch
-        return logits_on_grid(network, grid, volumes, text, relation, batch, watch)

@@ -12,7 +12,7 @@ from torch import Tensor
 from semabs_core import geometry
 from semabs_core.config import QueryConfig
 from semabs_core.types import Camera, RGBDFrame
-from semabs_core.voxels import cells_at, grid_axes, grid_points
+from semabs_core.voxels import grid_axes, grid_points
 
 Matrix = NDArray[np.float64]
 
@@ -41,7 +41,7 @@ class QueryGrid:
         seen: (R ** 3,) bool, inside the frustum (all True where that mask is off).
         open: (M,) int32, ascending indices of the voxels inside the frustum and not seen to be
             free: what the networks are asked.
-        surface: (S,) int64, ascending indices of the voxels that hold readings.
+        surface: (S,) int64, ascending, which of the M hold readings.
         surface_xyz: (S, 3) float32, where these are asked, scene frame.
     """
 
@@ -49,23 +49,12 @@ class QueryGrid:
     T_world_scene: NDArray[np.float64]
     seen: NDArray[np.bool_]
     open: NDArray[np.int32]
-    surface: Tensor
-    surface_xyz: Tensor
-
-    def points(self, index: Tensor) -> Tensor:
-        """Where voxels (m,) are asked: (m, 3) float32, scene frame, on the index's device."""
-        device, index = index.device, index.long()
-        points = grid_points(self.axes.to(device), index)
-        if len(self.surface):
-            surface = self.surface.to(device)
-            place = torch.searchsorted(surface, index).clamp_max(len(surface) - 1)
-            there = surface[place] == index
-            points[there] = self.surface_xyz.to(device)[place[there]]
-        return points
+    surface: NDArray[np.int64]
+    surface_xyz: NDArray[np.float32]
 
     def world(self, index: NDArray[np.integer]) -> NDArray[np.float64]:
         """(m, 3) float64 middles of voxels (m,) in the world frame, metres."""
-        points = grid_points(self.axes, torch.from_numpy(index).long()).numpy().astype(np.float64)
+        points = grid_points(self.axes, torch.from_numpy(index)).numpy().astype(np.float64)
         return geometry.transform_points(self.T_world_scene, points)
 
 
@@ -75,6 +64,7 @@ class GridView:
 
     Attributes:
         axes: (3, R) float32, coordinates along x, y and z, scene frame.
+        seen: (R ** 3,) bool, inside the frustum.
         in_view: (V,) int32, ascending indices of the voxels inside the frustum.
         pixel: (V,) int32, flat pixel index of each.
         depth_m: (V,) float32, of their middles along the optical axis.
@@ -84,6 +74,7 @@ class GridView:
     """
 
     axes: Tensor
+    seen: NDArray[np.bool_]
     in_view: NDArray[np.int32]
     pixel: NDArray[np.int32]
     depth_m: NDArray[np.float32]
@@ -146,7 +137,9 @@ def _view(
     below = grid_points(axes, index).numpy().astype(np.float64) - [0, 0, margin]
     below_pixel, below_z = geometry.pixels_of(below, camera, T_scene_camera)
     below_depth_m = below_z.astype(np.float32)
-    return GridView(axes, in_view, pixel, depth_m, lowest, below_pixel, below_depth_m)
+    seen = np.zeros(count, dtype=bool)
+    seen[in_view] = True
+    return GridView(axes, seen, in_view, pixel, depth_m, lowest, below_pixel, below_depth_m)
 
 
 def make_query_grid(
@@ -174,20 +167,27 @@ def make_query_grid(
     """
     resolution = options.resolution
     view = views.get(frame.camera, bounds, T_scene_camera, margin, resolution)
-    seen = np.full(resolution**3, not options.mask_frustum)
-    seen[view.in_view] = True
-    is_open = seen.copy()
+    free = np.zeros(len(view.in_view), dtype=bool)
     if options.mask_free_space:
         # Where there is no reading, nothing is nearer than it.
         limit = np.where(geometry.valid_depth(frame.depth_m), frame.depth_m, -np.inf).ravel()
         limit = (limit - options.free_space_margin_m).astype(np.float32)
-        free = view.depth_m < limit[view.pixel]
+        limits = torch.from_numpy(limit).index_select(0, torch.from_numpy(view.pixel))
+        free = view.depth_m < limits.numpy()
         below = (view.below_pixel >= 0) & (view.below_depth_m < limit[view.below_pixel])
         free[view.lowest] &= below
+    if options.mask_frustum:
+        seen, found = view.seen, view.in_view[~free]
+    else:
+        seen = np.ones(resolution**3, dtype=bool)
+        is_open = seen.copy()
         is_open[view.in_view] = ~free
-    surface, surface_xyz = surface_voxels(readings, view.axes, T_scene_camera)
-    found = np.flatnonzero(is_open).astype(np.int32)
-    return QueryGrid(view.axes, T_world_scene, seen, found, surface, surface_xyz)
+        found = np.flatnonzero(is_open).astype(np.int32)
+    held, held_xyz = surface_voxels(readings, view.axes, T_scene_camera)
+    place = np.searchsorted(found, held)
+    there = place < len(found)
+    there[there] = found[place[there]] == held[there]
+    return QueryGrid(view.axes, T_world_scene, seen, found, place[there], held_xyz[there])
 
 
 def voxel_numbers(
@@ -203,16 +203,20 @@ def voxel_numbers(
         (n,) flat indices of the n points inside the grid; (N,) which these are.
     """
     resolution = axes.shape[1]
-    lower, spacing = axes[:, 0].numpy().astype(np.float64), float(axes[0, 1] - axes[0, 0])
-    cell = (points - (lower - spacing / 2).astype(np.float32)) * np.float32(1 / spacing)
-    inside: NDArray[np.bool_] = np.all((cell >= 0) & (cell < resolution), axis=1)
-    strides = np.array([resolution**2, resolution, 1], dtype=np.int32)
-    return cell[inside].astype(np.int32) @ strides, inside
+    spacing = float(axes[0, 1] - axes[0, 0])
+    flat = np.zeros(len(points), dtype=np.int32)
+    inside = np.ones(len(points), dtype=bool)
+    for along, first in zip(points.T, axes[:, 0].tolist(), strict=True):
+        cell = (along - np.float32(first - spacing / 2)) * np.float32(1 / spacing)
+        inside &= (cell >= 0) & (cell < resolution)
+        with np.errstate(invalid="ignore"):  # what is far outside
+            flat = flat * np.int32(resolution) + cell.astype(np.int32)
+    return flat[inside], inside
 
 
 def surface_voxels(
     readings: NDArray[np.float32], axes: Tensor, T_scene_camera: NDArray[np.float64]
-) -> tuple[Tensor, Tensor]:
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The voxels that hold depth readings, and the mean of each one's, moved behind the surface.
 
     Args:
@@ -221,18 +225,22 @@ def surface_voxels(
         T_scene_camera: (4, 4) similarity, camera metres to scene units.
 
     Returns:
-        (S,) int64 ascending flat indices; (S, 3) float32 points, scene frame, inside the voxel.
+        (S,) int32 ascending flat indices; (S, 3) float32 points, scene frame, inside the voxel.
     """
     resolution = axes.shape[1]
     lower, spacing = axes[:, 0].numpy().astype(np.float64), float(axes[0, 1] - axes[0, 0])
     flat, inside = voxel_numbers(readings, axes)
-    cells = cells_at(torch.from_numpy(flat).long(), (resolution,) * 3)
-    which, counts, surface = cells.place.numpy(), cells.count.numpy(), cells.occupied.numpy()
-    points = readings[inside].T
-    mean = np.stack([np.bincount(which, weights=axis) / counts for axis in points], axis=1)
+    order = np.argsort(flat)
+    flat = flat[order]
+    first = np.flatnonzero(np.diff(flat, prepend=-1))
+    surface, counts = flat[first], np.diff(first, append=len(flat))
+    sorted_by_voxel = np.flatnonzero(inside)[order]
+    columns = (along[sorted_by_voxel] for along in readings.T)
+    sums = [np.add.reduceat(along, first, dtype=np.float64) for along in columns]
+    mean = np.stack(sums, axis=1) / counts[:, None]
     rays = mean - T_scene_camera[:3, 3]
     rays /= np.maximum(np.linalg.norm(rays, axis=1, keepdims=True), 1e-9)
     middle = lower + spacing * np.stack(np.unravel_index(surface, (resolution,) * 3), axis=1)
     half = spacing / 2
     moved = (mean + BEHIND * spacing * rays).clip(middle - half, middle + half)
-    return cells.occupied, torch.from_numpy(moved.astype(np.float32))
+    return surface, moved.astype(np.float32)

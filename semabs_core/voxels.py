@@ -93,24 +93,51 @@ class Corners:
     index: Tensor
     weight: Tensor
 
+    def join(self, other: Corners) -> Corners:
+        """The corners of points of which this and the other know the shares of some axes."""
+        index, weight = self.index + other.index, self.weight * other.weight
+        return Corners(self.coordinates + other.coordinates, index, weight)
+
+    def take(self, place: Tensor) -> Corners:
+        """Those of the points (m,) int64 or int32."""
+        parts = (self.coordinates, self.index, self.weight)
+        return Corners(*(part.index_select(0, place) for part in parts))
+
+    def put(self, place: Tensor, other: Corners, those: slice) -> None:
+        """Have some points (m,) int64 where those of others are, in place."""
+        self.coordinates.index_copy_(0, place, other.coordinates[those])
+        self.index.index_copy_(0, place, other.index[those])
+        self.weight.index_copy_(0, place, other.weight[those])
+
+
+def corners_along(axis: int, along: Tensor, shape: tuple[int, int, int], sampling: str) -> Corners:
+    """One axis' share in the corners of points: they are :meth:`Corners.join` of the three.
+
+    Args:
+        axis: 0, 1 or 2 for x, y or z.
+        along: (M,) coordinates along it.
+        shape: (X, Y, Z) of the grid.
+        sampling: see :func:`sample_volume`.
+    """
+    coordinates = along.new_zeros(len(along), 3)
+    coordinates[:, axis] = along
+    across = axis if sampling == "aligned" else 2 - axis
+    size, step = shape[across], math.prod(shape[across + 1 :])
+    index = ((along + 1) / 2 * (size - 1)).clamp_(0, size - 1)
+    lower = index.floor().clamp_max_(max(size - 2, 0))
+    high = (index - lower)[:, None]
+    upper = (torch.arange(8, device=along.device) >> across & 1).bool()
+    cells = (lower.int() * step)[:, None] + upper.int() * (step if size > 1 else 0)
+    return Corners(coordinates, cells, torch.where(upper, high, 1 - high))
+
 
 def corners_of(coordinates: Tensor, shape: tuple[int, int, int], sampling: str) -> Corners:
     """The cells that :func:`sample_volume` reads at coordinates (M, 3)."""
-    places = coordinates if sampling == "aligned" else coordinates.flip(-1)
-    last = torch.tensor(shape, device=places.device) - 1
-    index = ((places + 1) / 2 * last).clamp_min(0)
-    index = torch.minimum(index, last)
-    lower = torch.minimum(index.floor(), (last - 1).clamp_min(0))
-    high = (index - lower).unbind(-1)
-    steps = [shape[1] * shape[2], shape[2], 1]
-    flat = (lower.int() * torch.tensor(steps, dtype=torch.int32, device=lower.device)).sum(
-        -1, dtype=torch.int32
+    x, y, z = (
+        corners_along(axis, along, shape, sampling)
+        for axis, along in enumerate(coordinates.unbind(-1))
     )
-    found, weights = flat[:, None], torch.ones_like(high[0])[:, None]
-    for part, step, size in zip(high, steps, shape, strict=True):
-        found = torch.cat([found, found + (step if size > 1 else 0)], dim=1)
-        weights = torch.cat([weights * (1 - part)[:, None], weights * part[:, None]], dim=1)
-    return Corners(coordinates, found, weights)
+    return x.join(y).join(z)
 
 
 def sample_corners(volume: Tensor, corners: Corners) -> Tensor:
@@ -124,8 +151,13 @@ def sample_corners(volume: Tensor, corners: Corners) -> Tensor:
         (M, C) in the dtype of the volume.
     """
     table = volume.detach().movedim(0, -1).reshape(-1, len(volume)).float()
+    return sample_table(table, corners).to(volume.dtype)
+
+
+def sample_table(table: Tensor, corners: Corners) -> Tensor:
+    """Trilinear samples (M, D) of a table (X * Y * Z, D) float32 of what cells hold."""
     index, weight = corners.index, corners.weight
-    return F.embedding_bag(index, table, per_sample_weights=weight, mode="sum").to(volume.dtype)
+    return F.embedding_bag(index, table, per_sample_weights=weight, mode="sum")
 
 
 def sampling_coordinates(index: Tensor, shape: tuple[int, int, int], sampling: str) -> Tensor:
@@ -136,6 +168,17 @@ def sampling_coordinates(index: Tensor, shape: tuple[int, int, int], sampling: s
     """
     size = torch.as_tensor(shape, device=index.device, dtype=index.dtype)
     return index / (size - 1 if sampling == "aligned" else size) * 2 - 1
+
+
+def cell_coordinates(
+    shape: tuple[int, int, int], sampling: str, device: torch.device
+) -> list[Tensor]:
+    """Where a volume's cells are read: the coordinates along x, y, z, broadcast to (X, Y, Z, 1)."""
+    lines = []
+    for axis, size in enumerate(shape):
+        line = torch.linspace(-1, 1, size, device=device)
+        lines.append(line.view([size if i == axis else 1 for i in range(4)]))
+    return lines if sampling == "aligned" else lines[::-1]
 
 
 def sample_volume(volume: Tensor, coordinates: Tensor, sampling: str) -> Tensor:
@@ -183,7 +226,7 @@ def grid_points(axes: Tensor, index: Tensor) -> Tensor:
 
     Args:
         axes: (3, R) float32 coordinates along x, y and z.
-        index: (m,) int64 flat indices in C order of (x, y, z): z runs fastest.
+        index: (m,) int32 or int64 flat indices in C order of (x, y, z): z runs fastest.
 
     Returns:
         (m, 3) float32, the rows ``index`` of :func:`dense_grid`.
@@ -191,7 +234,8 @@ def grid_points(axes: Tensor, index: Tensor) -> Tensor:
     edge = axes.shape[1]
     row = torch.div(index, edge, rounding_mode="floor")
     x = torch.div(row, edge, rounding_mode="floor")
-    return torch.stack([axes[0][x], axes[1][row - edge * x], axes[2][index - edge * row]], dim=-1)
+    places = (x, row - edge * x, index - edge * row)
+    return torch.stack([axes[i].index_select(0, place) for i, place in enumerate(places)], dim=-1)
 
 
 def dense_grid(bounds: NDArray, resolution: int | tuple[int, int, int]) -> NDArray[np.float32]:

@@ -11,10 +11,12 @@ import torch
 from benchmarks.speed.clock import Clock
 from benchmarks.speed.relevancy import KINDS
 from benchmarks.speed.report import Table
-from semabs_core.answering import corners_at, logits_at
+from semabs_core.answering import logits_at
 from semabs_core.checkpoint import load_network
 from semabs_core.config import load_config
 from semabs_core.data.analytic import analytic_scene
+from semabs_core.frame_state import Stopwatch
+from semabs_core.grid_answers import GridCorners
 from semabs_core.network_config import point_features
 from semabs_core.pipeline import SceneUnderstanding
 from semabs_core.weights.shipped import resolve_weights
@@ -64,19 +66,20 @@ def completion_table(clock: Clock, checkpoint: str, resolutions: Sequence[int]) 
         complete()
         state = scene._current()
         grid = state.grid(scene.config.completion)
-        volumes = list(state.volumes._kept.values())
-        filled = torch.zeros_like(volumes[0][0])
+        kept = list(state.volumes._kept.values())
+        filled = torch.zeros_like(kept[0][0])
+        volumes = [volume.float() for volume in kept]
 
         def bare(network=network, filled=filled) -> None:
             with torch.inference_mode():
                 for _ in CLASSES:
                     network.encoder.complete(filled)
 
-        queries = torch.from_numpy(grid.open).split(batch)
+        watch = Stopwatch(None)
 
-        def one_pass(network=network, grid=grid, queries=queries, volumes=volumes) -> None:
+        def one_pass(network=network, grid=grid, batch=batch, volumes=volumes, watch=watch) -> None:
             with torch.inference_mode():
-                corners = list(corners_at(network, map(grid.points, queries)))
+                corners = [part for _, part in GridCorners(network, grid).batches(batch, watch)]
                 for volume in volumes:
                     logits_at(network, corners, [volume])
 

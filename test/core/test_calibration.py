@@ -112,8 +112,8 @@ def test_a_seen_surface_is_labelled_from_its_own_cutoff_on():
         T_world_scene=np.eye(4),
         seen=np.ones(8, dtype=bool),
         open=np.array([1, 3, 4, 6], dtype=np.int32),
-        surface=torch.tensor([0, 3, 6]),
-        surface_xyz=torch.zeros(3, 3),
+        surface=np.array([1, 3]),
+        surface_xyz=np.zeros((2, 3), dtype=np.float32),
     )
     best = np.array([0.0, 0.0, 1.0, -2.0], dtype=np.float32)
     worth, there = Calibration(), Calibration(1.0, 3.0)

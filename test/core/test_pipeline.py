@@ -11,7 +11,7 @@ from pipeline_toy import CLASSES, build, configure, move, roll
 from scipy.spatial.transform import Rotation
 from support import NETWORK_FIXTURES, ROOT
 
-from semabs_core import geometry
+from semabs_core import geometry, grid_answers
 from semabs_core.checkpoint import save_network
 from semabs_core.config import ConfigError, parse_config
 from semabs_core.data.analytic import render_room, room_view
@@ -102,10 +102,14 @@ def test_answers_do_not_depend_on_what_was_asked_before(scene, room):
     np.testing.assert_allclose(again.scores, alone.scores, atol=1e-5)
 
 
-def test_labels_do_not_depend_on_how_many_are_asked_together(room):
+def test_labels_do_not_depend_on_how_many_are_asked_together(room, monkeypatch):
     """However little memory there is for volumes, and however small a batch of points is."""
     frame, answers = room.frame(0), []
-    for limits in ({}, {"volume_cache_mb": 0}, {"volume_cache_mb": 2}, {"query_batch": 1024}):
+    for together, limits in (
+        (5, {}), (5, {"volume_cache_mb": 0}), (2, {"volume_cache_mb": 2}), (1, {}),
+        (5, {"query_batch": 1024}),
+    ):  # fmt: skip
+        monkeypatch.setattr(grid_answers, "TABLE_BYTES", together * 4 * 8 * 32**3)
         scene = build(**limits)
         scene.set_frame(frame)
         answers.append(scene.complete([*CLASSES, "lamp", "wall"]))
