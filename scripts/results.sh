@@ -29,9 +29,9 @@ declare -A folders_of=() approaches=(
     [completion]="aware chefer ours ${trained:+reversed_axes}"
     [localization]="aware clip chefer ours"
 )
-if [ -z "$trained" ]; then  # for any encoder; trained otherwise than those they stand beside
+if [ -z "$trained" ]; then  # the default's; trained otherwise than those they stand beside
     approaches[completion]+=" any"
-    approaches[localization]+=" any"
+    approaches[localization]+=" fine"
 fi
 name_of() {  # task and approach to the name of the networks
     case $2 in
@@ -51,8 +51,10 @@ done
 splits="unseen_instances=$rooms,unseen_instances_dr=$rooms,unseen_instances_synonyms=$rooms"
 semabs data rooms --out "$out/rooms" --split "$splits" --seed 0
 shared data relevancy "$out/rooms" --encoder shipped:encoder --precision bf16 \
-    --preset ours --preset chefer_et_al --preset fast --augmentations 0
-for preset in ours chefer_et_al; do
+    --preset ours --preset chefer_et_al --augmentations 0
+shared data relevancy "$out/rooms" --encoder shipped:encoder_fine --precision bf16 \
+    --preset fast --augmentations 0
+for preset in ours chefer_et_al fast; do
     semabs pointing "$out/rooms" --preset "$preset" --out "$out/pointing_$preset.md"
 done
 mkdir -p "$out/rows"
@@ -61,7 +63,7 @@ for task in completion localization; do
     for approach in ${approaches[$task]}; do
         mapfile -t folders <<<"${folders_of[$(name_of "$task" "$approach")]}"
         for folder in "${folders[@]}"; do
-            of=$(cat "$folder"/network.* "$shipped"/encoder/* | sha256sum | head -c 8)
+            of=$(cat "$folder"/network.* "$shipped"/encoder*/* | sha256sum | head -c 8)
             rows="$out/rows/$(basename "$folder")-$of-$rooms.parquet"
             [ -f "$rows" ] || shared eval "$folder" --data "$out/rooms" --out "$rows" \
                 --workers 0 --grid 32

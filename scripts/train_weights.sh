@@ -14,10 +14,11 @@ shared() { "$root/scripts/shared.sh" "$@"; }
 
 semabs data rooms --out "$out/encoder_rooms" --split unseen_instances=1600 --seed 1000 \
     --option points=2000
-# An encoder: first the phrases alone, then their relevancy too. The one that ships then learns
-# random colours; the others differ in patch, width and seed, and serve to train networks that do
-# not depend on one encoder. The poor one never learns relevancy, as CLIP does not; on the held-out
-# one no network is ever trained.
+# An encoder: first the phrases alone, then their relevancy too. The one of the comparison then
+# learns random colours, and the one that is the default grows out of it: finer patches, more
+# layers, other rooms. The others differ in patch, width and seed, and serve to train networks that
+# do not depend on one encoder. The poor one never learns relevancy, as CLIP does not; on the
+# held-out one no network is ever trained.
 train_encoder() {  # name, options
     local name=$1
     shift
@@ -32,6 +33,15 @@ train_encoder encoder_second "${refine[@]}" --option start="$out/encoder_first" 
 few=(--option colored_phrases=24 --option sentences=8)
 train_encoder encoder "${refine[@]}" "${few[@]}" --option start="$out/encoder_second" \
     --option seed=2 --option steps=3300 --option warmup_steps=100 --option data.random_colors=0.65
+
+semabs data rooms --out "$out/fine_rooms" --split unseen_instances=1200 --seed 3000 \
+    --option points=2000
+fine=(--data "$out/fine_rooms" "${refine[@]}" "${few[@]}" --option shape.image_size=96
+    --option shape.layers=6 --option data.random_colors=0.5)
+train_encoder encoder_fine_first "${fine[@]}" --option start="$out/encoder" --option seed=5 \
+    --option steps=5600 --option max_steps=495 --option warmup_steps=150
+train_encoder encoder_fine "${fine[@]}" --option start="$out/encoder_fine_first" --option seed=6 \
+    --option steps=4000 --option warmup_steps=50
 
 coarse=("${few[@]}" --option shape.image_size=96 --option shape.patch_size=16
     --option shape.width=96 --option shape.text_layers=1)
@@ -52,10 +62,12 @@ train_encoder encoder_heldout "${heldout[@]}" "${refine[@]}" --option seed=113 \
 
 semabs data rooms --out "$out/calibration" --split train=120,validation=80 --seed 2000 \
     --option points=2000
-for preset in ours fast chefer_et_al; do
-    semabs weights calibrate "local-dir:$out/encoder" --data "$out/calibration" --preset "$preset"
+for name in encoder encoder_fine; do
+    for preset in ours fast chefer_et_al; do
+        semabs weights calibrate "local-dir:$out/$name" --data "$out/calibration" --preset "$preset"
+    done
+    semabs weights pack "$out/$name" "$name" "vision-language model of the synthetic rooms"
 done
-semabs weights pack "$out/encoder" encoder "vision-language model of the synthetic rooms, width 64"
 
 tests="unseen_instances=80,unseen_instances_dr=80,unseen_instances_synonyms=80"
 semabs data rooms --out "$out/rooms" --split "train=800,validation=50,$tests" --seed 0
@@ -95,7 +107,7 @@ done
 
 # The networks for any encoder: rooms of both kinds, relevancy that is simulated or the encoder's. A
 # first round learns from cross-entropy alone, a second one the overlap too, a third one whole cells.
-# The mean of the second and the third is what completes.
+# The mean of the second and the third goes on with the relevancy of the default encoder.
 semabs data rooms --out "$out/easy_rooms" --split train=220,validation=24 --seed 0 --option points=60000
 semabs data rooms --out "$out/robot_rooms" --split train=420,validation=24 --seed 7000 \
     --option views=robot --option points=60000
@@ -122,15 +134,31 @@ train_any completion _third --option start="$out/networks/completion_any_cells" 
     --option data.records="[simulated, simulated, fast, fast]" \
     --option optimization.max_steps=1550 --option optimization.learning_rate=0.0012
 semabs weights average "$out/networks/completion_any_second" "$out/networks/completion_any_third" \
-    "$out/networks/completion_any"
+    "$out/networks/completion_any_mean"
+semabs data rooms --out "$out/easy_more" --split train=160,validation=12 --seed 40 --option points=60000
+semabs data rooms --out "$out/robot_more" --split train=120,validation=12 --seed 7040 \
+    --option views=robot --option points=60000
+semabs data join "$out/more_rooms" "$out/easy_more" "$out/robot_more"
+shared data relevancy "$out/more_rooms" --encoder "local-dir:$out/encoder_fine" --precision bf16 \
+    --preset fast --augmentations 0 --source rgb --source domain_randomized_rgb
+rooms=more_rooms train_any completion "" --option start="$out/networks/completion_any_mean" \
+    --option seed=51 --option data.records="[simulated, fast, fast, masks]" \
+    --option optimization.max_steps=1000 --option optimization.learning_rate=0.001
 train_any localization _first "${first[@]}" "${described[@]}" \
     --option start="$out/networks/completion_any_first" --option optimization.max_steps=500
 train_any localization "" "${described[@]}" "${points[@]}" --option optimization.max_steps=750 \
     --option start="$out/networks/localization_any_first" --option seed=7
-for task in completion localization; do
-    semabs calibrate "$out/networks/${task}_any" --data "$out/any_rooms" --preset fast \
-        --preset simulated --limit 24
-done
+rooms=more_rooms train_any localization _fine --option start="$out/networks/localization_any" \
+    "${described[@]}" "${points[@]}" --option data.records="[simulated, fast, fast, fast]" \
+    --option seed=61 --option optimization.max_steps=700 --option optimization.learning_rate=0.0012
+semabs calibrate "$out/networks/completion_any" --data "$out/more_rooms" --preset fast \
+    --preset simulated --limit 24
+semabs calibrate "$out/networks/localization_any" --data "$out/any_rooms" --preset fast \
+    --preset simulated --limit 24
+semabs calibrate "$out/networks/localization_any_fine" --data "$out/more_rooms" --preset fast \
+    --limit 24
+semabs weights pack "$out/networks/localization_any_fine" localization_fine \
+    "localization for the default encoder, 64^3"
 for task in completion localization; do
     semabs weights pack "$out/networks/${task}_any" "${task}_any" "$task for any encoder, 64^3"
 done

@@ -56,7 +56,7 @@ class EncoderConfig:
     """The vision-language model."""
 
     model: str = option(
-        "shipped:encoder", "open_clip model name, local-dir:FOLDER, or shipped:NAME"
+        "shipped:encoder_fine", "open_clip model name, local-dir:FOLDER, or shipped:NAME"
     )
     pretrained: str | None = option(
         None, "open_clip pretrained tag or checkpoint file; unset with local-dir: and shipped:"
@@ -183,7 +183,7 @@ class LocalizationConfig(QueryConfig):
     """Visually obscured object localization."""
 
     checkpoint: str = option(
-        "shipped:localization",
+        "shipped:localization_fine",
         "checkpoint folder, shipped:NAME, published:NAME (such as published:ours/vool), or "
         "'untrained' for random weights",
     )

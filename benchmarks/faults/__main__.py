@@ -143,7 +143,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--messages", type=int, default=10_000, help="at least so many are sent")
     parser.add_argument("--minutes", type=float, default=60.0, help="no new round after that long")
-    parser.add_argument("--encoder", default="shipped:encoder")
+    parser.add_argument("--encoder", default="shipped:encoder_fine")
     parser.add_argument("--log", type=Path, default=Path(tempfile.gettempdir()) / "faults_node.log")
     options = parser.parse_args()
     os.environ.setdefault("ROS_DOMAIN_ID", str(random.randint(1, 100)))

@@ -26,6 +26,8 @@ from semabs_ros.player import camera_info
 from semabs_ros.spinning import spin
 
 WAIT_S = 300.0
+RESEND_S = 0.2
+"""A transform that was lost comes again after so long."""
 
 
 class Camera(Node):
@@ -73,20 +75,27 @@ class Camera(Node):
             message.header.stamp = stamp
         self._stamp = (stamp.sec, stamp.nanosec)
         self._arrived.clear()
-        T = matrix_to_transform(self._scene.T_world_camera[0])
-        world = Header(stamp=stamp, frame_id="map")
-        self._broadcaster.sendTransform(
-            TransformStamped(header=world, child_frame_id="optical", transform=T)
-        )
+        self._send_transform()
         for topic, message in zip(self._topics, self._messages, strict=True):
             topic.publish(message)
+
+    def _send_transform(self) -> None:
+        """Where the camera was when it took the last frame."""
+        header = self._messages[0].header
+        T = matrix_to_transform(self._scene.T_world_camera[0])
+        world = Header(stamp=header.stamp, frame_id="map")
+        self._broadcaster.sendTransform(
+            TransformStamped(header=world, child_frame_id=header.frame_id, transform=T)
+        )
 
     def frame(self) -> dict[str, float]:
         """Publish a frame; seconds until its voxels are there."""
         start = time.perf_counter()
         self.shoot()
-        if not self._arrived.wait(WAIT_S):
-            raise RuntimeError("the node did not answer")
+        while not self._arrived.wait(RESEND_S):
+            if time.perf_counter() - start > WAIT_S:
+                raise RuntimeError("the node did not answer")
+            self._send_transform()
         return {"wall": time.perf_counter() - start}
 
     def stream(self, rate_hz: float, seconds: float) -> dict[str, int]:

@@ -84,7 +84,7 @@ def image_table(clock: Clock, sizes: Sequence[tuple[int, int]], device: torch.de
         "The number of tiles depends on the shape of a picture alone; what grows is the maps.",
         ("image", "bare tower [s]", "relevancy [s]", "relevancy / bare"),
     )
-    extractor = RelevancyExtractor(load_encoder("shipped:encoder", None, device), "fast")
+    extractor = RelevancyExtractor(load_encoder("shipped:encoder_fine", None, device), "fast")
     for width, height in sizes:
         image = analytic_scene(width, height).rgb[0]
         batches = _tiles(extractor, image)

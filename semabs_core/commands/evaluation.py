@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 EXAMPLES = {
     "eval": "Example: semabs eval shipped:completion --data data --out ours.parquet",
     "pointing": "Example: semabs pointing data --split validation --out pointing.md",
-    "presence": "Example: semabs presence data --encoder shipped:encoder",
+    "presence": "Example: semabs presence data --encoder shipped:encoder_fine",
     "summarize": "Example: semabs summarize ours=ours.parquet --published --intervals 1000",
 }
 Intervals = Annotated[int, typer.Option(help="bootstrap replicates for 95 % intervals", min=0)]
@@ -86,7 +86,7 @@ def pointing(
 def presence(
     folder: Folder,
     encoder: Annotated[str, typer.Option(help="shipped:NAME or local-dir:FOLDER")]
-    = "shipped:encoder",
+    = "shipped:encoder_fine",
     split: Annotated[list[str] | None, typer.Option(help="repeatable; all but train")] = None,
     preset: Annotated[str, typer.Option(help="of the relevancy")] = "ours",
     prompt: Annotated[list[str] | None, typer.Option(help="with one {}; may be repeated")] = None,

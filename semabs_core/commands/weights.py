@@ -48,7 +48,7 @@ def path_of_weights(
 def words_of_weights(
     name: Annotated[
         str, typer.Argument(help="an encoder: shipped:NAME or local-dir:FOLDER")
-    ] = "shipped:encoder",
+    ] = "shipped:encoder_fine",
 ) -> None:
     """Print the words that an encoder was trained on, where they are known."""
     from semabs_core.vocabulary import read_vocabulary

@@ -33,7 +33,7 @@ def test_pointing_of_a_data_set(tmp_path):
     scene = toy_scene()
     write_scene(tmp_path / "room.hdf5", scene)
     write_splits(tmp_path, {"validation": ["room.hdf5"], "unseen_instances": ["room.hdf5"]})
-    with pytest.raises(SceneFileError, match="semabs data relevancy FOLDER --encoder ENCODER --preset"):
+    with pytest.raises(SceneFileError, match="relevancy FOLDER --encoder ENCODER --preset"):
         pointing_rows(tmp_path, ["validation"])
     maps = np.stack([scene.seg[0] == WALL] * 2).astype(np.float32)
     words = ["wall", "cabinet"]

@@ -34,6 +34,8 @@ def rooms(tmp_path_factory):
     presets = ("ours", "chefer_et_al", "fast")
     counts = store_relevancy(folder, encoder, presets, augmentations=0)
     assert counts["written"] == ROOMS
+    fine = load_encoder("shipped:encoder_fine")
+    store_relevancy(folder, fine, ("fast",), augmentations=0, tag="fine")
     return folder
 
 
@@ -41,7 +43,7 @@ def test_a_network_of_every_kind_ships_and_all_is_small():
     names = shipped_names()
     encoder = load_encoder("shipped:encoder")
     kinds = set()
-    compared = {name for name in names if not name.endswith("_any")} - {"encoder"}
+    compared = {name for name in names if not name.endswith(("_any", "_fine"))} - {"encoder"}
     for name in compared:
         network = load_network(shipped_path(name))
         kinds.add((network.config.task, network.config.approach, network.metadata["preset"]))
@@ -55,10 +57,10 @@ def test_a_network_of_every_kind_ships_and_all_is_small():
     assert sum(map(size_of, names)) < 60e6
 
 
-@pytest.mark.parametrize("task", ["completion", "localization"])
-def test_networks_for_any_encoder_know_none(task):
-    network = load_network(shipped_path(f"{task}_any"))
-    assert network.config.task == task
+@pytest.mark.parametrize("name", ["completion_any", "localization_any", "localization_fine"])
+def test_networks_for_any_encoder_know_none(name):
+    network = load_network(shipped_path(name))
+    assert network.config.task == name.partition("_")[0]
     assert network.config.normalization == "evidence"
     assert min(network.config.voxel_shape) >= 64
     assert set(network.metadata) >= {"preset", "mean_vocabulary", "records", "cutoff"}
@@ -74,6 +76,11 @@ def test_relevancy_points_at_objects(rooms):
     assert table.figure("all classes", "all").value > 75
     whole_image = pointing_rows(rooms, [SPLIT], "chefer_et_al")
     assert rows["hit"].mean() > whole_image["hit"].mean()
+
+
+def test_the_default_encoder_points_at_more(rooms):
+    plain, fine = (pointing_rows(rooms, [SPLIT], preset) for preset in ("fast", "fast@fine"))
+    assert fine["hit"].mean() > max(0.8, plain["hit"].mean() - 0.02)
 
 
 @pytest.mark.parametrize("task", ["completion", "localization"])
