@@ -96,20 +96,23 @@ def test_relevancy_that_is_no_number_is_an_error_and_is_not_kept(room):
     assert np.isfinite(scene.complete(CLASSES).scores).all()
 
 
-@pytest.mark.parametrize(("task", "value"), [("completion", np.inf), ("localization", np.nan)])
-def test_logits_that_are_no_numbers_are_an_error(room, task, value):
+@pytest.mark.parametrize(
+    ("task", "method", "value"),
+    [("completion", "answer_together", np.inf), ("localization", "answer", np.nan)],
+)
+def test_logits_that_are_no_numbers_are_an_error(room, task, method, value):
     scene = ready(room)
     network = getattr(scene, task)
-    answer = network.answer
+    answer = getattr(network, method)
 
     def overflow(*args, **kwargs):
         logits = answer(*args, **kwargs)
-        logits[..., 7] = value
+        logits[..., 0] = value
         return logits
 
-    network.answer = overflow
+    setattr(network, method, overflow)
     with pytest.raises(InferenceError, match=f"the {task} network answers with NaN or infinite"):
         scene.complete(CLASSES) if task == "completion" else scene.localize("mug", "on", "table")
-    network.answer = answer
+    setattr(network, method, answer)
     assert np.isfinite(scene.complete(CLASSES).scores).all()
     assert np.isfinite(scene.localize("mug", "on", "table").score)
