@@ -131,8 +131,19 @@ def scene_words(scene: SceneData, view: int = 0) -> list[str]:
 
 
 def usable_descriptions(scene: SceneData, relations: Collection[str]) -> list[SceneDescription]:
-    """The sentences whose relation is one of a network's."""
-    return [item for item in scene.descriptions if item.spatial_relation_name in relations]
+    """The sentences whose relation is one of a network's, each once.
+
+    Where two classes have one synonym, sentences about them may have become the same; those that
+    then mean different targets mean neither and are left out.
+    """
+    usable = [item for item in scene.descriptions if item.spatial_relation_name in relations]
+    targets: dict[str, set[int]] = {}
+    for item in usable:
+        targets.setdefault(item.sentence, set()).add(item.target_obj_id)
+    once = {item.sentence: item for item in reversed(usable)}
+    return [
+        item for item in usable if item is once[item.sentence] and len(targets[item.sentence]) == 1
+    ]
 
 
 def description_target(

@@ -41,6 +41,7 @@ from semabs_core.data.labels import (
     read_synonyms,
     rename,
     scene_words,
+    usable_descriptions,
 )
 from semabs_core.data.sampling import (
     balanced_order,
@@ -51,7 +52,7 @@ from semabs_core.data.sampling import (
 from semabs_core.data.splits import write_splits
 from semabs_core.data.text_features import write_text_features
 from semabs_core.geometry import in_bounds
-from semabs_core.network_config import NetworkConfig
+from semabs_core.network_config import RELATIONS, NetworkConfig
 from semabs_core.networks import build_network
 
 SMALL = {"num_input_points": 200, "num_query_points": 300}
@@ -650,6 +651,15 @@ def test_a_set_of_no_use_is_refused(folder, caplog):
 def test_wrong_options_are_refused(folder, kind, options, message):
     with pytest.raises(ValueError, match=message):
         kind(folder, "train", **options)
+
+
+def test_sentences_that_synonyms_made_the_same_are_asked_once_or_not_at_all():
+    first = SceneDescription("mug", 6, "computer", "behind")
+    same = SceneDescription("mug", 6, "computer", "behind")  # laptop and desktop were two
+    others = [SceneDescription("computer", number, "table", "on") for number in (4, 5)]
+    left, under = (SceneDescription("mug", 6, "table", name) for name in ("on", "under"))
+    scene = dataclasses.replace(toy_scene(), descriptions=[first, same, *others, left, under])
+    assert usable_descriptions(scene, RELATIONS) == [first, left]
 
 
 def test_scenes_without_descriptions_are_not_localized(folder):
