@@ -65,8 +65,13 @@ def start_encoder(model: nn.Module, folder: str | os.PathLike) -> None:
         weights = {name: value.float() for name, value in stored.items()}
         resize_pos_embed(weights, model)
         model.load_state_dict(_deepened(weights, model.state_dict()))
-    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
+    except (OSError, safetensors.SafetensorError) as error:
         raise EncoderError(f"cannot start from {file}: {error}") from None
+    except RuntimeError as error:
+        raise EncoderError(
+            f"cannot start from {file}: of shape.*, image_size may differ from that encoder's, and "
+            f"layers may be more, all else must be the same ({str(error).splitlines()[-1].strip()})"
+        ) from None
 
 
 _LAYER = re.compile(r"(visual\.transformer\.resblocks\.)(\d+)(\..*)")
