@@ -1,8 +1,8 @@
 """Completes a frame whenever a line comes in and says what it took; runs in any version's folder.
 
 ``python frame_worker.py CONFIG WIDTH HEIGHT CLASSES THREADS RESOLUTION [COMPLETION LOCALIZATION
-PRESET]``: it uses nothing of this folder, and what all versions have. With the last three, folders
-of networks and the relevancy they get, versions do the same, whatever their defaults are.
+PRESET ENCODER]``: it uses nothing of this folder, and what all versions have. With the last four,
+folders of networks and the relevancy they get, versions do the same, whatever their defaults are.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def main() -> None:
         completion = replace(completion, checkpoint=rest[0])
         localization = replace(config.localization, checkpoint=rest[1])
         relevancy = replace(config.relevancy, preset=rest[2], augmentations=0)
-        config = replace(config, localization=localization, relevancy=relevancy)
+        encoder = replace(config.encoder, model=rest[3])
+        config = replace(config, encoder=encoder, localization=localization, relevancy=relevancy)
     scene = SceneUnderstanding.from_config(replace(config, completion=completion))
     names = [word if not k else f"{word} {k}" for k in range(20) for word in WORDS][: int(count)]
     frame = analytic_scene(int(width), int(height)).frame(0)

@@ -20,7 +20,7 @@ from benchmarks.speed.workers import ROOT, Worker
 WORKER = "frame_worker.py"
 SHIPPED = Path("semabs_core/weights/shipped")
 CONFIG, PRESET = "semabs.yaml", "ours"
-"""The default configuration, and the relevancy that its networks get."""
+"""The default configuration, and the relevancy that networks get beside an older commit."""
 
 
 @contextmanager
@@ -41,16 +41,18 @@ def older_table(clock: Clock, commit: str) -> Table:
     table = Table(
         f"A completed frame beside commit {commit}, 640x480, 12 classes, 64^3",
         "Everything from the frame's arrival to its labels, a new frame each time: relevancy "
-        f"(preset {PRESET}), volumes, labels. Both have the same networks: those that the older "
-        "commit completed with by default, and those that are the default now. What is the same "
+        f"(preset {PRESET}), volumes, labels. Both have the encoder of the older commit and the "
+        "same networks: those that it completed with by default, and those that are the default "
+        "now. What is the same "
         "is counted over the voxels that the older commit calls occupied.",
         ("networks", "grid", "older [s]", "now [s]", "older / now", "same labels"),
     )
     threads = str(torch.get_num_threads())
     with checkout(commit) as place:
         localization = place / SHIPPED / "localization"
+        encoder = f"local-dir:{place / SHIPPED / 'encoder'}"
         for network in (place / SHIPPED / "completion", ROOT / SHIPPED / "completion_any"):
-            given = (str(network), str(localization), PRESET)
+            given = (str(network), str(localization), PRESET, encoder)
             words = (CONFIG, "640", "480", "12", threads, "64", *given)
             pair = [Worker(WORKER, place, *words), Worker(WORKER, ROOT, *words)]
             found = [[frames.ask("frame")] for frames in pair]  # warms up
