@@ -53,8 +53,8 @@ semabs data rooms --out "$out/rooms" --split "$splits" --seed 0
 shared data relevancy "$out/rooms" --encoder shipped:encoder --precision bf16 \
     --preset ours --preset chefer_et_al --augmentations 0
 shared data relevancy "$out/rooms" --encoder shipped:encoder_fine --precision bf16 \
-    --preset fast --augmentations 0
-for preset in ours chefer_et_al fast; do
+    --preset fast --tag fine --augmentations 0
+for preset in ours chefer_et_al fast@fine; do
     semabs pointing "$out/rooms" --preset "$preset" --out "$out/pointing_$preset.md"
 done
 mkdir -p "$out/rows"
@@ -65,8 +65,10 @@ for task in completion localization; do
         for folder in "${folders[@]}"; do
             of=$(cat "$folder"/network.* "$shipped"/encoder*/* | sha256sum | head -c 8)
             rows="$out/rows/$(basename "$folder")-$of-$rooms.parquet"
+            of_encoder=()
+            case $approach in any | fine) of_encoder=(--preset fast@fine) ;; esac
             [ -f "$rows" ] || shared eval "$folder" --data "$out/rooms" --out "$rows" \
-                --workers 0 --grid 32
+                --workers 0 --grid 32 "${of_encoder[@]}"
             pooled+=("$approach=$rows")
             single+=("$(basename "$folder")=$rows")
         done

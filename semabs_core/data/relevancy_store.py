@@ -28,7 +28,7 @@ from semabs_core.data.scene_data import (
     SceneFileError,
 )
 from semabs_core.data.splits import SPLIT_FILES, read_splits, split_source
-from semabs_core.data.text_features import write_text_features
+from semabs_core.data.text_features import TEXT_FEATURES_FILE, write_text_features
 from semabs_core.encoder import ImageTextEncoder
 from semabs_core.relevancy import RENDER_PROMPTS, RelevancyExtractor, check_prompts
 from semabs_core.tiling import PRESETS
@@ -72,7 +72,8 @@ def store_relevancy(
         augmentations: colour-jittered copies; None for the preset's number.
         tile_batch: tiles per forward pass; None for the device's default.
         resume: keep relevancy that is there, complete and made with the same settings.
-        tag: stored under ``PRESET@TAG``, so that a scene can hold that of several encoders.
+        tag: stored under ``PRESET@TAG``, so that a scene can hold that of several encoders; text
+            features that are there stay, which are of the encoder without a tag.
         rank: number of this process; None for torchrun's, or 0.
         world: number of processes; None for torchrun's, or 1.
         on_scene: told about progress.
@@ -96,7 +97,7 @@ def store_relevancy(
     made = _make_extractors(encoder, presets, settings, tile_batch)
     extractors = {f"{preset}@{tag}" if tag else preset: kept for preset, kept in made.items()}
     splits = scene_splits(folder)
-    if rank == 0:
+    if rank == 0 and not (tag and (Path(folder) / TEXT_FEATURES_FILE).is_file()):
         _store_text(Path(folder), splits, encoder, settings)
     writer = _Writer(Path(folder), extractors, settings, sources, resume)
     own, counts = list(splits)[rank::world], Counter(written=0, kept=0, skipped=0)

@@ -288,9 +288,14 @@ def test_maps_are_reduced_by_nearest_exact():
 def test_relevancy_of_several_encoders_lies_side_by_side(folder, encoder):
     store(folder, encoder)
     before = read_relevancy(folder / "room_0.hdf5", "rgb", "chefer_et_al")
+    text = folder / "text_features.npz"
+    text.write_bytes(b"of the encoder without a tag")
     assert store(folder, encoder, tag="other")["written"] == 2
+    assert text.read_bytes() == b"of the encoder without a tag"
+    text.unlink()
     assert store(folder, encoder, tag="other")["kept"] == 2
     other = read_relevancy(folder / "room_0.hdf5", "rgb", "chefer_et_al@other")
     np.testing.assert_array_equal(other.maps, before.maps)
+    assert read_text_features(folder), "where there are none, they are made"
     with pytest.raises(ValueError, match="tag must be of letters"):
         store(folder, encoder, tag="a|b")
