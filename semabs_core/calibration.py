@@ -36,7 +36,7 @@ class Calibration:
 
     def probability(self, logits: NDArray[np.floating]) -> NDArray[np.float32]:
         """Logits of any shape to probabilities, float32."""
-        value = np.multiply(logits, -self.scale, dtype=np.float32)
+        value = np.asarray(np.multiply(logits, -self.scale, dtype=np.float32))
         value -= self.bias
         np.exp(value.clip(-60, 60, out=value), out=value)
         value += 1

@@ -85,6 +85,7 @@ def test_answers_of_a_network(task, expected):
 def test_a_network_without_one_is_taken_as_it_is():
     plain = read_calibration({})
     assert plain.probability(np.zeros(1))[0] == 0.5
+    assert plain.probability(np.float32(0)) == 0.5, "of one logit too"
     stored = Calibration(0.5, -1.0)
     assert read_calibration({"calibration": stored.to_dict()}) == stored
 
