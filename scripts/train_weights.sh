@@ -108,12 +108,17 @@ done
 # The networks for any encoder: rooms of both kinds, relevancy that is simulated or the encoder's. A
 # first round learns from cross-entropy alone, a second one the overlap too, a third one whole cells.
 # The mean of the second and the third goes on with the relevancy of the default encoder.
-semabs data rooms --out "$out/easy_rooms" --split train=220,validation=24 --seed 0 --option points=60000
-semabs data rooms --out "$out/robot_rooms" --split train=420,validation=24 --seed 7000 \
-    --option views=robot --option points=60000
-semabs data join "$out/any_rooms" "$out/easy_rooms" "$out/robot_rooms"
-shared data relevancy "$out/any_rooms" --encoder "local-dir:$out/encoder" --precision bf16 \
-    --preset fast --augmentations 0 --source rgb --source domain_randomized_rgb
+room_set() {  # name, seed, rooms to train on (easy, as robots see them), to validate on, encoder
+    local name=$1 seed=$2 easy=$3 robot=$4 validation=$5 encoder=$6
+    semabs data rooms --out "$out/easy_$name" --split "train=$easy,validation=$validation" \
+        --seed "$seed" --option points=60000
+    semabs data rooms --out "$out/robot_$name" --split "train=$robot,validation=$validation" \
+        --seed $((7000 + seed)) --option views=robot --option points=60000
+    semabs data join "$out/any_$name" "$out/easy_$name" "$out/robot_$name"
+    shared data relevancy "$out/any_$name" --encoder "local-dir:$out/$encoder" --precision bf16 \
+        --preset fast --augmentations 0 --source rgb --source domain_randomized_rgb
+}
+room_set rooms 0 220 420 24 encoder
 train_any() {  # task, round, options
     local task=$1 folder="$out/networks/$1_any$2"
     shift 2
@@ -135,27 +140,22 @@ train_any completion _third --option start="$out/networks/completion_any_cells" 
     --option optimization.max_steps=1550 --option optimization.learning_rate=0.0012
 semabs weights average "$out/networks/completion_any_second" "$out/networks/completion_any_third" \
     "$out/networks/completion_any_mean"
-semabs data rooms --out "$out/easy_more" --split train=160,validation=12 --seed 40 --option points=60000
-semabs data rooms --out "$out/robot_more" --split train=120,validation=12 --seed 7040 \
-    --option views=robot --option points=60000
-semabs data join "$out/more_rooms" "$out/easy_more" "$out/robot_more"
-shared data relevancy "$out/more_rooms" --encoder "local-dir:$out/encoder_fine" --precision bf16 \
-    --preset fast --augmentations 0 --source rgb --source domain_randomized_rgb
-rooms=more_rooms train_any completion "" --option start="$out/networks/completion_any_mean" \
+room_set more 40 160 120 12 encoder_fine
+rooms=any_more train_any completion "" --option start="$out/networks/completion_any_mean" \
     --option seed=51 --option data.records="[simulated, fast, fast, masks]" \
     --option optimization.max_steps=1000 --option optimization.learning_rate=0.001
 train_any localization _first "${first[@]}" "${described[@]}" \
     --option start="$out/networks/completion_any_first" --option optimization.max_steps=500
 train_any localization "" "${described[@]}" "${points[@]}" --option optimization.max_steps=750 \
     --option start="$out/networks/localization_any_first" --option seed=7
-rooms=more_rooms train_any localization _fine --option start="$out/networks/localization_any" \
+rooms=any_more train_any localization _fine --option start="$out/networks/localization_any" \
     "${described[@]}" "${points[@]}" --option data.records="[simulated, fast, fast, fast]" \
     --option seed=61 --option optimization.max_steps=700 --option optimization.learning_rate=0.0012
-semabs calibrate "$out/networks/completion_any" --data "$out/more_rooms" --preset fast \
+semabs calibrate "$out/networks/completion_any" --data "$out/any_more" --preset fast \
     --preset simulated --limit 24
 semabs calibrate "$out/networks/localization_any" --data "$out/any_rooms" --preset fast \
     --preset simulated --limit 24
-semabs calibrate "$out/networks/localization_any_fine" --data "$out/more_rooms" --preset fast \
+semabs calibrate "$out/networks/localization_any_fine" --data "$out/any_more" --preset fast \
     --limit 24
 semabs weights pack "$out/networks/localization_any_fine" localization_fine \
     "localization for the default encoder, 64^3"
