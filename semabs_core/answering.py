@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from semabs_core.devices import large_empty
 from semabs_core.networks import CompletionNetwork, LocalizationNetwork, SpatialNetwork
 from semabs_core.types import InferenceError
 from semabs_core.voxels import Corners, cell_coordinates, sample_corners
@@ -49,10 +49,7 @@ def table_of(network: CompletionNetwork, volumes: Sequence[Tensor]) -> Tensor:
     shape, device = network.config.voxel_shape, network.lower.device
     decoder = network.decoder
     places = decoder.of_places(cell_coordinates(shape, network.config.sampling, device))
-    size = (*shape, len(volumes), network.config.channels)
-    # numpy asks for huge pages, and torch does not.
-    on_cpu = device.type == "cpu"
-    table = torch.from_numpy(np.empty(size, np.float32)) if on_cpu else places.new_empty(size)
+    table = large_empty((*shape, len(volumes), network.config.channels), device)
     for number, volume in enumerate(volumes):
         cells = decoder.of_volume(volume[0, 0].movedim(0, -1))
         torch.add(cells, places, out=table[..., number, :])

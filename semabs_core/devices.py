@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from semabs_core.config import ConfigError
@@ -26,3 +27,17 @@ def choose_device(device: str) -> torch.device:
             "check nvidia-smi and that torch is a CUDA build, or use device auto"
         )
     return chosen
+
+
+def large_empty(size: Sequence[int], device: torch.device) -> torch.Tensor:
+    """A float32 tensor of any content, for much that is written once.
+
+    On a CPU it is numpy's, which asks for huge pages where torch does not: to touch small ones for
+    the first time takes as long as to fill them.
+    """
+    import numpy as np
+    import torch
+
+    if device.type == "cpu":
+        return torch.from_numpy(np.empty(size, np.float32))
+    return torch.empty(tuple(size), device=device)

@@ -82,9 +82,10 @@ def best_on_grid(
             for part, there in corners.batches(batch, watch):
                 samples = sample_table(table, there)
                 logits = network.answer_together(samples, text[first:stop])
-                found, which = check_logits(network, logits).max(dim=1)
-                better = found.cpu().numpy() > best[part]
-                np.copyto(best[part], found.cpu().numpy(), where=better)
+                highest, which = check_logits(network, logits).max(dim=1)
+                found = highest.cpu().numpy()
+                better = found > best[part]
+                np.copyto(best[part], found, where=better)
                 np.copyto(label[part], (which + first).to(torch.uint8).cpu().numpy(), where=better)
 
     for number, volume in enumerate(volumes):

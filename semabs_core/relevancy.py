@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms import v2
 
+from semabs_core.devices import large_empty
 from semabs_core.encoder import ImageTextEncoder
 from semabs_core.tiling import PRESETS, TILINGS, placement, tile_grids
 from semabs_core.towers import TileState
@@ -216,10 +217,7 @@ class RelevancyExtractor:
             rows.append(placement(grid.rows, grid.size, patches[0], height) / scales)
         # All scales at once: for many labels, each pass over all maps costs as much.
         every = torch.cat(rows, dim=1).to(mean.device).expand(count, -1, -1)
-        # numpy asks for huge pages, and torch does not: to touch small ones first takes as long
-        # as to fill them.
-        found = np.empty((count, height, width), np.float32)
-        out = torch.from_numpy(found) if mean.device.type == "cpu" else None
+        out = large_empty((count, height, width), mean.device)
         return torch.bmm(every, torch.cat(wide, dim=1), out=out).cpu().numpy()
 
     def image_features(

@@ -43,8 +43,7 @@ def older_table(clock: Clock, commit: str) -> Table:
         "Everything from the frame's arrival to its labels, a new frame each time: relevancy "
         f"(preset {PRESET}), volumes, labels. Both have the encoder of the older commit and the "
         "same networks: those that it completed with by default, and those that are the default "
-        "now. What is the same "
-        "is counted over the voxels that the older commit calls occupied.",
+        "now. What is the same is counted over the voxels that the older commit calls occupied.",
         ("networks", "grid", "older [s]", "now [s]", "older / now", "same labels"),
     )
     threads = str(torch.get_num_threads())

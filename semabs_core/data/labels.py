@@ -136,14 +136,11 @@ def usable_descriptions(scene: SceneData, relations: Collection[str]) -> list[Sc
     Where two classes have one synonym, sentences about them may have become the same; those that
     then mean different targets mean neither and are left out.
     """
-    usable = [item for item in scene.descriptions if item.spatial_relation_name in relations]
-    targets: dict[str, set[int]] = {}
-    for item in usable:
-        targets.setdefault(item.sentence, set()).add(item.target_obj_id)
-    once = {item.sentence: item for item in reversed(usable)}
-    return [
-        item for item in usable if item is once[item.sentence] and len(targets[item.sentence]) == 1
-    ]
+    same: dict[str, list[SceneDescription]] = {}
+    for item in scene.descriptions:
+        if item.spatial_relation_name in relations:
+            same.setdefault(item.sentence, []).append(item)
+    return [items[0] for items in same.values() if len({i.target_obj_id for i in items}) == 1]
 
 
 def description_target(

@@ -18,6 +18,8 @@ from semabs_core.training.checkpointing import TrainingError
 from semabs_core.training.config import TrainingConfig
 from semabs_core.weights.shipped import resolve_weights
 
+_LAYER = re.compile(r"(visual\.transformer\.resblocks\.)(\d+)(\..*)")
+
 
 def first_network(config: TrainingConfig) -> SpatialNetwork:
     """The network of a config, with the weights of ``config.start`` where one is named.
@@ -72,9 +74,6 @@ def start_encoder(model: nn.Module, folder: str | os.PathLike) -> None:
             f"cannot start from {file}: of shape.*, image_size may differ from that encoder's, and "
             f"layers may be more, all else must be the same ({str(error).splitlines()[-1].strip()})"
         ) from None
-
-
-_LAYER = re.compile(r"(visual\.transformer\.resblocks\.)(\d+)(\..*)")
 
 
 def _deepened(weights: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
