@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,18 +101,39 @@ def write_video(
             str(part), (width, height), fps=options.fps, codec="libx264", macro_block_size=2,
             output_params=["-f", "mp4", "-movflags", "+faststart"], ffmpeg_log_level="error",
         )  # fmt: skip
-        writer.send(None)
         try:
+            with _interrupt_held():  # by Python's rules the fork that starts ffmpeg may swallow it
+                writer.send(None)
             for number, picture in enumerate(itertools.chain([first], rest)):
                 if on_frame:
                     on_frame(number, options.frames)
                 canvas = np.full((height, width, 3), 255, dtype=np.uint8)
                 canvas[: picture.shape[0], : picture.shape[1]] = picture
                 writer.send(canvas)
-        finally:
-            writer.close()
+        except BaseException as error:
+            writer.throw(error)  # ends ffmpeg at once
+            raise
+        writer.close()
         if on_frame:
             on_frame(options.frames, options.frames)
 
     write_atomic(path, fill)
     return True
+
+
+@contextlib.contextmanager
+def _interrupt_held() -> Iterator[None]:
+    """Ctrl-C that comes meanwhile acts afterwards; only a process's main thread gets any."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT) if main else None
+    if before is None:
+        yield
+        return
+    came: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            signal.raise_signal(signal.SIGINT)

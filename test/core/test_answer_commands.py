@@ -21,6 +21,7 @@ from semabs_core.cli import app
 from semabs_core.data.scene_file import built_in_scene, load_scene, save_scene
 from semabs_core.visualize.colors import class_colors
 from semabs_core.visualize.store import load_completion, load_localization
+from semabs_core.visualize.video import VideoOptions, write_video
 
 STEP = 4
 CONFIG = {
@@ -185,6 +186,25 @@ def test_ctrl_c_while_filming_leaves_no_half_of_a_film(room):
         process.kill()
     assert (process.returncode, said.strip()) == (130, "semabs: interrupted")
     assert not [file for file in room.out.iterdir() if ".mp4" in file.name]
+
+
+def test_ctrl_c_while_ffmpeg_starts_is_not_lost(tmp_path):
+    """In a callback of a fork, where Python ignores what is raised."""
+    armed = [True]
+    os.register_at_fork(
+        after_in_parent=lambda: armed and armed.pop() and signal.raise_signal(signal.SIGINT)
+    )
+    drawn = []
+
+    def pictures():
+        for _ in range(50):
+            drawn.append(np.zeros((32, 32, 3), np.uint8))
+            yield drawn[-1]
+
+    with pytest.raises(KeyboardInterrupt):
+        write_video(pictures(), tmp_path / "film.mp4", VideoOptions())
+    assert not armed, "the signal came"
+    assert len(drawn) == 1 and not list(tmp_path.iterdir())
 
 
 def test_a_recording_for_rerun(room, tmp_path):
