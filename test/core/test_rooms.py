@@ -1,5 +1,6 @@
 """Rooms: ground truth, pictures and poses that agree; splits; data sets that resume."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -230,6 +231,26 @@ def assert_same(a, b):
         assert np.array_equal(getattr(a, field.name), getattr(b, field.name)), field.name
 
 
+def floor_columns(scene):
+    """How many of the 32 x 32 columns of the volume hold a point of the floor."""
+    low, high = scene.scene_bounds
+    floor = scene.full_objid_pts[0] == FIRST_ID + names_of(scene)[FIRST_ID:].index("floor")
+    columns = (scene.full_xyz_pts[0][floor] - low) / (high - low) * 32
+    return len(np.unique(columns.astype(int)[:, :2], axis=0))
+
+
+@pytest.mark.parametrize("views", ["classic", "robot"])
+def test_evenly_drawn_points_know_the_floor_where_things_stand_on_it(views):
+    few = RoomOptions(size=(64, 48), points=20_000, views=views)
+    by_shares, evenly = (
+        make_room(5, "train", dataclasses.replace(few, even_points=share)) for share in (0.0, 0.5)
+    )
+    assert len(evenly.full_xyz_pts[0]) == len(by_shares.full_xyz_pts[0]) == few.points
+    assert floor_columns(evenly) > 1.5 * floor_columns(by_shares)
+    surface = evenly.full_objid_pts[0] >= FIRST_ID
+    assert 0.4 < surface.mean() < 0.8, "what is on a surface is inside it, and there is free space"
+
+
 def test_same_seed_same_room(room):
     assert_same(room, make_room(5, "unseen_instances", SMALL))
     other = make_room(6, "unseen_instances", SMALL)
@@ -330,6 +351,7 @@ def test_another_seed_is_refused(dataset):
         ({"size": (4, 48)}, "size must be"),
         ({"points": 0}, "points must be positive"),
         ({"noisy_share": 2.0}, "noisy_share must be in 0..1"),
+        ({"even_points": -0.1}, "even_points must be in 0..1"),
     ],
 )
 def test_bad_options(options, message):

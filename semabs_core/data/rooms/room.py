@@ -57,6 +57,9 @@ class RoomOptions:
     Attributes:
         size: (width, height) of the images, pixels.
         points: labelled points per room.
+        even_points: share of them that lie just inside the surfaces, evenly by area: so that it is
+            known of floors and walls where they go on behind things. The others lie half near the
+            things, of which each has a fair share, half anywhere.
         noisy_share: share of rooms whose depth has a sensor's noise and holes; of classic views.
         colored_share: chance that a class's labels state colours, in splits that have such labels.
         views: ``classic``, a camera at 1.5 m that looks at furniture before a wall, or ``robot``,
@@ -66,6 +69,7 @@ class RoomOptions:
 
     size: tuple[int, int] = (256, 192)
     points: int = 120_000
+    even_points: float = 0.0
     noisy_share: float = 0.5
     colored_share: float = 0.35
     views: str = "classic"
@@ -75,7 +79,7 @@ class RoomOptions:
             raise ValueError(f"size must be (width, height) of at least 8 pixels, got {self.size}")
         if self.points < 1:
             raise ValueError(f"points must be positive, got {self.points}")
-        for name in ("noisy_share", "colored_share"):
+        for name in ("even_points", "noisy_share", "colored_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in 0..1, got {getattr(self, name)}")
         if self.views not in VIEWS:
@@ -190,9 +194,10 @@ def _labelled_points(
     T_viewer_scene = invert(view.T_scene_viewer)
     bounds = transform_points(T_viewer_scene, SCENE_BOUNDS)
     if options.views == "classic":
-        points = sample_points(geometry, bounds, options.points, rng)
+        facet_m = FACET_M if options.even_points else np.inf
+        points = sample_points(geometry, bounds, options.points, rng, facet_m, options.even_points)
     else:
-        points = _points_in_sight(plan, geometry, view, options.points, rng)
+        points = _points_in_sight(plan, geometry, view, options, rng)
     scene = transform_points(view.T_scene_viewer, points)
     scene = (np.rint(scene / GRID) * GRID).clip(*SCENE_BOUNDS.astype(np.float32))
     viewer = transform_points(T_viewer_scene, scene)
@@ -215,21 +220,22 @@ def _is_outside(
 
 
 def _points_in_sight(
-    plan: Plan, geometry: Geometry, view: View, count: int, rng: np.random.Generator
+    plan: Plan, geometry: Geometry, view: View, options: RoomOptions, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Points (count, 3) of the region, viewer frame, metres; most of them in the picture.
+    """Points (options.points, 3) of the region, viewer frame, metres; most of them in the picture.
 
     A region often reaches far beyond picture and room, where training has no use for points.
     """
     bounds = transform_points(invert(view.T_scene_viewer), SCENE_BOUNDS)
-    wide = sample_points(geometry, bounds, int(WIDE_SHARE * count), rng, FACET_M)
+    count, even = options.points, options.even_points
+    wide = sample_points(geometry, bounds, int(WIDE_SHARE * count), rng, FACET_M, even)
     rays = camera_rays(view.camera, view.T_viewer_camera)
     corners = rays[:: view.camera.height - 1, :: view.camera.width - 1].reshape(-1, 6)
     cone = np.concatenate([corners[:1, :3], corners[:, :3] + SIGHT_M * corners[:, 3:]])
     box = np.stack([cone.min(axis=0).clip(*bounds), cone.max(axis=0).clip(*bounds)])
     if (box[1] - box[0] < FACET_M).any():
         box = bounds
-    points = rng.permutation(sample_points(geometry, box, SPARE * count, rng, FACET_M))
+    points = rng.permutation(sample_points(geometry, box, SPARE * count, rng, FACET_M, even))
     useful = in_frustum(points, view.camera, view.T_viewer_camera)
     useful &= ~_is_outside(plan, view, points, WALL_M)
     best = np.argsort(~useful, kind="stable")[: count - len(wide)]

@@ -12,6 +12,12 @@ RAY = np.array([0.2837, 0.1719, 0.9433], dtype=np.float32)
 NEAR_SHARE = 0.5
 SPREADS_M = (0.004, 0.015, 0.06)
 """How far points near an object are from its surface (standard deviations, metres)."""
+DEPTH_M = 0.012
+"""How deep inside an object points of its surface lie at most, metres."""
+CUBE_M = 0.04
+"""Evenly drawn points are in as many cubes of this edge as can be, metres."""
+CANDIDATES = 4
+"""So many evenly drawn points are drawn for one that is kept."""
 
 
 def occupant(geometry: Geometry, points: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -46,8 +52,11 @@ def sample_points(
     count: int,
     rng: np.random.Generator,
     facet_m: float = np.inf,
+    even_share: float = 0.0,
 ) -> NDArray[np.float64]:
     """Points of the volume, half of them near the items' surfaces, each item with a fair share.
+
+    A floor's fair share does not reach all of it; evenly drawn points cover all surfaces alike.
 
     Args:
         geometry: the items.
@@ -55,6 +64,8 @@ def sample_points(
         count: how many.
         rng: source of chance.
         facet_m: larger triangles are divided until no edge of theirs in the volume is longer.
+        even_share: share of the points that lie just inside the surfaces, evenly by area; the
+            others are drawn as said above.
 
     Returns:
         (count, 3) float64, viewer frame, metres, all inside the bounds.
@@ -71,18 +82,43 @@ def sample_points(
     totals = np.bincount(item, weights=areas, minlength=int(geometry.item_of.max()) + 1)
     shares = np.sqrt(totals) + 0.35 * (totals > 0)
     chances = areas * (shares / np.maximum(totals, 1e-12))[item]
-    near = int(count * NEAR_SHARE)
-    chosen = rng.choice(len(areas), size=near, p=chances / chances.sum())
-    weights = rng.dirichlet((1.0, 1.0, 1.0), size=near)
-    surface = (triangles[chosen] * weights[..., None]).sum(axis=1)
-    unit = normals[chosen] / np.maximum(areas[chosen], 1e-12)[:, None]
+    even = int(count * even_share)
+    near = int((count - even) * NEAR_SHARE)
+    surface, unit = _on_surfaces(triangles, normals, chances, near, rng)
     kind = rng.integers(0, 4, size=near)
-    inward = rng.uniform(0, 0.012, near) * np.where(kind == 0, -1, 0)
+    inward = rng.uniform(0, DEPTH_M, near) * np.where(kind == 0, -1, 0)
     spread = np.array([0.0, *SPREADS_M])[kind]
     points = surface + unit * inward[:, None] + rng.normal(size=(near, 3)) * spread[:, None]
+    if even:
+        surface, unit = _on_surfaces(triangles, normals, areas, CANDIDATES * even, rng)
+        surface -= unit * rng.uniform(0, DEPTH_M, (len(unit), 1))
+        points = np.concatenate([points, surface[_spread(surface, CUBE_M)[:even]]])
     points = points[((points > low) & (points < high)).all(axis=1)]
     anywhere = rng.uniform(low, high, size=(count - len(points), 3))
     return np.concatenate([points, anywhere])
+
+
+def _on_surfaces(
+    triangles: NDArray, normals: NDArray, chances: NDArray, count: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points (count, 3) of triangles (F, 3, 3), by chance, and the unit normals there."""
+    chosen = rng.choice(len(chances), size=count, p=chances / chances.sum())
+    weights = rng.dirichlet((1.0, 1.0, 1.0), size=count)
+    points = (triangles[chosen] * weights[..., None]).sum(axis=1)
+    lengths = np.linalg.norm(normals[chosen], axis=1, keepdims=True)
+    return points, normals[chosen] / np.maximum(lengths, 1e-12)
+
+
+def _spread(points: NDArray, cube_m: float) -> NDArray[np.int64]:
+    """Order (N,) of points (N, 3): first one of every cube that has any, then its second, ..."""
+    index = np.floor(points / cube_m).astype(np.int64)
+    index -= index.min(axis=0)
+    cube = np.ravel_multi_index(tuple(index.T), tuple(index.max(axis=0) + 1))
+    order = np.argsort(cube, kind="stable")
+    starts = np.flatnonzero(np.diff(cube[order], prepend=-1))
+    turn = np.empty(len(points), dtype=np.int64)
+    turn[order] = np.arange(len(points)) - np.repeat(starts, np.diff(starts, append=len(points)))
+    return np.argsort(turn, kind="stable")
 
 
 def _divided(
