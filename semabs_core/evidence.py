@@ -13,7 +13,7 @@ of the frame's context, not those that happen to be asked for, so that answers c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,15 +104,23 @@ class Weigher:
     ) -> None:
         self.mean = mean
         self.refine = None if all(map(is_mask, maps.values())) else refine
-        found = self._centred(list(maps.values()))
-        self.context = make_context(dict(zip(maps, found, strict=True)))
+        found = dict(zip(maps, self._centred(maps.values()), strict=True))
+        self.context = make_context(found)
+        self._refined = found if self.refine else {}
 
     def __call__(self, maps: Mapping[str, NDArray[np.float32]]) -> Tensor:
-        """Words' relevancy (h, w) each to their evidence and their rivals': (L, 2, h, w)."""
-        own = evidence(self._centred(list(maps.values())), self.context.usual)
+        """Words' relevancy (h, w) each to their evidence and their rivals': (L, 2, h, w).
+
+        Words of the context have the maps there that they have here: these are refined once.
+        """
+        found = {word: self._refined[word] for word in maps if word in self._refined}
+        new = [word for word in maps if word not in found]
+        if new:
+            found |= zip(new, self._centred(maps[word] for word in new), strict=True)
+        own = evidence(torch.stack([found[word] for word in maps]), self.context.usual)
         others = torch.stack([rivals(word, self.context) for word in maps])
         return torch.stack([own, others], dim=1)
 
-    def _centred(self, maps: Sequence[NDArray[np.float32]]) -> Tensor:
+    def _centred(self, maps: Iterable[NDArray[np.float32]]) -> Tensor:
         found = (centred(one, self.mean) for one in maps)
         return self.refine(found) if self.refine else torch.stack(list(found))

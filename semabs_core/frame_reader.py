@@ -50,7 +50,11 @@ class FrameReader:
         if not names:
             raise ValueError("names must not be empty")
         found = self._read(state, config, names, watch)
-        return np.stack([found[name] for name in names])
+        shape = state.frame.depth_m.shape
+        stack = torch.stack([found[name] for name in names])
+        if stack.shape[2:] != shape:
+            stack = F.interpolate(stack, shape, mode="bilinear", align_corners=False)
+        return stack.numpy()
 
     def volumes(
         self, state: FrameState, network: SpatialNetwork, names: Sequence[str], watch: Stopwatch
@@ -88,10 +92,10 @@ class FrameReader:
         state: FrameState,
         network: SpatialNetwork,
         key: tuple,
-        relevancy: Map | None,
+        relevancy: Tensor | None,
         watch: Stopwatch,
     ) -> Tensor:
-        """One volume, kept under its key."""
+        """One volume of relevancy (K, h, w), kept under its key."""
         volume = state.volumes.get(key)
         if volume is not None:
             return volume
@@ -99,8 +103,7 @@ class FrameReader:
         values = None
         rivals = None
         if relevancy is not None:
-            flat = torch.from_numpy(relevancy).flatten(1)
-            values, *others = flat[:, state.pixels]
+            values, *others = state.at_points(relevancy)
             rivals = others[0] if others else None
         rgb = None
         if "rgb" in config.network_inputs:
@@ -146,8 +149,10 @@ class FrameReader:
         names: Sequence[str],
         watch: Stopwatch,
         request: Sequence[str] = (),
-    ) -> dict[str, Map]:
-        """What a network reads of names, (K, H, W) each; see :meth:`relevancy`.
+    ) -> dict[str, Tensor]:
+        """What a network reads of names, (K, h, w) each; see :meth:`relevancy`.
+
+        It is of the picture's size, or smaller where it was refined.
 
         Args:
             state: the frame.
@@ -158,7 +163,7 @@ class FrameReader:
         """
         given = state.given
         own = [name for name in names if given is None or name not in given.maps]
-        found: dict[str, Map] = {}
+        found: dict[str, Tensor] = {}
         if given is not None and len(own) < len(names):
             chosen = {name: given.maps[name] for name in names if name not in own}
             found |= self._normal(state, config, chosen, given.maps, given.mean, GIVEN)
@@ -193,18 +198,15 @@ class FrameReader:
         context: Mapping[str, Map],
         mean: Map,
         basis: tuple[str, ...],
-    ) -> dict[str, Map]:
-        """Relevancy (H, W) by name in a network's normalization, (K, H, W) each."""
+    ) -> dict[str, Tensor]:
+        """Relevancy (H, W) by name in a network's normalization, (K, h, w) each."""
         key = self._weigher_key(config, basis)
         if key is None:
-            return {name: for_networks(found, mean)[None] for name, found in chosen.items()}
+            normal = {name: for_networks(found, mean)[None] for name, found in chosen.items()}
+            return {name: torch.from_numpy(found) for name, found in normal.items()}
         if key not in state.weighers:
             state.weighers[key] = Weigher(context, mean, state.refine if key[1] else None)
-        weighed = state.weighers[key](chosen)
-        shape = state.frame.depth_m.shape
-        if weighed.shape[2:] != shape:
-            weighed = F.interpolate(weighed, shape, mode="bilinear", align_corners=False)
-        return dict(zip(chosen, weighed.numpy(), strict=True))
+        return dict(zip(chosen, state.weighers[key](chosen), strict=True))
 
     def _maps(
         self, state: FrameState, names: Sequence[str], basis: tuple[str, ...], watch: Stopwatch

@@ -20,7 +20,7 @@ from semabs_core.lru import LruCache
 from semabs_core.networks import SpatialNetwork
 from semabs_core.query_grid import GridViews, QueryGrid, make_query_grid
 from semabs_core.refinement import Refiner
-from semabs_core.relevancy import EmbeddedTiles, OnProgress
+from semabs_core.relevancy import EmbeddedTiles, OnProgress, maps_at, points_of_image
 from semabs_core.types import FrameError, Region, RGBDFrame
 from semabs_core.voxels import Cells, tsdf_grid
 
@@ -46,6 +46,7 @@ class FrameState:
         readings: (V, 3) float32, all valid depth readings, scene frame.
         input_xyz: (N, 3) float32, the input points, scene frame.
         pixels: (N,) int64, flat pixel index of each.
+        image_points: (N, 2) float32, where they are in the picture, which spans -1..1.
         maps: relevancy (H, W) by name, step 5, as the picture lies; the mean map by its words.
         volumes: volumes by task, name and, where the mean is that of the request, its words.
         tiles: embedded tiles of the upright picture, once they are there and kept.
@@ -68,6 +69,7 @@ class FrameState:
     readings: NDArray[np.float32]
     input_xyz: Tensor
     pixels: Tensor
+    image_points: NDArray[np.float32]
     maps: LruCache[str | tuple[str, ...], NDArray[np.float32]]
     volumes: LruCache[tuple, Tensor]
     tiles: list[EmbeddedTiles] | None = None
@@ -120,6 +122,12 @@ class FrameState:
         if self.refiner is None:
             self.refiner = Refiner(self.frame.rgb, self.frame.depth_m)
         return self.refiner(maps)
+
+    def at_points(self, maps: Tensor) -> Tensor:
+        """Values (K, N) of maps (K, h, w) of the picture, of any size, at the input points."""
+        if maps.shape[1:] == self.frame.depth_m.shape:
+            return maps.flatten(1)[:, self.pixels]
+        return maps_at(maps.numpy(), self.image_points)
 
     def grid_frame(self, resolution: int) -> tuple[float, NDArray[np.float64]]:
         """Voxel size in metres and the rigid ``T_world_grid`` of a dense grid."""
@@ -187,6 +195,7 @@ def make_frame_state(
         readings=readings,
         input_xyz=torch.from_numpy(points).to(device),
         pixels=torch.from_numpy(pixels[inside]),
+        image_points=points_of_image(pixels[inside], frame.depth_m.shape),
         maps=LruCache(config.map_cache_mb * MIB),
         volumes=LruCache(config.volume_cache_mb * MIB),
     )

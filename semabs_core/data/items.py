@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -27,6 +26,7 @@ from semabs_core.geometry import (
     valid_depth,
 )
 from semabs_core.network_config import PAD_RELATION
+from semabs_core.relevancy import points_of_image
 from semabs_core.types import Camera
 from semabs_core.voxels import cells_of, grid_index, tsdf_grid
 
@@ -66,7 +66,7 @@ class Cloud:
     """A scene's points as an item reads them: N input points, K query points.
 
     Attributes:
-        uv: (N, 2) float32, where each input point is in the image: the image spans -1..1.
+        uv: (N, 2) float32, where each input point is in the image, see :func:`points_of_image`.
         colors: (N, 3) float32, RGB of the input points in 0..1.
         input_xyz: (N, 3) float32, scene frame, augmented.
         query_xyz: (K, 3) float32, scene frame, augmented.
@@ -167,12 +167,10 @@ def make_cloud(
     queries = transform_points(T, stored)
     unknown = () if outside_is_empty else ("out of bounds",)
     no_room = is_word(scene.objid_to_class, scene.full_objid_pts[VIEW], unknown)
-    row, column = np.divmod(valid[chosen], depth.shape[1])
-    size = np.array([depth.shape[1], depth.shape[0]])
-    uv = (2 * np.stack([column, row], axis=-1) + 1) / size - 1
+    colors = picture.reshape(-1, 3)[valid[chosen]]
     return Cloud(
-        uv=uv.astype(np.float32),
-        colors=picture[row, column].astype(np.float32) / np.float32(255),
+        uv=points_of_image(valid[chosen], depth.shape),
+        colors=colors.astype(np.float32) / np.float32(255),
         view=View(depth, scene_camera(scene), T @ scene.cam_pose, bounds),
         input_xyz=transform_points(T, seen[chosen]).clip(*bounds).astype(np.float32),
         query_xyz=queries.astype(np.float32),
@@ -187,21 +185,6 @@ def unseen_points(scene: SceneData, cloud: Cloud) -> NDArray[np.bool_]:
         scene.full_xyz_pts[VIEW], scene.depth[VIEW], scene_camera(scene), scene.cam_pose
     )
     return cloud.in_view & ~free
-
-
-def maps_at(maps: NDArray[np.float32], uv: NDArray[np.float32]) -> Tensor:
-    """Values of maps, enlarged bilinearly to the image (align_corners=False), at points of it.
-
-    Args:
-        maps: (L, h, w) float32.
-        uv: (N, 2) float32, points of the image, which spans -1..1.
-
-    Returns:
-        (L, N) float32.
-    """
-    values = torch.from_numpy(np.ascontiguousarray(maps))[None]
-    grid = torch.from_numpy(uv)[None, None]
-    return F.grid_sample(values, grid, padding_mode="border", align_corners=False)[0, :, 0]
 
 
 def all_queries(cloud: Cloud, rows: list[Row]) -> Item:

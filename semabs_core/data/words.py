@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semabs_core.data.items import VIEW, Cloud, maps_at
+from semabs_core.data.items import VIEW, Cloud
 from semabs_core.data.scene_data import SPECIAL_NAMES, RelevancyRecord, SceneData
 from semabs_core.data.simulated import MASK_SHARE, simulate_relevancy
 from semabs_core.evidence import Weigher
 from semabs_core.network_config import point_features
 from semabs_core.refinement import Refiner
-from semabs_core.relevancy import for_networks
+from semabs_core.relevancy import for_networks, maps_at
 
 SIMULATED = {"simulated": MASK_SHARE, "masks": 1.0}
 """Names of relevancy that is no encoder's and how often it is a segmenter's masks, see

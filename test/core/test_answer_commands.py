@@ -204,7 +204,8 @@ def test_ctrl_c_while_ffmpeg_starts_is_not_lost(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_video(pictures(), tmp_path / "film.mp4", VideoOptions())
     assert not armed, "the signal came"
-    assert len(drawn) == 1 and not list(tmp_path.iterdir())
+    assert len(drawn) == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_recording_for_rerun(room, tmp_path):

@@ -32,7 +32,7 @@ from semabs_core.data.hdf5 import (
     write_relevancy,
     write_scene,
 )
-from semabs_core.data.items import make_cloud, maps_at, unseen_points
+from semabs_core.data.items import make_cloud, unseen_points
 from semabs_core.data.labels import (
     PUBLISHED_SYNONYMS,
     completion_labels,
@@ -54,6 +54,7 @@ from semabs_core.data.text_features import write_text_features
 from semabs_core.geometry import in_bounds
 from semabs_core.network_config import RELATIONS, NetworkConfig
 from semabs_core.networks import build_network
+from semabs_core.relevancy import maps_at, points_of_image
 
 SMALL = {"num_input_points": 200, "num_query_points": 300}
 KINDS = [
@@ -249,11 +250,8 @@ def test_maps_are_enlarged_as_interpolate_does():
     large = F.interpolate(
         torch.from_numpy(maps)[None], size=(height, width), mode="bilinear", align_corners=False
     )[0]
-    v, u = np.mgrid[0:height, 0:width]
-    uv = (2 * np.stack([u, v], axis=-1).reshape(-1, 2) + 1) / [width, height] - 1
-    torch.testing.assert_close(
-        maps_at(maps, uv.astype(np.float32)), large.flatten(1), atol=1e-5, rtol=0
-    )
+    points = points_of_image(np.arange(height * width), (height, width))
+    torch.testing.assert_close(maps_at(maps, points), large.flatten(1), atol=1e-5, rtol=0)
 
 
 # Labels
