@@ -14,9 +14,24 @@ from PIL import Image as Picture
 from support import ROOT, wait_for
 
 from semabs_core.checkpoint import CONFIG_FILE
+from semabs_ros import SPINS
 from semabs_ros.demo import Demo
 
 CONFIG = str(ROOT / "config" / "demo.yaml")
+
+
+@pytest.mark.parametrize(
+    ("own", "count"),
+    [({}, SPINS), ({"GOMP_SPINCOUNT": "70000"}, "70000"), ({"OMP_WAIT_POLICY": "passive"}, "0")],
+)
+def test_threads_without_work_soon_sleep_unless_the_user_says_how_long(own, count):
+    """As PyTorch's OpenMP has it."""
+    inherited = {name: value for name, value in os.environ.items() if "OMP_" not in name}
+    said = subprocess.run(
+        [sys.executable, "-c", "import semabs_ros, torch"], text=True, check=True,
+        env=inherited | own | {"OMP_DISPLAY_ENV": "verbose"}, stderr=subprocess.PIPE,
+    ).stderr  # fmt: skip
+    assert f"GOMP_SPINCOUNT = '{count}'" in said
 
 
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
