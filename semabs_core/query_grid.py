@@ -22,8 +22,6 @@ VIEWS_KEPT = 2
 """One per task."""
 SAME = 1e-6
 """By so much a transform's numbers differ by rounding: a thousandth of a fine voxel."""
-SLAB = 2**18
-"""So many points are looked at together when the camera's view of a grid is worked out."""
 
 
 @dataclass(frozen=True)
@@ -120,24 +118,20 @@ def _view(
     margin: float,
     resolution: int,
 ) -> GridView:
-    axes = torch.from_numpy(np.stack(grid_axes(bounds, resolution)))
-    count = resolution**3
+    along = grid_axes(bounds, resolution)
+    axes = torch.from_numpy(np.stack(along))
     parts = []
-    for start in range(0, count, SLAB):
-        index = torch.arange(start, min(start + SLAB, count))
-        points = grid_points(axes, index).numpy().astype(np.float64)
-        pixel, z = geometry.pixels_of(points, camera, T_scene_camera)
-        there = pixel >= 0
-        parts.append(
-            (index.numpy()[there].astype(np.int32), pixel[there], z[there].astype(np.float32))
-        )
+    for number, (pixel, z) in enumerate(geometry.pixels_of_grid(along, camera, T_scene_camera)):
+        there = np.flatnonzero(pixel >= 0)
+        index = (there + number * resolution**2).astype(np.int32)
+        parts.append((index, pixel[there], z[there].astype(np.float32)))
     in_view, pixel, depth_m = (np.concatenate(column) for column in zip(*parts, strict=True))
     lowest = np.flatnonzero(in_view % resolution == 0).astype(np.int32)
     index = torch.from_numpy(in_view[lowest]).long()
     below = grid_points(axes, index).numpy().astype(np.float64) - [0, 0, margin]
     below_pixel, below_z = geometry.pixels_of(below, camera, T_scene_camera)
     below_depth_m = below_z.astype(np.float32)
-    seen = np.zeros(count, dtype=bool)
+    seen = np.zeros(resolution**3, dtype=bool)
     seen[in_view] = True
     return GridView(axes, seen, in_view, pixel, depth_m, lowest, below_pixel, below_depth_m)
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semabs_core.geometry import projective_tsdf
+from semabs_core.geometry import pixels_of_grid, projective_tsdf
 from semabs_core.types import Camera
 
 SAMPLINGS = ("aligned", "published")
@@ -229,27 +229,13 @@ def grid_points(axes: Tensor, index: Tensor) -> Tensor:
         index: (m,) int32 or int64 flat indices in C order of (x, y, z): z runs fastest.
 
     Returns:
-        (m, 3) float32, the rows ``index`` of :func:`dense_grid`.
+        (m, 3) float32.
     """
     edge = axes.shape[1]
     row = torch.div(index, edge, rounding_mode="floor")
     x = torch.div(row, edge, rounding_mode="floor")
     places = (x, row - edge * x, index - edge * row)
     return torch.stack([axes[i].index_select(0, place) for i, place in enumerate(places)], dim=-1)
-
-
-def dense_grid(bounds: NDArray, resolution: int | tuple[int, int, int]) -> NDArray[np.float32]:
-    """Points of a regular grid over the bounds, both ends included.
-
-    Args:
-        bounds: (2, 3) lower and upper corner, scene frame.
-        resolution: points per axis, for all or for each.
-
-    Returns:
-        (X * Y * Z, 3) float32 in C order of (x, y, z): z runs fastest.
-    """
-    grid = np.meshgrid(*grid_axes(bounds, resolution), indexing="ij")
-    return np.stack(grid, axis=-1).reshape(-1, 3)
 
 
 def tsdf_grid(
@@ -274,6 +260,6 @@ def tsdf_grid(
     size = np.asarray(bounds[1], dtype=np.float64) - np.asarray(bounds[0], dtype=np.float64)
     unit = float(np.cbrt(abs(np.linalg.det(T_scene_camera[:3, :3]))))
     truncation_m = 5 * float((size / np.array(shape)).min()) / unit
-    points = dense_grid(bounds, shape).astype(np.float64)
-    values = projective_tsdf(points, depth_m, camera, T_scene_camera, truncation_m)
-    return values.reshape(shape)
+    planes = pixels_of_grid(grid_axes(bounds, shape), camera, T_scene_camera)
+    values = [projective_tsdf(pixel, z, depth_m, truncation_m) for pixel, z in planes]
+    return np.stack(values).reshape(shape)

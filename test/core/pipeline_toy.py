@@ -15,12 +15,21 @@ from semabs_core.frame_state import make_frame_state
 from semabs_core.models import load_task_network
 from semabs_core.pipeline import SceneUnderstanding
 from semabs_core.types import RGBDFrame
+from semabs_core.voxels import grid_axes
 
 CLASSES = ["floor", "table", "blue box"]
 BOUNDS = np.array([[-1, -1, -0.1], [1, 1, 1.9]])
 REGION = np.array([[2.5 / 3, -5 / 3, 0.0], [2.5 / 3 + 10 / 3, 5 / 3, 10 / 3]])
 """The default region of the analytic room's camera, in the world."""
 CPU = torch.device("cpu")
+
+
+def dense_grid(bounds, resolution):
+    """All points of a regular grid, both ends included: (R ** 3, 3) float32, z runs fastest."""
+    axes = [
+        np.linspace(low, high, resolution).astype(np.float32) for low, high in np.transpose(bounds)
+    ]
+    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
 
 
 def configure(**changes):

@@ -147,8 +147,25 @@ def test_truncated_signed_distance_by_hand():
     turn = np.diag([0.6, -0.6, 0.6, 1.0])  # a scale and a reflection, as scene files have them
     for T in (np.eye(4), turn):
         points = geometry.transform_points(T, left)
-        values = geometry.projective_tsdf(points, depth, camera, T, truncation_m=0.2)
+        at = geometry.pixels_of(points, camera, T)
+        values = geometry.projective_tsdf(*at, depth, truncation_m=0.2)
         np.testing.assert_allclose(values, expected, atol=1e-6)
         nowhere = np.array([[0.1, 0, 1.95], [50, 0, 1], [0, 0, -1]])  # no reading, out of view
-        nowhere = geometry.transform_points(T, nowhere)
-        assert (geometry.projective_tsdf(nowhere, depth, camera, T, 0.2) == 1).all()
+        at = geometry.pixels_of(geometry.transform_points(T, nowhere), camera, T)
+        assert (geometry.projective_tsdf(*at, depth, 0.2) == 1).all()
+
+
+def test_a_grid_is_seen_as_its_points_are():
+    """From inside it, by a camera that is turned, scaled and reflected."""
+    camera = Camera(np.array([[9.0, 0.3, 7.5], [0, 11.0, 4.5], [0, 0, 1]]), width=16, height=10)
+    axes = [np.linspace(-1, 2, 17), np.linspace(-2, 2, 15), np.linspace(-1.5, 1, 16)]
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    for factor in (0.7, -0.7):
+        T = np.eye(4)
+        T[:3] = np.column_stack([factor * turn, [0.31, 0.17, -0.23]])
+        points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+        pixel, z = geometry.pixels_of(points, camera, T)
+        planes = list(geometry.pixels_of_grid(axes, camera, T))
+        np.testing.assert_array_equal(np.concatenate([found for found, _ in planes]), pixel)
+        np.testing.assert_allclose(np.concatenate([at for _, at in planes]), z, atol=1e-12)
+        assert 10 < (pixel >= 0).sum() < len(points) - 10

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from pipeline_toy import frame_state
+from pipeline_toy import dense_grid, frame_state
 from test_answering import question
 from test_evaluate import WIDTH, random_item, tiny_network
 from test_query_grid import options
@@ -12,7 +12,7 @@ from semabs_core.answering import logits_at, table_of
 from semabs_core.frame_state import Stopwatch
 from semabs_core.grid_answers import GridCorners, best_on_grid, logits_on_grid
 from semabs_core.types import InferenceError
-from semabs_core.voxels import SAMPLINGS, dense_grid
+from semabs_core.voxels import SAMPLINGS
 
 WATCH = Stopwatch(None)
 

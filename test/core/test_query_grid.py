@@ -4,21 +4,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pipeline_toy import BOUNDS, CPU, configure, frame_state, move
+from pipeline_toy import BOUNDS, CPU, configure, dense_grid, frame_state, move
 
 from semabs_core import geometry, query_grid
 from semabs_core.frame_state import make_frame_state
-from semabs_core.voxels import dense_grid
 
 
 def options(**changes):
     return replace(configure().completion, **changes)
 
 
-@pytest.mark.parametrize("slab", [1000, 2**18])
 @pytest.mark.parametrize(("frustum", "free"), [(True, True), (True, False), (False, True)])
-def test_masks_are_those_of_all_points_at_once(room, monkeypatch, slab, frustum, free):
-    monkeypatch.setattr(query_grid, "SLAB", slab)
+def test_masks_are_those_of_all_points_at_once(room, frustum, free):
     frame = room.frame(0)
     state = frame_state(frame, region={"input_margin_m": 0.0})
     grid = state.grid(options(resolution=21, mask_frustum=frustum, mask_free_space=free))

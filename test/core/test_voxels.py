@@ -8,9 +8,10 @@ from semabs_core.voxels import (
     SAMPLINGS,
     cells_of,
     corners_of,
-    dense_grid,
     fill,
+    grid_axes,
     grid_index,
+    grid_points,
     sample_corners,
     sample_volume,
     sampling_coordinates,
@@ -64,9 +65,9 @@ def test_aligned_sampling_reproduces_a_linear_field_on_an_uneven_grid():
     torch.testing.assert_close(sample_volume(volume, coordinates, "aligned"), points)
 
 
-def test_dense_grid_includes_both_ends_and_runs_z_fastest():
-    grid = dense_grid(np.array([[-1, -1, -0.1], [1, 1, 1.9]]), 5)
-    assert grid.shape == (125, 3)
+def test_a_grid_includes_both_ends_and_runs_z_fastest():
+    axes = grid_axes(np.array([[-1, -1, -0.1], [1, 1, 1.9]]), 5)
+    grid = grid_points(torch.from_numpy(np.stack(axes)), torch.arange(125)).numpy()
     np.testing.assert_allclose(grid[0], [-1, -1, -0.1])
     np.testing.assert_allclose(grid[1], [-1, -1, 0.4], atol=1e-6)
     np.testing.assert_allclose(grid[-1], [1, 1, 1.9])
