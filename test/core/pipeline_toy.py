@@ -26,10 +26,8 @@ CPU = torch.device("cpu")
 
 def dense_grid(bounds, resolution):
     """All points of a regular grid, both ends included: (R ** 3, 3) float32, z runs fastest."""
-    axes = [
-        np.linspace(low, high, resolution).astype(np.float32) for low, high in np.transpose(bounds)
-    ]
-    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    grid = np.meshgrid(*grid_axes(bounds, resolution), indexing="ij")
+    return np.stack(grid, axis=-1).reshape(-1, 3)
 
 
 def configure(**changes):
