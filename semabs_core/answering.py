@@ -7,7 +7,6 @@ batch is worked out once for all volumes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 
 import torch
@@ -34,7 +33,9 @@ def corners_at(network: SpatialNetwork, batches: Iterable[Tensor]) -> Iterator[C
     return (network.corners(xyz) for xyz in batches)
 
 
-def table_of(network: CompletionNetwork, volumes: Sequence[Tensor]) -> Tensor:
+def table_of(
+    network: CompletionNetwork, volumes: Sequence[Tensor], cells: Tensor | None = None
+) -> Tensor:
     """Volumes in one table, so that many points sample and decode them together.
 
     The decoder's first layer is linear, and so is sampling: here the layer comes first.
@@ -42,18 +43,26 @@ def table_of(network: CompletionNetwork, volumes: Sequence[Tensor]) -> Tensor:
     Args:
         network: on the device where to compute; without gradients.
         volumes: V of (1, 1, C, X, Y, Z).
+        cells: (K,) int64, flat indices of those that are wanted; None for all.
 
     Returns:
-        (X * Y * Z, V * C) float32; samples of it are for ``network.answer_together``.
+        (K, V * C) float32, K = X * Y * Z for all; samples of it are for
+        ``network.answer_together``.
     """
     shape, device = network.config.voxel_shape, network.lower.device
     decoder = network.decoder
-    places = decoder.of_places(cell_coordinates(shape, network.config.sampling, device))
-    table = large_empty((*shape, len(volumes), network.config.channels), device)
+    lines = cell_coordinates(shape, network.config.sampling, device)
+    if cells is not None:
+        lines = [line.expand(*shape, 1).flatten().index_select(0, cells)[:, None] for line in lines]
+    places = decoder.of_places(lines)
+    rows = shape if cells is None else cells.shape
+    table = large_empty((*rows, len(volumes), network.config.channels), device)
     for number, volume in enumerate(volumes):
-        cells = decoder.of_volume(volume[0, 0].movedim(0, -1))
-        torch.add(cells, places, out=table[..., number, :])
-    return table.view(math.prod(shape), -1)
+        held = volume[0, 0].movedim(0, -1)
+        if cells is not None:
+            held = held.flatten(0, 2).index_select(0, cells)
+        torch.add(decoder.of_volume(held), places, out=table[..., number, :])
+    return table.flatten(0, -3).flatten(1)
 
 
 def sample_at(volume: Tensor, corners: Iterable[Corners]) -> Samples:

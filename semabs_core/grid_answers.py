@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -73,13 +75,17 @@ def best_on_grid(
     best = np.full(len(grid.open), -np.inf, dtype=np.float32)
     label = np.zeros(len(grid.open), dtype=np.uint8)
     corners = GridCorners(network, grid)
+    cells = corners.cells(batch)
+    row = None if cells is None else corners.rows_of(cells)
     first = 0
     held: list[Tensor] = []
 
     def ask(stop: int) -> None:
         with watch.stage("decode"):
-            table = table_of(network, held)
+            table = table_of(network, held, cells)
             for part, there in corners.batches(batch, watch):
+                if row is not None:
+                    there = replace(there, index=row[there.index])
                 samples = sample_table(table, there)
                 logits = network.answer_together(samples, text[first:stop])
                 highest, which = check_logits(network, logits).max(dim=1)
@@ -113,10 +119,31 @@ class GridCorners:
 
     def __init__(self, network: SpatialNetwork, grid: QueryGrid) -> None:
         self.grid, self.device = grid, network.lower.device
+        self.shape = network.config.voxel_shape
         x, y, self._in_row = network.corners_of_axes(grid.axes.to(self.device))
         each = torch.arange(len(x.index), device=self.device)
         self._rows = x.take(each.repeat_interleave(len(each))).join(y.take(each.repeat(len(each))))
         self._surface = network.corners(torch.from_numpy(grid.surface_xyz).to(self.device))
+
+    def cells(self, size: int) -> Tensor | None:
+        """The flat indices (K,) int64 that are read, so many voxels at a time; None for all.
+
+        A grid that is much finer than the network's reads most of what is there: to ask which is
+        then not worth it.
+        """
+        count = math.prod(self.shape)
+        if len(self.grid.open) > count / 2:
+            return None
+        read = torch.zeros(count, dtype=torch.bool, device=self.device)
+        for start in range(0, len(self.grid.open), size):
+            read[self._of(slice(start, start + size)).index.flatten()] = True
+        return read.nonzero()[:, 0]
+
+    def rows_of(self, cells: Tensor) -> Tensor:
+        """By the flat index of a cell, its place among those of :meth:`cells`: (X * Y * Z,)."""
+        row = torch.zeros(math.prod(self.shape), dtype=torch.int32, device=self.device)
+        row[cells] = torch.arange(len(cells), dtype=torch.int32, device=self.device)
+        return row
 
     def batches(self, size: int, watch: Stopwatch) -> Iterator[tuple[slice, Corners]]:
         """Which of the open voxels, so many at a time, and their corners; reports ``decode``."""

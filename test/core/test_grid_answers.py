@@ -70,13 +70,15 @@ def several(approach, count, fold, dtype=torch.float32):
 )
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 @pytest.mark.parametrize("together", [1, 2, 5])
+@pytest.mark.parametrize(("resolution", "reads_all"), [(21, True), (8, False)])
 def test_the_best_label_is_that_of_all_asked_alone(
-    state, monkeypatch, approach, fold, dtype, sampling, together
+    state, monkeypatch, approach, fold, dtype, sampling, together, resolution, reads_all
 ):
     network, volumes, text = several(approach, 5, fold, dtype)
     object.__setattr__(network.config, "sampling", sampling)
     monkeypatch.setattr("semabs_core.grid_answers.TABLE_BYTES", together * 4 * volumes[0].numel())
-    grid = state.grid(options(resolution=21))
+    grid = state.grid(options(resolution=resolution))
+    assert (GridCorners(network, grid).cells(300) is None) == reads_all
     corners = network.corners(asked_points(grid, state))
     alone = torch.stack(
         [logits_at(network, [corners], [v], t) for v, t in zip(volumes, text, strict=True)]
