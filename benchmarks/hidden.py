@@ -1,10 +1,11 @@
 r"""How much of what no camera sees a completion network finds: of the floor, of walls, of things.
 
     semabs data rooms --out rooms --split validation=8 --option points=100000 \
-        --option even_points=0.5
+        --option even_share=0.5
     python -m benchmarks.hidden shipped:completion_any --data rooms
 
-A point is hidden if no depth reading lies in its cell of a grid of 64^3 or in a neighbour of it.
+A point is hidden if the camera did not look through it and no reading that the network gets lies
+in its cell of a grid of 64^3 or in a neighbour of it.
 With ``masks`` as relevancy, no encoder is asked. *Recall* is the share of a group's hidden points
 that are filled (the logit of their label reaches the cutoff), *precision* the share of the hidden
 points filled with a label of the group that are of it.
@@ -29,12 +30,17 @@ from torch import Tensor
 from semabs_core.calibration import read_judgement
 from semabs_core.checkpoint import load_network
 from semabs_core.data.datasets import CompletionDataset, input_options
+from semabs_core.data.hdf5 import read_scene
+from semabs_core.data.items import scene_camera
+from semabs_core.data.scene_data import SceneData
 from semabs_core.evaluation.scene import EvaluationOptions, SceneLogits, scene_names
-from semabs_core.query_grid import grid_axes, voxel_numbers
+from semabs_core.geometry import seen_free
+from semabs_core.query_grid import voxel_numbers
+from semabs_core.voxels import grid_axes
 from semabs_core.weights.shipped import resolve_weights
 
 CELLS = 64
-GROUPS = ("floor", "wall", "things")
+GROUPS = ("floor", "wall", "ceiling", "things")
 
 
 def hidden_points(
@@ -51,6 +57,12 @@ def hidden_points(
     return hidden
 
 
+def looked_through(scene: SceneData) -> NDArray[np.bool_]:
+    """Which of a scene's points the camera saw to be free: (M,)."""
+    points, depth = scene.full_xyz_pts[0], scene.depth[0]
+    return seen_free(points, depth, scene_camera(scene), scene.cam_pose)
+
+
 def main(
     checkpoint: Annotated[str, typer.Argument(help="completion network")],
     data: Annotated[Path, typer.Option(help="the data set's folder")],
@@ -61,19 +73,24 @@ def main(
     """Print how much of what is hidden in synthetic rooms a network finds."""
     network = load_network(resolve_weights(checkpoint)).eval()
     config, cutoff = network.config, read_judgement(network.metadata).cutoff
+    if config.task != "completion" or not config.reads_relevancy:
+        raise typer.BadParameter(f"{checkpoint} is no completion network that reads relevancy")
     items = CompletionDataset(
         data, split, config.approach, preset, full=True, seed=0, **input_options(config)
     )
     there, filled, right = Counter[str](), Counter[str](), Counter[str]()
-    scenes = range(min(len(items), limit or len(items)))
-    for number in scenes:
-        item = items[number]
+    count = min(len(items), limit or len(items))
+    for item in (items[number] for number in range(count)):
+        rows = [] if "fault" in item else scene_names(item, "completion")[0]
+        if not rows:
+            continue
         logits = SceneLogits(network, item, EvaluationOptions())
-        hidden = torch.from_numpy(hidden_points(item["input_xyz"], logits.query_xyz, config.bounds))
-        for row in scene_names(item, "completion")[0]:
+        hidden = hidden_points(item["input_xyz"], logits.query_xyz, config.bounds)
+        hidden &= ~looked_through(read_scene(data / f"{item['scene_id']}.hdf5"))
+        for row in rows:
             name = item["names"][row]
             group = name if name in GROUPS else "things"
-            counted = hidden & ~item["ignore"][row]
+            counted = torch.from_numpy(hidden) & ~item["ignore"][row]
             target, said = item["targets"][row] > 0.5, logits.of(row) >= cutoff
             there[group] += int((counted & target).sum())
             filled[group] += int((counted & said).sum())
@@ -84,7 +101,7 @@ def main(
         shares = [f"{found / max(1, n[group]):.2f}" for n in (there, filled)]
         table.add_row(group, f"{there[group]:,}", *shares)
     console = Console()
-    console.print(f"{checkpoint}, {len(scenes)} scenes, {preset}, cutoff {cutoff:g}")
+    console.print(f"{checkpoint}, {count} scenes, {preset}, cutoff {cutoff:g}")
     console.print(table)
 
 

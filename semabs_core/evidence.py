@@ -121,6 +121,13 @@ class Weigher:
         others = torch.stack([rivals(word, self.context) for word in maps])
         return torch.stack([own, others], dim=1)
 
+    @property
+    def nbytes(self) -> int:
+        """What it holds, bytes."""
+        context = self.context
+        held = (context.first, context.second, context.owner, *self._refined.values())
+        return sum(part.nbytes for part in held)
+
     def _centred(self, maps: Iterable[NDArray[np.float32]]) -> Tensor:
         found = (centred(one, self.mean) for one in maps)
         return self.refine(found) if self.refine else torch.stack(list(found))

@@ -39,10 +39,7 @@ class FrameReader:
     def relevancy(
         self, state: FrameState, config: NetworkConfig, names: Sequence[str], watch: Stopwatch
     ) -> Map:
-        """What a network reads of names: (L, K, H, W).
-
-        K is 1, relevancy in the network's normalization; with ``evidence`` 2, that of the rivals
-        too.
+        """Relevancy (L, H, W) of names in a network's normalization.
 
         Raises:
             ValueError: if there is no name, or an empty one.
@@ -50,11 +47,8 @@ class FrameReader:
         if not names:
             raise ValueError("names must not be empty")
         found = self._read(state, config, names, watch)
-        shape = state.frame.depth_m.shape
-        stack = torch.stack([found[name] for name in names])
-        if stack.shape[2:] != shape:
-            stack = F.interpolate(stack, shape, mode="bilinear", align_corners=False)
-        return stack.numpy()
+        # Each by itself: masks that were given are not refined, so they are larger than others.
+        return np.stack([self._enlarged(found[name][0], state) for name in names])
 
     def volumes(
         self, state: FrameState, network: SpatialNetwork, names: Sequence[str], watch: Stopwatch
@@ -150,9 +144,10 @@ class FrameReader:
         watch: Stopwatch,
         request: Sequence[str] = (),
     ) -> dict[str, Tensor]:
-        """What a network reads of names, (K, h, w) each; see :meth:`relevancy`.
+        """What a network reads of names, (K, h, w) each.
 
-        It is of the picture's size, or smaller where it was refined.
+        K is 1, relevancy in the network's normalization; with ``evidence`` 2, that of the rivals
+        too. Maps are of the picture's size, or smaller where they were refined.
 
         Args:
             state: the frame.
@@ -204,9 +199,19 @@ class FrameReader:
         if key is None:
             normal = {name: for_networks(found, mean)[None] for name, found in chosen.items()}
             return {name: torch.from_numpy(found) for name, found in normal.items()}
-        if key not in state.weighers:
-            state.weighers[key] = Weigher(context, mean, state.refine if key[1] else None)
-        return dict(zip(chosen, state.weighers[key](chosen), strict=True))
+        weigher = state.weighers.get(key)
+        if weigher is None:
+            weigher = Weigher(context, mean, state.refiner if key[1] else None)
+            state.weighers.put(key, weigher)
+        return dict(zip(chosen, weigher(chosen), strict=True))
+
+    def _enlarged(self, found: Tensor, state: FrameState) -> Map:
+        """A map (h, w) at the picture's size."""
+        shape = state.frame.depth_m.shape
+        if found.shape == shape:
+            return found.numpy()
+        maps = found[None, None]
+        return F.interpolate(maps, shape, mode="bilinear", align_corners=False)[0, 0].numpy()
 
     def _maps(
         self, state: FrameState, names: Sequence[str], basis: tuple[str, ...], watch: Stopwatch

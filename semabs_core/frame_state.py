@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -33,8 +33,8 @@ GIVEN = ("given relevancy",)
 class FrameState:
     """A frame and everything already worked out about it.
 
-    What grows with what is asked, maps and volumes, has a budget of memory each. Grids and distance
-    fields are as many as there are tasks: other options drop the grids.
+    What grows with what is asked, maps, weighers and volumes, has a budget of memory each. Grids
+    and distance fields are as many as there are tasks: other options drop the grids.
 
     Attributes:
         frame: the RGB-D frame.
@@ -56,7 +56,7 @@ class FrameState:
         cell_lists: which cells of a network's grid the input points are in, by its shape.
         given: relevancy that comes from elsewhere, where there is any.
         weighers: what weighs words, by (the words of its context, whether maps are refined).
-        refiner: spreads maps along the frame's edges, once it was needed.
+        refiner: spreads maps along the edges of the frame's colour and depth.
         views: what cameras have of grids, from frame to frame.
     """
 
@@ -72,14 +72,14 @@ class FrameState:
     image_points: NDArray[np.float32]
     maps: LruCache[str | tuple[str, ...], NDArray[np.float32]]
     volumes: LruCache[tuple, Tensor]
+    weighers: LruCache[tuple, Weigher]
+    refiner: Refiner
     tiles: list[EmbeddedTiles] | None = None
     image_features: list[Tensor] | None = None
     grids: dict[tuple, QueryGrid] = field(default_factory=dict)
     tsdfs: dict[tuple[int, int, int], NDArray[np.float32]] = field(default_factory=dict)
     cell_lists: dict[tuple[int, int, int], Cells] = field(default_factory=dict)
     given: GivenRelevancy | None = None
-    weighers: dict[tuple, Weigher] = field(default_factory=dict)
-    refiner: Refiner | None = None
     views: GridViews = field(default_factory=GridViews)
 
     def grid(self, options: QueryConfig) -> QueryGrid:
@@ -115,13 +115,8 @@ class FrameState:
         """Take over relevancy from elsewhere, in the place of what was given before."""
         self.given = given
         self.volumes.clear()
-        self.weighers = {key: kept for key, kept in self.weighers.items() if key[0] != GIVEN}
-
-    def refine(self, maps: Iterable[Tensor]) -> Tensor:
-        """L maps (H, W) to (L, h, w), spread along the edges of the frame's colour and depth."""
-        if self.refiner is None:
-            self.refiner = Refiner(self.frame.rgb, self.frame.depth_m)
-        return self.refiner(maps)
+        for refined in (False, True):
+            self.weighers.drop((GIVEN, refined))
 
     def at_points(self, maps: Tensor) -> Tensor:
         """Values (K, N) of maps (K, h, w) of the picture, of any size, at the input points."""
@@ -198,6 +193,8 @@ def make_frame_state(
         image_points=points_of_image(pixels[inside], frame.depth_m.shape),
         maps=LruCache(config.map_cache_mb * MIB),
         volumes=LruCache(config.volume_cache_mb * MIB),
+        weighers=LruCache(config.map_cache_mb * MIB),
+        refiner=Refiner(frame.rgb, frame.depth_m),
     )
 
 

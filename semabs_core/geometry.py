@@ -251,10 +251,11 @@ def pixels_of_grid(
     x, y, z = (np.asarray(along, dtype=np.float64) for along in axes)
     part_x, part_y, part_z, shift = projection.T[:, :, None]
     plane = ((part_y * y)[:, :, None] + (part_z * z)[:, None, :]).reshape(3, -1) + shift
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for offset in (part_x * x).T:
-            u, v, depth = plane + offset[:, None]
-            yield _flat_pixels(u / depth, v / depth, depth, camera), depth
+    for offset in (part_x * x).T:
+        u, v, depth = plane + offset[:, None]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            u, v = u / depth, v / depth
+        yield _flat_pixels(u, v, depth, camera), depth
 
 
 def _flat_pixels(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -75,17 +75,20 @@ def best_on_grid(
     best = np.full(len(grid.open), -np.inf, dtype=np.float32)
     label = np.zeros(len(grid.open), dtype=np.uint8)
     corners = GridCorners(network, grid)
-    cells = corners.cells(batch)
-    row = None if cells is None else corners.rows_of(cells)
+    with watch.stage("decode"):
+        cells = corners.cells(batch)
+    rows = math.prod(network.config.voxel_shape) if cells is None else len(cells.index)
+    row_bytes = 4 * network.config.channels
     first = 0
     held: list[Tensor] = []
 
     def ask(stop: int) -> None:
         with watch.stage("decode"):
-            table = table_of(network, held, cells)
+            table = table_of(network, held, None if cells is None else cells.index)
             for part, there in corners.batches(batch, watch):
-                if row is not None:
-                    there = replace(there, index=row[there.index])
+                if cells is not None:
+                    row = cells.row.index_select(0, there.index.flatten())
+                    there = replace(there, index=row.view_as(there.index))
                 samples = sample_table(table, there)
                 logits = network.answer_together(samples, text[first:stop])
                 highest, which = check_logits(network, logits).max(dim=1)
@@ -98,12 +101,25 @@ def best_on_grid(
         watch.report("completion", number / len(text))
         if held and volume is held[-1]:
             continue
-        if held and (len(held) + 1) * 4 * volume.numel() > TABLE_BYTES:
+        if held and (len(held) + 1) * row_bytes * rows > TABLE_BYTES:
             ask(number)
             first, held = number, []
         held.append(volume)
     ask(len(text))
     return best, label
+
+
+@dataclass(frozen=True)
+class CellsRead:
+    """The cells of a network's grid that sampling reads.
+
+    Attributes:
+        index: (K,) int64, ascending flat indices.
+        row: (X * Y * Z,) int32, by a cell's flat index its place among them, if it is there.
+    """
+
+    index: Tensor
+    row: Tensor
 
 
 class GridCorners:
@@ -125,25 +141,20 @@ class GridCorners:
         self._rows = x.take(each.repeat_interleave(len(each))).join(y.take(each.repeat(len(each))))
         self._surface = network.corners(torch.from_numpy(grid.surface_xyz).to(self.device))
 
-    def cells(self, size: int) -> Tensor | None:
-        """The flat indices (K,) int64 that are read, so many voxels at a time; None for all.
+    def cells(self, size: int) -> CellsRead | None:
+        """The cells that are read, looked up so many voxels at a time; None for all.
 
-        A grid that is much finer than the network's reads most of what is there: to ask which is
-        then not worth it.
+        Where more voxels are asked than half of the cells, to find out which cells these read
+        takes as long as it saves.
         """
         count = math.prod(self.shape)
         if len(self.grid.open) > count / 2:
             return None
         read = torch.zeros(count, dtype=torch.bool, device=self.device)
         for start in range(0, len(self.grid.open), size):
-            read[self._of(slice(start, start + size)).index.flatten()] = True
-        return read.nonzero()[:, 0]
-
-    def rows_of(self, cells: Tensor) -> Tensor:
-        """By the flat index of a cell, its place among those of :meth:`cells`: (X * Y * Z,)."""
-        row = torch.zeros(math.prod(self.shape), dtype=torch.int32, device=self.device)
-        row[cells] = torch.arange(len(cells), dtype=torch.int32, device=self.device)
-        return row
+            read.index_fill_(0, self._of(slice(start, start + size)).index.flatten().long(), True)
+        index = read.nonzero()[:, 0]
+        return CellsRead(index, read.cumsum(0, dtype=torch.int32) - 1)
 
     def batches(self, size: int, watch: Stopwatch) -> Iterator[tuple[slice, Corners]]:
         """Which of the open voxels, so many at a time, and their corners; reports ``decode``."""

@@ -182,7 +182,7 @@ class SceneUnderstanding:
         between batches; raise from it to stop.
         """
         config, watch = self.completion.config, Stopwatch(on_progress)
-        return self._reader.relevancy(self._current(), config, names, watch)[:, 0]
+        return self._reader.relevancy(self._current(), config, names, watch)
 
     def set_relevancy(self, maps: Mapping[str, NDArray], centred: bool = False) -> None:
         """Relevancy of the current frame from elsewhere: an encoder, a segmenter's masks, a file.

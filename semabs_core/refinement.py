@@ -14,6 +14,7 @@ word per pixel, with the shipped encoder and simulated ones: better than pixel-a
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 import numpy as np
@@ -56,6 +57,13 @@ class Refiner:
         height, width = rgb.shape[:2]
         scale = min(1.0, edge / max(height, width))
         self.shape = (max(1, round(height * scale)), max(1, round(width * scale)))
+        self._frame = rgb, depth_m
+
+    @functools.cached_property
+    def _strength(self) -> tuple[Array, Array]:
+        """Of the links downwards and across, the latter with rows and columns changed."""
+        rgb, depth_m = self._frame
+        height, width = rgb.shape[:2]
         color = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float() / 255
         if color.shape[2:] != self.shape:
             color = F.interpolate(color, self.shape, mode="bilinear", antialias=True)
@@ -63,19 +71,20 @@ class Refiner:
         columns = ((np.arange(self.shape[1]) + 0.5) * width / self.shape[1]).astype(int)
         picture, depth = color[0].permute(1, 2, 0).numpy(), _filled(depth_m)[np.ix_(rows, columns)]
         smoothness = SMOOTHNESS * (max(self.shape) / EDGE) ** 2
-        self._down = smoothness * _links(picture, depth, 0)
-        self._across = smoothness * np.ascontiguousarray(_links(picture, depth, 1).T)
+        across = np.ascontiguousarray(_links(picture, depth, 1).T)
+        return smoothness * _links(picture, depth, 0), smoothness * across
 
     def __call__(self, maps: Iterable[Tensor]) -> Tensor:
         """L maps (h, w) float32 of any size to refined ones (L, *shape).
 
         Each is scaled as soon as it is there, so that large maps need not be held at once.
         """
+        down, across = self._strength
         values = torch.stack([self._scaled(found) for found in maps], dim=-1).numpy()
         for number in range(ROUNDS):
             share = np.float32(1.5 * 4 ** (ROUNDS - 1 - number) / (4**ROUNDS - 1))
-            values = _solve(values.transpose(1, 0, 2).copy(), share * self._across)
-            values = _solve(values.transpose(1, 0, 2).copy(), share * self._down)
+            values = _solve(values.transpose(1, 0, 2).copy(), share * across)
+            values = _solve(values.transpose(1, 0, 2).copy(), share * down)
         return torch.from_numpy(values.transpose(2, 0, 1).copy())
 
     def _scaled(self, found: Tensor) -> Tensor:

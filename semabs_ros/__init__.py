@@ -8,7 +8,8 @@ SPINS = "3000"
 
 As many as by default are in the way of a robot's other programs, and of each other: where one of
 two cores was held by another program, a frame took 1.7 times as long as with so few, and just as
-long where none was.
+long where none was. It holds for all programs that import this package before PyTorch, and their
+children, unless one of the two variables is set.
 """
 if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
     os.environ["GOMP_SPINCOUNT"] = SPINS  # read when PyTorch is imported

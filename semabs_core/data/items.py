@@ -1,4 +1,4 @@
-"""Parts of a training item: the points of a scene, relevancy at pixels, batches."""
+"""Parts of a training item: the points of a scene, its queries, batches."""
 
 from __future__ import annotations
 

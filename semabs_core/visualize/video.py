@@ -111,7 +111,7 @@ def write_video(
                 canvas[: picture.shape[0], : picture.shape[1]] = picture
                 writer.send(canvas)
         except BaseException as error:
-            writer.throw(error)  # ends ffmpeg at once
+            writer.throw(error)  # of Ctrl-C ffmpeg ends at once
             raise
         writer.close()
         if on_frame:

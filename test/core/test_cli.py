@@ -133,7 +133,11 @@ def test_options_of_a_training_are_checked(options, message, tmp_path):
         ("size=3", "size: Input should be a valid tuple, got 3"),
         ("points=many", "points: Input should be a valid integer"),
         ("noisy_share=2", "noisy_share must be in 0..1, got 2"),
-        ("color=1", "unknown option color; known are colored_share, noisy_share, points, size"),
+        (
+            "color=1",
+            "unknown option color; known are colored_share, even_share, "
+            "noisy_share, points, size, views",
+        ),
     ],
 )
 def test_options_of_rooms_are_checked(option, message, tmp_path):

@@ -80,6 +80,27 @@ def test_a_context_of_one_word_has_no_rivals():
     )
 
 
+def test_words_of_the_context_are_refined_once():
+    found, refined = maps(np.random.default_rng(3)), []
+
+    def refine(some):
+        some = list(some)
+        refined.append(len(some))
+        return 2 * torch.stack(some)
+
+    def weigher():
+        return Weigher({word: found[word] for word in list(found)[:4]}, mean, refine)
+
+    mean = np.mean(list(found.values()), axis=0)
+    one = weigher()
+    together = one({word: found[word] for word in ("word 5", "word 1")})
+    assert refined == [4, 1]
+    torch.testing.assert_close(one({"word 1": found["word 1"]})[0], together[1])
+    assert refined == [4, 1]
+    own = 2 * centred(found["word 1"], mean)
+    torch.testing.assert_close(together[1, 0], evidence(own, one.context.usual))
+
+
 def test_masks_are_not_refined():
     mask = np.zeros((6, 8), np.float32)
     mask[2:4, 1:5] = 1

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from pipeline_toy import BOUNDS, REGION, frame_state, move, readings, roll
 
 from semabs_core import geometry
@@ -36,6 +37,15 @@ def test_the_floor_reaches_the_networks_whatever_the_cameras_height(room, height
     state = frame_state(move(frame, shift=(0, 0, height_error)))
     assert np.isin(floor, state.pixels).mean() > 0.95
     assert (state.input_xyz >= torch.tensor(BOUNDS[0], dtype=torch.float32)).all()
+
+
+@pytest.mark.parametrize("shape", [(120, 160), (30, 40), (15, 17)])
+def test_maps_of_any_size_are_read_where_the_points_are(room, shape):
+    state = frame_state(room.frame(0))
+    maps = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+    large = F.interpolate(maps[None], (120, 160), mode="bilinear", align_corners=False)[0]
+    expected = large.flatten(1)[:, state.pixels]
+    torch.testing.assert_close(state.at_points(maps), expected, atol=1e-5, rtol=0)
 
 
 def test_what_lies_beyond_the_margin_is_left_out(room):

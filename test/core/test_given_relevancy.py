@@ -8,6 +8,7 @@ import pytest
 from pipeline_toy import CLASSES, build
 
 from semabs_core.config import ConfigError
+from semabs_core.data.analytic import analytic_scene
 from semabs_core.data.scene_file import save_scene
 from semabs_core.given_relevancy import check_given
 from semabs_core.types import FrameError
@@ -37,6 +38,21 @@ def test_maps_take_the_place_of_the_encoders(room):
     mean = np.mean([mask.astype(np.float32) for mask in masks().values()], axis=0)
     np.testing.assert_allclose(after[0], 50 * (masks()["floor"] - mean), rtol=1e-5)
     np.testing.assert_array_equal(after[1], before[1])
+
+
+def test_masks_beside_words_of_the_encoder_in_a_picture_that_is_refined():
+    """Masks are not refined, so they stay as large as the picture, which is larger than 192."""
+    frame = analytic_scene(256, 192).frame(0)
+    scene = build(completion={"checkpoint": "shipped:completion_any"})
+    assert scene.completion.config.refine
+    scene.set_frame(frame)
+    alone = scene.relevancy(["chair"])
+    mask = np.zeros((192, 256), np.float32)
+    mask[120:] = 1
+    scene.set_relevancy({"floor": mask, "rest": 1 - mask})
+    both = scene.relevancy(["floor", "chair"])
+    np.testing.assert_allclose(both[0], mask, atol=1e-6)
+    np.testing.assert_allclose(both[1], alone[0], atol=1e-6)
 
 
 def test_the_encoder_does_not_run_for_them(room, monkeypatch):

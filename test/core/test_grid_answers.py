@@ -1,5 +1,7 @@
 """Networks asked on a grid: what is looked up and asked together, against one by one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -88,6 +90,17 @@ def test_the_best_label_is_that_of_all_asked_alone(
     assert len(np.unique(label)) > 1
     chosen = alone.gather(0, torch.from_numpy(label).long()[None])[0]
     torch.testing.assert_close(chosen, alone.amax(0), atol=1e-5, rtol=1e-5)
+
+
+def test_where_nothing_is_open_nothing_is_said(state):
+    network, volumes, text = several("semantic_abstraction", 2, fold=True)
+    grid = state.grid(options(resolution=8))
+    nothing = np.zeros(0, np.int64)
+    grid = replace(
+        grid, open=nothing.astype(np.int32), surface=nothing, surface_xyz=grid.surface_xyz[:0]
+    )
+    best, label = best_on_grid(network, grid, volumes, text, 300, WATCH)
+    assert len(best) == len(label) == 0
 
 
 def test_of_equal_labels_the_first_is_the_best(state):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from semabs_core.geometry import pixels_of, projective_tsdf
 from semabs_core.voxels import (
     SAMPLINGS,
     cells_of,
@@ -15,6 +16,7 @@ from semabs_core.voxels import (
     sample_corners,
     sample_volume,
     sampling_coordinates,
+    tsdf_grid,
 )
 
 LOWER, UPPER = torch.tensor([0.0, 0.0, 0.0]), torch.tensor([1.0, 2.0, 4.0])
@@ -63,6 +65,21 @@ def test_aligned_sampling_reproduces_a_linear_field_on_an_uneven_grid():
     points = torch.rand(1, 40, 3) * (UPPER - LOWER)
     coordinates = sampling_coordinates(grid_index(points, LOWER, UPPER, shape), shape, "aligned")
     torch.testing.assert_close(sample_volume(volume, coordinates, "aligned"), points)
+
+
+def test_the_distance_field_is_that_of_the_cells_one_by_one(room):
+    frame, shape = room.frame(0), (7, 9, 11)
+    T = np.diag([0.6, -0.6, 0.6, 1.0]) @ frame.T_world_camera  # scale and mirror, as scene files
+    bounds = np.array([[0.4, -1.2, -0.1], [2.4, 1.2, 1.3]])
+    field = tsdf_grid(bounds, shape, frame.depth_m, frame.camera, T)
+    axes = grid_axes(bounds, shape)
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3).astype(float)
+    reach_m = 5 * min((bounds[1] - bounds[0]) / shape) / 0.6
+    at = pixels_of(points, frame.camera, T)
+    alone = projective_tsdf(*at, frame.depth_m, reach_m).reshape(shape)
+    np.testing.assert_allclose(field, alone, atol=1e-6)
+    assert (field < 0).any()
+    assert ((field > 0) & (field < 1)).any()
 
 
 def test_a_grid_includes_both_ends_and_runs_z_fastest():

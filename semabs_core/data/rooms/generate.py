@@ -105,7 +105,8 @@ def _claim(folder: Path, seed: int, options: RoomOptions) -> None:
             raise ValueError(
                 f"{file} is damaged ({error}); delete it or choose another folder"
             ) from error
-        if found != wanted:
+        # Rooms from before an option was there are as its default makes them.
+        if not isinstance(found, dict) or {**asdict(RoomOptions()), **found} != wanted:
             raise ValueError(
                 f"{folder} holds rooms made with {found}, not {wanted}: to go on, use the same "
                 "seed and options, or choose another folder"

@@ -57,7 +57,7 @@ class RoomOptions:
     Attributes:
         size: (width, height) of the images, pixels.
         points: labelled points per room.
-        even_points: share of them that lie just inside the surfaces, evenly by area: so that it is
+        even_share: share of them that lie just inside the surfaces, all over them: so that it is
             known of floors and walls where they go on behind things. The others lie half near the
             things, of which each has a fair share, half anywhere.
         noisy_share: share of rooms whose depth has a sensor's noise and holes; of classic views.
@@ -69,7 +69,7 @@ class RoomOptions:
 
     size: tuple[int, int] = (256, 192)
     points: int = 120_000
-    even_points: float = 0.0
+    even_share: float = 0.0
     noisy_share: float = 0.5
     colored_share: float = 0.35
     views: str = "classic"
@@ -79,7 +79,7 @@ class RoomOptions:
             raise ValueError(f"size must be (width, height) of at least 8 pixels, got {self.size}")
         if self.points < 1:
             raise ValueError(f"points must be positive, got {self.points}")
-        for name in ("even_points", "noisy_share", "colored_share"):
+        for name in ("even_share", "noisy_share", "colored_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in 0..1, got {getattr(self, name)}")
         if self.views not in VIEWS:
@@ -194,8 +194,8 @@ def _labelled_points(
     T_viewer_scene = invert(view.T_scene_viewer)
     bounds = transform_points(T_viewer_scene, SCENE_BOUNDS)
     if options.views == "classic":
-        facet_m = FACET_M if options.even_points else np.inf
-        points = sample_points(geometry, bounds, options.points, rng, facet_m, options.even_points)
+        facet_m = FACET_M if options.even_share else np.inf
+        points = sample_points(geometry, bounds, options.points, rng, facet_m, options.even_share)
     else:
         points = _points_in_sight(plan, geometry, view, options, rng)
     scene = transform_points(view.T_scene_viewer, points)
@@ -227,7 +227,7 @@ def _points_in_sight(
     A region often reaches far beyond picture and room, where training has no use for points.
     """
     bounds = transform_points(invert(view.T_scene_viewer), SCENE_BOUNDS)
-    count, even = options.points, options.even_points
+    count, even = options.points, options.even_share
     wide = sample_points(geometry, bounds, int(WIDE_SHARE * count), rng, FACET_M, even)
     rays = camera_rays(view.camera, view.T_viewer_camera)
     corners = rays[:: view.camera.height - 1, :: view.camera.width - 1].reshape(-1, 6)

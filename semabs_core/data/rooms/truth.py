@@ -64,8 +64,8 @@ def sample_points(
         count: how many.
         rng: source of chance.
         facet_m: larger triangles are divided until no edge of theirs in the volume is longer.
-        even_share: share of the points that lie just inside the surfaces, evenly by area; the
-            others are drawn as said above.
+        even_share: share of the points that lie just inside the surfaces, in as many different
+            places as can be; the others are drawn as said above.
 
     Returns:
         (count, 3) float64, viewer frame, metres, all inside the bounds.
@@ -92,6 +92,7 @@ def sample_points(
     if even:
         surface, unit = _on_surfaces(triangles, normals, areas, CANDIDATES * even, rng)
         surface -= unit * rng.uniform(0, DEPTH_M, (len(unit), 1))
+        surface = surface[((surface > low) & (surface < high)).all(axis=1)]
         points = np.concatenate([points, surface[_spread(surface, CUBE_M)[:even]]])
     points = points[((points > low) & (points < high)).all(axis=1)]
     anywhere = rng.uniform(low, high, size=(count - len(points), 3))
@@ -111,6 +112,8 @@ def _on_surfaces(
 
 def _spread(points: NDArray, cube_m: float) -> NDArray[np.int64]:
     """Order (N,) of points (N, 3): first one of every cube that has any, then its second, ..."""
+    if not len(points):
+        return np.arange(0)
     index = np.floor(points / cube_m).astype(np.int64)
     index -= index.min(axis=0)
     cube = np.ravel_multi_index(tuple(index.T), tuple(index.max(axis=0) + 1))
