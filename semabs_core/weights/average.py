@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -38,7 +39,10 @@ def average_networks(sources: Sequence[str], target: str | os.PathLike) -> int:
     networks = [load_network(resolve_weights(name).removeprefix(LOCAL)) for name in sources]
     last = networks[-1]
     for name, network in zip(sources, networks, strict=True):
-        if network.config != last.config:
+        config = network.config
+        if config.approach != "semantic_aware":  # no weight depends on it
+            config = replace(config, text_dim=last.config.text_dim)
+        if config != last.config:
             raise CheckpointError(
                 f"{name} and {sources[-1]} are networks of different options (network.json): only "
                 "networks that were trained one from the other have a mean"

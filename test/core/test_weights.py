@@ -6,6 +6,7 @@ import io
 import shutil
 import tarfile
 import threading
+from dataclasses import replace
 
 import lz4.frame
 import pytest
@@ -14,7 +15,7 @@ import torch
 from support import ENCODER, NETWORK_FIXTURES
 from typer.testing import CliRunner
 
-from semabs_core.checkpoint import CheckpointError, load_network
+from semabs_core.checkpoint import CheckpointError, load_network, save_network
 from semabs_core.cli import app
 from semabs_core.config import parse_config
 from semabs_core.encoder import MODEL_CONFIG, MODEL_WEIGHTS, EncoderError, load_encoder
@@ -247,6 +248,15 @@ def test_the_mean_of_networks_lies_between_them_and_is_not_calibrated(tmp_path):
     with pytest.raises(CheckpointError, match="two networks"):
         average_networks(["shipped:completion"], tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+def test_networks_that_read_no_text_have_a_mean_whatever_its_width_was(tmp_path):
+    """One that was trained on masks alone knows of no encoder."""
+    network = load_network(shipped_path("completion"))
+    network.config = replace(network.config, text_dim=512)
+    save_network(network, tmp_path / "masks", network.metadata)
+    average_networks([str(tmp_path / "masks"), "shipped:completion"], tmp_path / "mean")
+    assert load_network(tmp_path / "mean").config.text_dim == 64
 
 
 def moved(name, folder):
