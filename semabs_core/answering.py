@@ -19,6 +19,8 @@ from semabs_core.voxels import Corners, cell_coordinates, sample_corners
 
 QUERY_BATCH = {"cpu": 2**14, "cuda": 2**18}
 """Query points per decoder call: what stays in a core's cache, and what keeps a GPU busy."""
+CELLS_AT_ONCE = 4096
+"""Cells of which all volumes go into a table before the next ones: they stay in a core's cache."""
 Samples = list[Tensor]
 """Samples (m, C) of a volume at the m points of each batch, kept to be asked again."""
 
@@ -54,15 +56,18 @@ def table_of(
     lines = cell_coordinates(shape, network.config.sampling, device)
     if cells is not None:
         lines = [line.expand(*shape, 1).flatten().index_select(0, cells)[:, None] for line in lines]
-    places = decoder.of_places(lines)
-    rows = shape if cells is None else cells.shape
-    table = large_empty((*rows, len(volumes), network.config.channels), device)
-    for number, volume in enumerate(volumes):
-        held = volume[0, 0].movedim(0, -1)
-        if cells is not None:
-            held = held.flatten(0, 2).index_select(0, cells)
-        torch.add(decoder.of_volume(held), places, out=table[..., number, :])
-    return table.flatten(0, -3).flatten(1)
+    channels = network.config.channels
+    rows = (*(shape if cells is None else cells.shape), channels)
+    places = decoder.of_places(lines).expand(rows).flatten(0, -2)
+    held = [volume[0, 0].movedim(0, -1).flatten(0, 2) for volume in volumes]
+    table = large_empty((len(places), len(volumes), channels), device)
+    step = CELLS_AT_ONCE if device.type == "cpu" else len(places)
+    for start in range(0, len(places), step):
+        part = slice(start, start + step)
+        for number, values in enumerate(held):
+            some = values[part] if cells is None else values.index_select(0, cells[part])
+            torch.add(decoder.of_volume(some), places[part], out=table[part, number])
+    return table.flatten(1)
 
 
 def sample_at(volume: Tensor, corners: Iterable[Corners]) -> Samples:
