@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import imageio_ffmpeg
 import numpy as np
@@ -206,6 +207,14 @@ def test_ctrl_c_while_ffmpeg_starts_is_not_lost(tmp_path):
     assert not armed, "the signal came"
     assert len(drawn) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_film_is_written_by_any_thread(tmp_path):
+    """Signals are the main thread's alone."""
+    pictures = [np.full((32, 32, 3), value, np.uint8) for value in (0, 255)]
+    with ThreadPoolExecutor() as pool:
+        assert pool.submit(write_video, pictures, tmp_path / "film.mp4", VideoOptions()).result()
+    assert [file.name for file in tmp_path.iterdir()] == ["film.mp4"]
 
 
 def test_a_recording_for_rerun(room, tmp_path):
