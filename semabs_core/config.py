@@ -170,12 +170,13 @@ class CompletionConfig(QueryConfig):
         "'untrained' for random weights",
     )
     cutoff: float | None = option(
-        None,
-        "logit below which a voxel is free; unset: the checkpoint's, another for seen surfaces",
-        live=True,
-        ge=-100,
-        le=100,
-    )
+        None, "logit below which a voxel is free; unset: the checkpoint's, another for surfaces",
+        live=True, ge=-100, le=100,
+    )  # fmt: skip
+    min_presence: float = option(
+        0.04, "classes that the picture shows with less probability, by the encoder, get no voxel",
+        live=True, ge=0, le=1,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -74,6 +74,8 @@ def best_on_grid(
     """
     best = np.full(len(grid.open), -np.inf, dtype=np.float32)
     label = np.zeros(len(grid.open), dtype=np.uint8)
+    if not text:
+        return best, label
     corners = GridCorners(network, grid)
     with watch.stage("decode"):
         cells = corners.cells(batch)

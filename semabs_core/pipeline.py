@@ -216,9 +216,12 @@ class SceneUnderstanding:
         names = check_classes(classes)
         watch = Stopwatch(on_progress)
         grid = state.grid(options)
-        volumes = self._reader.volumes(state, self.completion, names, watch)
-        best, label = self._best(names, grid, volumes, watch)
-        labels, scores = label_grid(grid, label + 1, best, self.judgement, options.resolution)
+        absent = self._absent(names, watch)
+        asked = [name for name in names if name not in absent]
+        volumes = self._reader.volumes(state, self.completion, asked, watch) if asked else ()
+        best, label = self._best(asked, grid, volumes, watch)
+        number = np.array([names.index(name) + 1 for name in asked or names], dtype=np.uint8)[label]
+        labels, scores = label_grid(grid, number, best, self.judgement, options.resolution)
         size, T_world_grid = state.grid_frame(options.resolution)
         return Completion(
             classes=names,
@@ -228,6 +231,7 @@ class SceneUnderstanding:
             T_world_grid=T_world_grid,
             timings_s=watch.timings_s,
             stamp_s=state.frame.stamp_s,
+            absent=tuple(absent),
         )
 
     @torch.no_grad()
@@ -296,6 +300,15 @@ class SceneUnderstanding:
         if self._state is None:
             raise FrameError("there is no frame yet: call set_frame first")
         return self._state
+
+    def _absent(self, names: Sequence[str], watch: Stopwatch) -> list[str]:
+        """Those of the names that the picture hardly shows, but for what relevancy is given of."""
+        state, least = self._current(), self.config.completion.min_presence
+        if not least or not self.completion.config.reads_relevancy:
+            return []
+        told = [name for name in names if state.given is None or name not in state.given.maps]
+        shown = self.presence.visible(told, lambda: self._reader.image_features(state, watch))
+        return [name for name, chance in zip(told, shown, strict=True) if chance < least]
 
     def _best(
         self, names: Sequence[str], grid: QueryGrid, volumes: Iterable[Tensor], watch: Stopwatch

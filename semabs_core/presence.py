@@ -147,6 +147,24 @@ class PresenceClassifier:
         scale = self.extractor.encoder.logit_scale
         return word_evidence(features, features_of_words, features_of_vocabulary, scale)
 
+    def visible(
+        self, names: Sequence[str], features: Callable[[], Sequence[Tensor]]
+    ) -> NDArray[np.float64]:
+        """The probability (L,) that the picture shows each of L things.
+
+        NaN where there is no calibration, 0 of what the encoder was never shown.
+
+        Args:
+            names: of the things.
+            features: makes the features of the picture's tiles, where they are needed.
+        """
+        told = [self.known is None or bool(self.known.thing_in(name)) for name in names]
+        found = np.where(told, math.nan, 0.0)
+        if self.model is not None and any(told):
+            known = [name for name, tells in zip(names, told, strict=True) if tells]
+            found[told] = self.model.visible(self.evidence(features(), known))
+        return found
+
     def __call__(
         self, description: Description, features: Callable[[], Sequence[Tensor]]
     ) -> tuple[bool, float]:

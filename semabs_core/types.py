@@ -171,6 +171,8 @@ class Completion:
             ``T_world_grid @ [(i + 0.5) s, (j + 0.5) s, (k + 0.5) s, 1]`` with ``s = voxel_size_m``.
         timings_s: seconds per stage.
         stamp_s: time of the frame's exposure, seconds.
+        absent: those of the classes that the picture hardly shows, by the encoder, or that it was
+            never shown: no voxel was asked for them (``completion.min_presence``).
     """
 
     classes: list[str]
@@ -180,11 +182,18 @@ class Completion:
     T_world_grid: NDArray[np.float64]
     timings_s: dict[str, float]
     stamp_s: float = 0.0
+    absent: tuple[str, ...] = ()
 
     @property
     def region(self) -> Region:
         """The cube that the grid fills."""
         return Region(self.T_world_grid, self.voxel_size_m * self.labels.shape[0])
+
+    @property
+    def left_out(self) -> str:
+        """What is to be said of the absent classes; empty if there are none."""
+        names = ", ".join(self.absent)
+        return names and f"the picture hardly shows {names}: no voxel is labelled so"
 
     def voxels_per_class(self) -> dict[str, int]:
         """How many voxels each class has."""

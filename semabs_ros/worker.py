@@ -203,6 +203,7 @@ class Worker:
             names = goal.request
             answer = self._scene.complete(names, hook)
             code, message = "NONE", f"{sum(answer.voxels_per_class().values())} voxels"
+            message = "; ".join(filter(None, [message, answer.left_out]))
             self._publish(source, answer, lambda: self._outputs.completed(source, answer))
         stages = ", ".join(f"{k} {v:.2f} s" for k, v in answer.timings_s.items())
         unknown = never_shown(self._scene.unknown_words(names))

@@ -96,6 +96,8 @@ def ask(
     mosaic = figures.relevancy_mosaic(frame.rgb, maps, things)
     notes = _notes(pipeline, [*names, *(n for one in descriptions for n in one.names)])
     notes += brought.notes
+    if completion is not None and completion.left_out:
+        notes.append(f"{completion.left_out} (completion.min_presence)")
     _print(notes, completion, asked)
     written = _store(job, frame, completion, asked, notes, pipeline)
     video = VideoOptions() if job.video else None

@@ -14,7 +14,7 @@ from scipy.special import expit
 from typer.testing import CliRunner
 
 from semabs_core.cli import app
-from semabs_core.config import LocalizationConfig, SemabsConfig
+from semabs_core.config import CompletionConfig, LocalizationConfig, SemabsConfig
 from semabs_core.data.presence_evidence import RoomEvidence, draw_questions, gather_evidence
 from semabs_core.data.rooms.generate import generate_rooms
 from semabs_core.data.rooms.room import RoomOptions
@@ -90,6 +90,18 @@ def test_a_thing_alone_needs_to_be_seen(monkeypatch):
     classifier = PresenceClassifier(None, MODEL, None)
     monkeypatch.setattr(classifier, "evidence", lambda features, names: np.array([[2.0, -9.0]]))
     assert classifier(Description("mug"), list) == (True, pytest.approx(expit(2)))
+
+
+def test_what_a_picture_shows_is_told_thing_by_thing(monkeypatch):
+    evidence = {"mug": [2.0, -9.0], "sofa": [-3.0, -9.0]}
+    classifier = PresenceClassifier(None, MODEL, Vocabulary(("mug", "sofa"), ()))
+    monkeypatch.setattr(
+        classifier, "evidence", lambda features, names: np.array([evidence[n] for n in names])
+    )
+    shown = classifier.visible(["sofa", "flurb", "mug"], list)
+    np.testing.assert_allclose(shown, [expit(-3), 0, expit(2)])
+    uncalibrated = PresenceClassifier(None, None, Vocabulary(("mug",), ()))
+    np.testing.assert_array_equal(uncalibrated.visible(["flurb", "mug"], list), [0, np.nan])
 
 
 def test_the_fit_finds_the_best_line_at_even_odds():
@@ -237,7 +249,8 @@ def test_without_a_calibration_only_unknown_words_are_refused(encoder):
 @pytest.fixture(scope="module")
 def shipped():
     """What ships, in the demo's room, with few query points."""
-    config = SemabsConfig(device="cpu", localization=LocalizationConfig(resolution=16))
+    completion, localization = CompletionConfig(resolution=24), LocalizationConfig(resolution=16)
+    config = SemabsConfig(device="cpu", completion=completion, localization=localization)
     scene = SceneUnderstanding.from_config(config)
     scene.set_frame(built_in_scene().frame(0))
     return scene
@@ -267,6 +280,45 @@ def test_what_is_found_in_the_demos_room(shipped, description):
     known = not shipped.unknown_words([description[0], description[2]])
     assert math.isfinite(answer.probability) is known
     assert not known or (answer.probability >= shipped.presence.model.threshold) is answer.found
+
+
+def test_classes_that_the_picture_does_not_show_cost_and_get_nothing(shipped, monkeypatch):
+    there, absent = ["fridge", "stove", "floor"], ["flurb", "sofa", "television"]
+    alone = shipped.complete(there)
+    assert alone.absent == ()
+    assert not alone.left_out
+    made = []
+    encode = shipped.completion.encode_volume
+    monkeypatch.setattr(
+        shipped.completion, "encode_volume", lambda *a: made.append(1) or encode(*a)
+    )
+    both = shipped.complete([absent[0], *there, *absent[1:]])
+    assert not made, "volumes of what is there are kept, and others are not made"
+    assert both.absent == tuple(absent)
+    assert "flurb, sofa, television" in both.left_out
+    same = np.where((both.labels > 1) & (both.labels < 255), both.labels - 1, both.labels)
+    np.testing.assert_array_equal(same, alone.labels)
+    assert list(both.voxels_per_class().values())[1:4] == list(alone.voxels_per_class().values())
+    nothing = shipped.complete(absent)
+    assert nothing.absent == tuple(absent)
+    assert not any(nothing.voxels_per_class().values())
+    assert nothing.scores.max() < 1e-6
+
+
+def test_all_classes_are_labelled_where_the_user_says_so(shipped):
+    config = shipped.config
+    completion = dataclasses.replace(config.completion, min_presence=0.0)
+    shipped.reconfigure(dataclasses.replace(config, completion=completion))
+    assert shipped.complete(["fridge", "flurb"]).absent == ()
+    shipped.reconfigure(config)
+
+
+def test_what_relevancy_is_given_of_is_there(shipped):
+    frame = built_in_scene().frame(0)
+    mask = np.eye(*frame.depth_m.shape)
+    shipped.set_relevancy({"flurb": mask, "rest": 1 - mask})
+    assert shipped.complete(["flurb", "sofa"]).absent == ("sofa",)
+    shipped.set_frame(frame)
 
 
 def test_a_frames_tiles_are_embedded_once_for_relevancy_and_presence(shipped, monkeypatch):
