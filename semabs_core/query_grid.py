@@ -123,8 +123,8 @@ def _view(
     parts = []
     for number, (pixel, z) in enumerate(geometry.pixels_of_grid(along, camera, T_scene_camera)):
         there = np.flatnonzero(pixel >= 0)
-        index = (there + number * resolution**2).astype(np.int32)
-        parts.append((index, pixel[there], z[there].astype(np.float32)))
+        voxel = (there + number * resolution**2).astype(np.int32)
+        parts.append((voxel, pixel[there], z[there].astype(np.float32)))
     in_view, pixel, depth_m = (np.concatenate(column) for column in zip(*parts, strict=True))
     lowest = np.flatnonzero(in_view % resolution == 0).astype(np.int32)
     index = torch.from_numpy(in_view[lowest]).long()
