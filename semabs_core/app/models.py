@@ -142,4 +142,6 @@ class Models:
                 localization = self.scene.localize(*parts, on_progress)
         asked = [*names, *(wanted.names if wanted else [])]
         notes = [*self.warnings(asked), *(brought.notes if brought else [])]
+        if completion is not None and completion.left_out:
+            notes.append(completion.left_out)
         return SceneAnswer(completion, localization, notes)
