@@ -31,10 +31,8 @@ from semabs_core.calibration import read_judgement
 from semabs_core.checkpoint import load_network
 from semabs_core.data.datasets import CompletionDataset, input_options
 from semabs_core.data.hdf5 import read_scene
-from semabs_core.data.items import scene_camera
-from semabs_core.data.scene_data import SceneData
+from semabs_core.data.items import looked_through
 from semabs_core.evaluation.scene import EvaluationOptions, SceneLogits, scene_names
-from semabs_core.geometry import seen_free
 from semabs_core.query_grid import voxel_numbers
 from semabs_core.voxels import grid_axes
 from semabs_core.weights.shipped import resolve_weights
@@ -55,12 +53,6 @@ def hidden_points(
     hidden = np.zeros(len(inside), np.bool_)
     hidden[inside] = ~near.flat[found]
     return hidden
-
-
-def looked_through(scene: SceneData) -> NDArray[np.bool_]:
-    """Which of a scene's points the camera saw to be free: (M,)."""
-    points, depth = scene.full_xyz_pts[0], scene.depth[0]
-    return seen_free(points, depth, scene_camera(scene), scene.cam_pose)
 
 
 def main(

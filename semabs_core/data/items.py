@@ -179,12 +179,15 @@ def make_cloud(
     )
 
 
+def looked_through(scene: SceneData) -> NDArray[np.bool_]:
+    """(K,) bool: points that the camera saw to be free."""
+    points, depth = scene.full_xyz_pts[VIEW], scene.depth[VIEW]
+    return seen_free(points, depth, scene_camera(scene), scene.cam_pose)
+
+
 def unseen_points(scene: SceneData, cloud: Cloud) -> NDArray[np.bool_]:
     """(K,) bool: points in the view that the camera did not see to be free."""
-    free = seen_free(
-        scene.full_xyz_pts[VIEW], scene.depth[VIEW], scene_camera(scene), scene.cam_pose
-    )
-    return cloud.in_view & ~free
+    return cloud.in_view & ~looked_through(scene)
 
 
 def all_queries(cloud: Cloud, rows: list[Row]) -> Item:
