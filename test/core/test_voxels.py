@@ -85,6 +85,7 @@ def test_the_distance_field_is_that_of_the_cells_one_by_one(room):
 def test_a_grid_includes_both_ends_and_runs_z_fastest():
     axes = grid_axes(np.array([[-1, -1, -0.1], [1, 1, 1.9]]), 5)
     grid = grid_points(torch.from_numpy(np.stack(axes)), torch.arange(125)).numpy()
+    assert grid.shape == (125, 3)
     np.testing.assert_allclose(grid[0], [-1, -1, -0.1])
     np.testing.assert_allclose(grid[1], [-1, -1, 0.4], atol=1e-6)
     np.testing.assert_allclose(grid[-1], [1, 1, 1.9])
