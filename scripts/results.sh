@@ -25,7 +25,7 @@ networks() {  # folders of the trained networks of a name, one per seed
     done
 }
 
-declare -A folders_of=() approaches=(
+declare -A folders_of=() rows_of=() approaches=(
     [completion]="aware chefer ours ${trained:+reversed_axes}"
     [localization]="aware clip chefer ours"
 )
@@ -70,6 +70,7 @@ for task in completion localization; do
             [ -f "$rows" ] || shared eval "$folder" --data "$out/rooms" --out "$rows" \
                 --workers 0 --grid 32 "${of_encoder[@]}"
             pooled+=("$approach=$rows")
+            rows_of[$(basename "$folder")]=$rows
             single+=("$(basename "$folder")=$rows")
         done
     done
@@ -78,4 +79,24 @@ for task in completion localization; do
     [ -z "$trained" ] ||
         semabs summarize "${single[@]}" --cutoff stored --out "$out/${task}_each_seed.md"
 done
+if [ -z "$trained" ]; then
+    # As a robot is answered, of the default and `ours`, whose regions are fitted as the default's.
+    semabs data rooms --out "$out/fit" --split validation=12 --seed 40 --option points=60000
+    shared data relevancy "$out/fit" --encoder shipped:encoder --precision bf16 --preset ours \
+        --augmentations 0 --source rgb
+    if [ ! -d "$out/localization" ]; then
+        rm -rf "$out/localization.part"
+        cp -r "$shipped/localization" "$out/localization.part"
+        semabs calibrate "$out/localization.part" --data "$out/fit" --preset ours
+        mv "$out/localization.part" "$out/localization"
+    fi
+    rows="$out/rows/localization-fitted-$rooms.parquet"
+    [ -f "$rows" ] || shared eval "$out/localization" --data "$out/rooms" --out "$rows" \
+        --workers 0 --grid 32
+    answered=(--answered --cutoff stored --intervals 1000)
+    semabs summarize "ours=$rows" "fine=${rows_of[localization_fine]}" "${answered[@]}" \
+        --out "$out/localization_answered.md"
+    semabs summarize "ours=${rows_of[completion]}" "any=${rows_of[completion_any]}" \
+        "${answered[@]}" --out "$out/completion_answered.md"
+fi
 echo "tables are in $out"

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 KEY = "calibration"
 SURFACE_KEY = "surface"
+MARGINS_KEY = "margins"
 DEFAULT_CUTOFF = -3.0
+DEFAULT_MARGIN = 0.15
 
 
 @dataclass(frozen=True)
@@ -89,3 +91,28 @@ def read_judgement(metadata: Mapping[str, Any], cutoff: float | None = None) -> 
         surface_cutoff=surface_cutoff if cutoff is None else cutoff,
         surface_calibration=Calibration(**surface) if surface else worth,
     )
+
+
+def region_cutoff(
+    metadata: Mapping[str, Any], relation: str, best: float, margin: float | None = None
+) -> float:
+    """The logit from which on a point belongs to the answer to a description.
+
+    Args:
+        metadata: of the network's checkpoint.
+        relation: of the description; empty for a thing alone, which a completion network is asked.
+        best: the highest logit.
+        margin: how far below the best the region ends; None for what the network was found to do
+            best with.
+
+    Returns:
+        Of a thing alone the network's cutoff, or a little below the best where nothing reaches
+        that. Of a relation its own margin below the best, else that of all relations, else
+        :data:`DEFAULT_MARGIN`.
+    """
+    if margin is None and not relation:
+        return min(float(metadata.get("cutoff", DEFAULT_CUTOFF)), best - DEFAULT_MARGIN)
+    if margin is None:
+        margins = metadata.get(MARGINS_KEY, {})
+        margin = float(margins.get(relation, margins.get("", DEFAULT_MARGIN)))
+    return best - margin

@@ -229,7 +229,6 @@ def _fill(network: SpatialNetwork, weights: dict[str, Tensor], path: Path) -> Sp
         network.load_state_dict({name: value.float() for name, value in weights.items()})
     except RuntimeError as error:
         raise CheckpointError(f"{path} does not fit its own config: {error}") from None
-    network.metadata = {}
     return network
 
 

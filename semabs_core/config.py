@@ -86,7 +86,8 @@ class RelevancyConfig:
     )
     mean: Literal["vocabulary", "request"] = option(
         "vocabulary",
-        "which mean map is subtracted: of the mean vocabulary, or of the requested words with it",
+        "which mean map is subtracted: of the mean vocabulary, or of the requested words with it, "
+        "which what is completed from evidence always has",
     )
     mean_vocabulary: list[str] | None = option(
         None, "words of the mean map; unset: the checkpoint's, else the package's default"
@@ -188,13 +189,10 @@ class LocalizationConfig(QueryConfig):
         "checkpoint folder, shipped:NAME, published:NAME (such as published:ours/vool), or "
         "'untrained' for random weights",
     )
-    region_margin: float = option(
-        0.15,
-        "the answer region is where the logit is above its maximum minus this",
-        live=True,
-        ge=0,
-        le=50,
-    )
+    region_margin: float | None = option(
+        None, "regions end where logits are so far below their best; unset: the checkpoint's",
+        live=True, ge=0, le=50,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, config=STRICT)

@@ -8,7 +8,8 @@ evidence. (Of the powers between all and nothing, the square root tells best whi
 shows, over words that are in the picture and words that are not.)
 
 *Rival* evidence is that of the strongest other word at each pixel. The words that count are those
-of the frame's context, not those that happen to be asked for, so that answers can be kept.
+of a context: a fixed vocabulary, so that answers can be kept, and for a completion what is asked
+together, so that its classes are told from each other.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ TINY = 1e-30
 
 @dataclass(frozen=True)
 class Context:
-    """The words of a frame against which a word is weighed.
+    """The words against which a word is weighed in a frame.
 
     Attributes:
         words: the W words, in the order of their numbers.

@@ -63,7 +63,8 @@ class FrameReader:
             shared = self._volume(state, network, (config.task,), None, watch)
             yield from (shared for _ in names)
             return
-        keys = {name: (config.task, name, self._request(state, names, name)) for name in names}
+        request = self._request(state, config, names)
+        keys = {name: (config.task, name, request.get(name, ())) for name in names}
         missing = [name for name, key in keys.items() if key not in state.volumes]
         found = self._read(state, config, missing, watch, names) if missing else {}
         for name in names:
@@ -115,24 +116,46 @@ class FrameReader:
         state.volumes.put(key, volume)
         return volume
 
-    def _request(self, state: FrameState, names: Sequence[str], name: str) -> tuple[str, ...]:
-        """The words of a request that a name's volume depends on."""
-        if self.options.mean != "request" or (state.given and name in state.given.maps):
-            return ()
-        return tuple(sorted(self._basis(state, names)))
+    def _of_request(self, config: NetworkConfig) -> bool:
+        """Whether the words of a request count for each other, not the mean vocabulary alone.
 
-    def _basis(self, state: FrameState, names: Sequence[str]) -> tuple[str, ...]:
-        """The words whose mean map is subtracted in a request."""
-        vocabulary = self.chosen.mean_vocabulary
-        if self.options.mean == "vocabulary":
-            return tuple(vocabulary)
+        What is completed from evidence is: the classes are asked together, frame after frame. The
+        volumes of descriptions are kept for others with the same names.
+        """
+        completes = config.task == "completion" and config.normalization == "evidence"
+        return completes or self.options.mean == "request"
+
+    def _request(
+        self, state: FrameState, config: NetworkConfig, names: Sequence[str]
+    ) -> dict[str, tuple[str, ...]]:
+        """The words of a request that a volume depends on, by its name where there are any."""
+        if not self._of_request(config):
+            return {}
+        own = self._own(state, names)
+        return dict.fromkeys(own, tuple(sorted(self._basis(config, own))) if own else ())
+
+    def _own(self, state: FrameState, names: Sequence[str]) -> list[str]:
+        """The names whose relevancy does not come from elsewhere."""
         given = state.given.maps if state.given else {}
-        own = [name for name in names if name not in given]
-        basis = tuple(dict.fromkeys([*own, *vocabulary]))
-        if len(basis) < 2:
+        return [name for name in names if name not in given]
+
+    def _basis(self, config: NetworkConfig, own: Sequence[str]) -> tuple[str, ...]:
+        """The words whose mean map is subtracted from that of each of a request's own words.
+
+        Raises:
+            ConfigError: if there are too few of them.
+        """
+        vocabulary, together = self.chosen.mean_vocabulary, self._of_request(config)
+        basis = tuple(dict.fromkeys([*sorted(own), *vocabulary] if together else vocabulary))
+        if together and len(basis) < 2:
             raise ConfigError(
-                "mean 'request' with an empty mean_vocabulary needs at least two names: "
-                "the map of a single one minus its own mean is zero"
+                "words that are weighed against each other: with an empty "
+                "relevancy.mean_vocabulary a request needs at least two names"
+            )
+        if not basis and config.normalization == "evidence":
+            raise ConfigError(
+                "relevancy.mean_vocabulary must not be empty: these networks weigh a word "
+                "against others"
             )
         return basis
 
@@ -156,21 +179,15 @@ class FrameReader:
             watch: notes the time.
             request: all that is asked for, where that is more.
         """
-        given = state.given
-        own = [name for name in names if given is None or name not in given.maps]
+        given, own = state.given, self._own(state, names)
         found: dict[str, Tensor] = {}
         if given is not None and len(own) < len(names):
             chosen = {name: given.maps[name] for name in names if name not in own}
             found |= self._normal(state, config, chosen, given.maps, given.mean, GIVEN)
         if own:
-            basis = self._basis(state, request or names)
+            basis = self._basis(config, self._own(state, request or names))
             weighs = self._weigher_key(config, basis)
             known = weighs is None or weighs in state.weighers
-            if weighs is not None and not basis:
-                raise ConfigError(
-                    "relevancy.mean_vocabulary must not be empty: these networks weigh a word "
-                    "against others"
-                )
             maps, mean = self._maps(state, own if known else [*own, *basis], basis, watch)
             chosen = {name: maps[name] for name in own}
             context = {} if known else {word: maps[word] for word in basis}

@@ -179,7 +179,7 @@ class GridCorners:
 def answer_region(
     grid: QueryGrid,
     logits: NDArray[np.float32],
-    margin: float,
+    cutoff: float,
     voxel_size_m: float,
     calibration: Calibration,
 ) -> Localization:
@@ -188,14 +188,14 @@ def answer_region(
     Args:
         grid: where it was asked.
         logits: (M,) at the M open points, M at least 1.
-        margin: the region is where the logit is above its maximum minus this.
+        cutoff: the region is where the logit reaches this; below its maximum.
         voxel_size_m: distance of neighbours in the grid, metres.
         calibration: of the network, from logits to scores.
 
     Returns:
         The region, its best point, extent and score; nothing is said of whether it is found.
     """
-    region = logits >= logits.max() - margin
+    region = logits >= cutoff
     scores = calibration.probability(logits)
     points = grid.world(grid.open[region])
     best = int(logits.argmax())

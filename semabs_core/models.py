@@ -145,7 +145,6 @@ def load_task_network(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             network = build_network(shape)
-        network.metadata = {}
         return network.eval().requires_grad_(False)
     network = load_network(resolve_checkpoint(checkpoint))
     if network.config.task != task:

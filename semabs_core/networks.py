@@ -9,6 +9,7 @@ answers from the samples; ``forward`` does all of it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,12 +32,12 @@ class SpatialNetwork(nn.Module):
     """What all networks share: the bounds, the virtual grid and the volume encoder."""
 
     lower: Tensor
-    metadata: dict
     upper: Tensor
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
+        self.metadata: dict[str, Any] = {}
         self.register_buffer("lower", torch.tensor(config.bounds[0]), persistent=False)
         self.register_buffer("upper", torch.tensor(config.bounds[1]), persistent=False)
         self.encoder = VolumeEncoder(config)

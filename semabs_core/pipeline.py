@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semabs_core.answering import QUERY_BATCH
-from semabs_core.calibration import Judgement, read_calibration, read_judgement
+from semabs_core.calibration import Judgement, read_calibration, read_judgement, region_cutoff
 from semabs_core.config import ConfigError, SemabsConfig, fixed_changes, load_config
 from semabs_core.description import Description, check_classes, make_description
 from semabs_core.encoder import ImageTextEncoder
@@ -274,8 +274,9 @@ class SceneUnderstanding:
             )
         size, _ = state.grid_frame(options.resolution)
         network = self.localization if description.relation else self.completion
-        worth = read_calibration(network.metadata)
-        answer = answer_region(grid, logits, options.region_margin, size, worth)
+        noted, best = network.metadata, float(logits.max())
+        lowest = region_cutoff(noted, description.relation, best, options.region_margin)
+        answer = answer_region(grid, logits, lowest, size, read_calibration(noted))
         return replace(
             answer,
             found=found,

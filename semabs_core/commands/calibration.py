@@ -41,6 +41,9 @@ def calibrate(
     judgement = result.judgement
     _report(f"{checkpoint}", judgement.cutoff, result.iou, judgement.calibration)
     _table(result.reliability)
+    if result.margins:
+        regions = (f"{name or 'all'} {margin:.1f}" for name, margin in result.margins.items())
+        say(f"regions end below their best logit by: {', '.join(regions)}")
     if result.surface_reliability:
         surface = judgement.surface_calibration
         _report("on surfaces", judgement.surface_cutoff, result.surface_iou, surface)

@@ -136,6 +136,9 @@ def summarize(
     ] = False,
     intervals: Intervals = 0,
     against: Annotated[str, typer.Option(help="NAME whose lead over each other is shown")] = "",
+    answered: Annotated[
+        bool, typer.Option(help="as a robot is answered: labels compete; not each alone")
+    ] = False,
     nyu: Annotated[bool, typer.Option(help="NYU's table with its eleven classes")] = False,
     views: Annotated[
         Path | None, typer.Option(help="data set of the rows: also by camera and sensor")
@@ -143,6 +146,8 @@ def summarize(
     out: Annotated[Path | None, typer.Option(help="also write .md or .csv")] = None,
 ) -> None:
     """Print the tables of completion or localization by approach and column."""
+    from semabs_core.evaluation.answered import ANSWERED
+    from semabs_core.evaluation.metrics import grid_name
     from semabs_core.evaluation.summary import SummaryOptions, published_tables, summarize_nyu
     from semabs_core.evaluation.summary import summarize as tabulate
     from semabs_core.evaluation.tables import check_table_path
@@ -160,7 +165,7 @@ def summarize(
         number: str | float = float(cutoff)
     except ValueError:
         number = cutoff
-    metric = "voxel60x60x60_iou" if nyu else "voxel32x32x32_iou"
+    metric = (ANSWERED if answered else "") + f"{grid_name(60 if nyu else 32)}_iou"
     options = SummaryOptions(
         metric, number, published=published, replicates=intervals, against=against
     )

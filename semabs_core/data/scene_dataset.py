@@ -295,10 +295,10 @@ class SceneDataset(Dataset[Item], ABC):
             wanted -= set(SPECIAL_NAMES)
             found = simulated_record(scene, wanted, self.text_dim, rng, record)
         else:
-            found = read_relevancy(
-                file, source, record, wanted if self.reads.normalization == "evidence" else words
-            )
-        context = draw_context(found, self.mean_vocabulary, names, None if self.full else rng)
+            read = wanted if self.reads.normalization == "evidence" else words
+            found = read_relevancy(file, source, record, read)
+        asked = (None, words if self.task == "completion" else ()) if self.full else (rng, ())
+        context = draw_context(found, self.mean_vocabulary, names, *asked)
         frame = (picture, scene.depth[VIEW])
         lookup = read_words(self.reads, found, context, words, cloud, frame)
         return self._assemble(path, cloud, chosen, lookup, rng)

@@ -108,20 +108,23 @@ def draw_context(
     vocabulary: Sequence[str],
     names: Collection[str],
     rng: np.random.Generator | None,
+    together: Collection[str] = (),
 ) -> list[str]:
     """The words of a record against which others are weighed.
 
-    The mean vocabulary, where the record has it (the published has not); in training, half of the
-    time, the words that are said of the scene's own things, because relevancy that comes from
-    elsewhere brings no vocabulary.
+    The mean vocabulary, where the record has it (the published has not), and the words that are
+    asked for together; in training, half of the time, the words that are said of the scene's own
+    things, because relevancy that comes from elsewhere brings no vocabulary.
 
     Args:
         record: what there is.
         vocabulary: the mean vocabulary.
         names: bare names of the scene's objects.
         rng: random numbers; None for the vocabulary.
+        together: words that count for each other, as those of a completion do for a robot.
     """
     fixed = [word for word in vocabulary if word in record.labels]
+    fixed += [word for word in record.labels if word in together and word not in fixed]
     if fixed and (rng is None or rng.random() >= OWN_CONTEXT):
         return fixed
     own = [word for word in record.labels if word in names and word not in SPECIAL_NAMES]

@@ -15,15 +15,16 @@ from torch import Tensor
 
 from semabs_core.calibration import (
     KEY,
+    MARGINS_KEY,
     SURFACE_KEY,
     Calibration,
     Judgement,
     read_judgement,
 )
 from semabs_core.checkpoint import load_network, save_network
-from semabs_core.config import QueryConfig
 from semabs_core.data.datasets import DATASETS, input_options
 from semabs_core.devices import choose_device
+from semabs_core.evaluation.answered import on_seen_surface
 from semabs_core.evaluation.metrics import CutoffScores, MetricCounter, grid_name
 from semabs_core.evaluation.scene import (
     EvaluationOptions,
@@ -31,8 +32,7 @@ from semabs_core.evaluation.scene import (
     scene_names,
 )
 from semabs_core.networks import SpatialNetwork
-from semabs_core.query_grid import voxel_numbers
-from semabs_core.voxels import grid_axes, grid_index
+from semabs_core.voxels import grid_index
 
 GRID = 32
 """Voxels per axis over which the points of completion are averaged: points lie near surfaces."""
@@ -42,6 +42,10 @@ TOLERANCE = 0.01
 what is wrongly said, behind a wall or of a thing that nobody asked for, costs a robot more than
 what is not said.
 """
+MARGINS = tuple(round(0.1 * tenth, 1) for tenth in range(40, 0, -1))
+"""Of regions below their best logit, from which one is chosen for each relation."""
+FEWEST = 20
+"""Descriptions of a relation that its own margin is chosen by; with fewer it is that of all."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,8 @@ class AnswerGatherer:
         surfaces: the same on surfaces.
         scores: IoU of all, from which the cutoff is chosen.
         surface_scores: IoU of surfaces.
+        margin_scores: of localization, relation to the IoU of regions that end so far below their
+            best logit.
     """
 
     def __init__(self, network: SpatialNetwork, options: EvaluationOptions | None = None) -> None:
@@ -95,6 +101,7 @@ class AnswerGatherer:
         self.surfaces: list[Answers] = []
         self.scores = CutoffScores(grid_name(GRID), self.options.cutoffs)
         self.surface_scores = CutoffScores(SURFACE_KEY, self.options.cutoffs)
+        self.margin_scores: dict[str, CutoffScores] = {}
 
     def add(self, item: Mapping[str, Any]) -> None:
         """A scene, of a data set that is ``full``."""
@@ -109,9 +116,9 @@ class AnswerGatherer:
         targets = torch.as_tensor(item["targets"])[kept] > 0.5
         ignore = torch.as_tensor(item["ignore"])[kept]
         xyz = scene.query_xyz.cpu()
-        for found, target, left_out in zip(logits, targets, ignore, strict=True):
-            metrics = counter.count(found, target, left_out)
-            self.scores.add({key: value[None] for key, value in metrics.items()})
+        regions = MetricCounter(xyz, bounds, (GRID,), [-margin for margin in MARGINS])
+        for row, found, target, left_out in zip(kept, logits, targets, ignore, strict=True):
+            _add(self.scores, counter.count(found, target, left_out))
             counts = ~left_out
             if not bool(counts.any()):
                 continue
@@ -119,6 +126,8 @@ class AnswerGatherer:
             if task == "completion":
                 there, right = _per_voxel(self.network, xyz[counts], there, right)
             else:
+                place = self.margin_scores.setdefault(item["relations"][row], _region_scores())
+                _add(place, regions.count(found - there.max(), target, left_out))
                 best = int(there.argmax())
                 there, right = there[best : best + 1], right[best : best + 1]
             self.answers.append(Answers(there.numpy(), right.numpy()))
@@ -144,25 +153,36 @@ class AnswerGatherer:
         self.surface_scores.add({self.surface_scores.name: np.array([means])})
 
 
+def _add(scores: CutoffScores, metrics: Mapping[str, NDArray[np.float64]]) -> None:
+    """The metrics (K,) of one label."""
+    scores.add({key: value[None] for key, value in metrics.items()})
+
+
+def _region_scores() -> CutoffScores:
+    return CutoffScores(grid_name(GRID), [-margin for margin in MARGINS])
+
+
+def choose_margins(scores: Mapping[str, CutoffScores]) -> dict[str, float]:
+    """The margins with which regions agree best with what is there.
+
+    Args:
+        scores: relation to the IoU at each negative margin.
+
+    Returns:
+        Of every relation with :data:`FEWEST` descriptions, and under the empty name of all of them
+        together; empty where there are none.
+    """
+    everything = _region_scores()
+    everything.total += sum(part.total for part in scores.values())
+    found = {"": everything.best(TOLERANCE)}
+    found |= {name: part.best(TOLERANCE) for name, part in sorted(scores.items()) if name}
+    return {name: -cutoff for name, (_, cutoff, n) in found.items() if n >= (FEWEST if name else 1)}
+
+
 def _iou(said: Tensor, targets: Tensor) -> Tensor:
     """IoU (L,) float64 of masks (L, m)."""
     both, either = (said & targets).sum(dim=1), (said | targets).sum(dim=1)
     return both.double() / either.clamp_min(1)
-
-
-def on_seen_surface(
-    readings: Tensor, xyz: Tensor, bounds: Sequence[Sequence[float]]
-) -> NDArray[np.bool_]:
-    """Which points (M, 3) are in voxels that hold readings (N, 3): (M,) bool.
-
-    The voxels are those that a frame is asked in by default.
-    """
-    axes = torch.from_numpy(np.stack(grid_axes(np.asarray(bounds), QueryConfig.resolution)))
-    held, _ = voxel_numbers(np.asarray(readings, np.float32), axes)
-    found, inside = voxel_numbers(np.asarray(xyz, np.float32), axes)
-    surface = np.zeros(len(inside), dtype=np.bool_)
-    surface[inside] = np.isin(found, held)
-    return surface
 
 
 def _per_voxel(
@@ -231,6 +251,7 @@ class CalibrationResult:
     Attributes:
         judgement: cutoffs and calibrations; of localization and where no surface is seen, those of
             surfaces are the others.
+        margins: of the regions of descriptions, see :func:`choose_margins`.
         iou: mean IoU at the cutoff, voxels at 32^3.
         surface_iou: the same on surfaces; NaN where there is none.
         reliability: see :func:`reliability`.
@@ -238,6 +259,7 @@ class CalibrationResult:
     """
 
     judgement: Judgement
+    margins: dict[str, float]
     iou: float
     surface_iou: float
     reliability: list[tuple[float, float, int]]
@@ -292,6 +314,10 @@ def calibrate_checkpoint(
     iou, cutoff, _ = gatherer.scores.best(TOLERANCE)
     metadata = {**network.metadata, "cutoff": cutoff, "validation_iou": iou}
     metadata[KEY] = calibration.to_dict()
+    margins = choose_margins(gatherer.margin_scores)
+    metadata.pop(MARGINS_KEY, None)
+    if margins:
+        metadata[MARGINS_KEY] = margins
     metadata.pop(SURFACE_KEY, None)
     surface_iou, surface_cutoff, _ = gatherer.surface_scores.best(TOLERANCE)
     if 0 < surfaces.right.sum() < len(surfaces.right):  # of one label alone all are right
@@ -300,6 +326,7 @@ def calibrate_checkpoint(
     judgement = read_judgement(metadata)
     return CalibrationResult(
         judgement,
+        margins,
         iou,
         surface_iou,
         reliability(answers, calibration),

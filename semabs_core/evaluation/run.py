@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from torch.utils.data import DataLoader, Subset
 
+from semabs_core.calibration import MARGINS_KEY, SURFACE_KEY
 from semabs_core.data.datasets import DATASETS, SceneDataset, input_options
 from semabs_core.data.labels import read_synonyms
 from semabs_core.data.relevancy_settings import common_settings, unlike_training
@@ -25,6 +26,8 @@ from semabs_core.weights.fingerprint import fingerprint
 
 OnProgress = Callable[[str, int, int], None]
 """Called with the split, scenes done and scenes to do, of this process."""
+JUDGED = ("cutoff", SURFACE_KEY, MARGINS_KEY)
+"""What the metrics as a robot is answered depend on, in a checkpoint's metadata."""
 logger = logging.getLogger(__name__)
 
 
@@ -96,6 +99,7 @@ class EvaluationRun:
             "num_input_points": self.num_input_points,
             "seed": self.seed,
             "options": options,
+            "answered": {key: self.network.metadata.get(key) for key in JUDGED},
         }
 
     def _text_state(self) -> list[int]:

@@ -12,6 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semabs_core.answering import Samples, corners_at, logits_at, sample_at
+from semabs_core.calibration import read_judgement, region_cutoff
+from semabs_core.evaluation.answered import (
+    ANSWERED,
+    completion_answers,
+    on_seen_surface,
+)
 from semabs_core.evaluation.metrics import CUTOFFS, GRIDS, MetricCounter, metric_names
 from semabs_core.evaluation.rows import NAME_COLUMNS
 from semabs_core.lru import LruCache, num_bytes
@@ -89,6 +95,28 @@ class SceneLogits:
         logits[self.counted] = answers
         return logits
 
+    def region(self, row: int, logits: Tensor) -> Tensor:
+        """Logits (M,) of a description at which the network's cutoff bounds its region."""
+        counted = logits[~torch.as_tensor(self.item["ignore"][row]).to(self.device)]
+        if not len(counted):
+            return logits
+        noted = self.network.metadata
+        lowest = region_cutoff(noted, self.item["relations"][row], float(counted.max()))
+        return logits - lowest + read_judgement(noted).cutoff
+
+    def completion(self, logits: Sequence[Tensor]) -> Tensor:
+        """Logits (L, M) of labels asked together at which the network's cutoff says what is there.
+
+        Args:
+            logits: (M,) of each label.
+        """
+        bounds = self.network.config.bounds
+        held = on_seen_surface(self.item["input_xyz"], self.query_xyz.cpu(), bounds)
+        surface = torch.from_numpy(held).to(self.device)
+        return completion_answers(
+            torch.stack(list(logits)), surface, read_judgement(self.network.metadata)
+        )
+
     @property
     def _completes(self) -> bool:
         return self.network.config.task == "completion"
@@ -161,22 +189,38 @@ def evaluate_scene(
         options: grids, cutoffs and memory; None for the defaults.
 
     Returns:
-        Each metric (L, K) and the names of the L labels or descriptions.
+        Each metric (L, K), of the labels alone and as a robot is answered
+        (:mod:`semabs_core.evaluation.answered`), and the names of the L labels or descriptions.
     """
     options = options or EvaluationOptions()
     config = network.config
     kept, names = scene_names(item, config.task)
     if not kept:
         return {}, names
-    logits = SceneLogits(network, item, options)
-    counter = MetricCounter(logits.query_xyz, config.bounds, options.grids, options.cutoffs)
-    results: dict[int, dict[str, NDArray[np.float64]]] = {}
-    # Descriptions with the same names follow one another, so that their samples are still there.
-    for row in sorted(kept, key=lambda row: item["names"][row][::-1]):
+    scene = SceneLogits(network, item, options)
+    counter = MetricCounter(scene.query_xyz, config.bounds, options.grids, options.cutoffs)
+    columns = metric_names(options.grids)
+    results: dict[int, dict[str, NDArray[np.float64]]] = {row: {} for row in kept}
+
+    def count(row: int, logits: Tensor, prefix: str = "") -> None:
         targets, ignore = (torch.as_tensor(item[key][row]) for key in ("targets", "ignore"))
+        found = counter.count(logits, targets, ignore)
+        results[row] |= {prefix + name: found[name] for name in columns}
+
+    # Descriptions with the same names follow one another, so that their samples are still there.
+    order = sorted(kept, key=lambda row: item["names"][row][::-1])
+    together: list[Tensor] = []
+    for row in order:
         try:
-            results[row] = counter.count(logits.of(row), targets, ignore)
+            count(row, logits := scene.of(row))
         except (ValueError, InferenceError) as error:
             raise type(error)(f"scene {item['scene_id']}, {item['names'][row]}: {error}") from error
-    columns = metric_names(options.grids)
-    return {name: np.stack([results[row][name] for row in kept]) for name in columns}, names
+        if config.task == "completion":
+            together.append(logits)
+        else:
+            count(row, scene.region(row, logits), ANSWERED)
+    if together:
+        for row, logits in zip(order, scene.completion(together), strict=True):
+            count(row, logits, ANSWERED)
+    found = {name: np.stack([results[row][name] for row in kept]) for name in results[kept[0]]}
+    return found, names

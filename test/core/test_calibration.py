@@ -8,19 +8,31 @@ from scene_toy import write_toy_set
 from training_toy import ToyScenes
 from typer.testing import CliRunner
 
-from semabs_core.calibration import Calibration, Judgement, read_calibration, read_judgement
+from semabs_core.calibration import (
+    DEFAULT_MARGIN,
+    MARGINS_KEY,
+    Calibration,
+    Judgement,
+    read_calibration,
+    read_judgement,
+    region_cutoff,
+)
 from semabs_core.checkpoint import load_network, save_network
 from semabs_core.cli import app
 from semabs_core.config import QueryConfig
 from semabs_core.data.scene_data import SceneFileError
+from semabs_core.evaluation.answered import on_seen_surface
 from semabs_core.evaluation.calibrate import (
+    FEWEST,
+    MARGINS,
     AnswerGatherer,
     Answers,
     calibrate_checkpoint,
+    choose_margins,
     fit_calibration,
-    on_seen_surface,
     reliability,
 )
+from semabs_core.evaluation.metrics import CutoffScores
 from semabs_core.grid_answers import label_grid
 from semabs_core.network_config import NetworkConfig
 from semabs_core.networks import build_network
@@ -218,3 +230,34 @@ def test_the_command_draws_the_reliability(tmp_path):
     assert "on surfaces: score = sigmoid(" in result.output
     with Image.open(tmp_path / "figure.png") as picture:
         assert picture.size == (500, 460)
+
+
+def scores_of_regions(best, count):
+    """IoU of regions of so many descriptions, highest at a margin."""
+    scores = CutoffScores("point", [-margin for margin in MARGINS])
+    iou = [1 - 0.2 * abs(margin - best) for margin in MARGINS]
+    scores.add({"point_iou": np.tile(iou, (count, 1))})
+    return scores
+
+
+def test_a_relation_has_its_own_margin_where_enough_descriptions_show_it():
+    many, few = scores_of_regions(0.6, FEWEST), scores_of_regions(2.0, FEWEST - 1)
+    margins = choose_margins({"on": many, "in": few})
+    assert margins.keys() == {"", "on"}
+    # Of nearly equal ones the narrower region: at most one in a hundred is given away for it.
+    assert margins["on"] == pytest.approx(0.6)
+    assert 0.6 <= margins[""] <= 2.0
+    noted = {MARGINS_KEY: margins, "cutoff": 1.5}
+    assert region_cutoff(noted, "on", 5.0) == 5.0 - margins["on"]
+    assert region_cutoff(noted, "in", 5.0) == 5.0 - margins[""]
+    assert region_cutoff(noted, "on", 5.0, margin=0.2) == 4.8
+
+
+def test_without_margins_a_region_is_near_its_best_point():
+    assert region_cutoff({}, "on", 5.0) == 5.0 - DEFAULT_MARGIN
+
+
+@pytest.mark.parametrize(("best", "lowest"), [(5.0, 1.5), (1.0, 1.0 - DEFAULT_MARGIN)])
+def test_a_thing_alone_ends_where_its_completion_does(best, lowest):
+    """And where nothing of it would be completed, near the best point."""
+    assert region_cutoff({"cutoff": 1.5}, "", best) == lowest

@@ -29,6 +29,7 @@ from semabs_core.data.labels import NOVEL_CLASSES_FILE
 from semabs_core.data.relevancy_settings import RelevancySettings
 from semabs_core.data.splits import write_splits
 from semabs_core.data.text_features import write_text_features
+from semabs_core.evaluation.answered import ANSWERED
 from semabs_core.evaluation.evaluate import evaluate
 from semabs_core.evaluation.journal import parts_folder
 from semabs_core.evaluation.metrics import CUTOFFS, MetricCounter
@@ -143,7 +144,7 @@ def test_scene_metrics_are_those_of_the_logits(task, approach):
     answers = zip(forward(network, item), item["targets"], item["ignore"], strict=True)
     for row, answer in enumerate(answers):
         expected = counter.count(*answer)
-        assert metrics.keys() == expected.keys()
+        assert metrics.keys() == {*expected, *(ANSWERED + name for name in expected)}
         for name, values in expected.items():
             # A chunk's last bit may carry one point over a cutoff.
             np.testing.assert_allclose(metrics[name][row], values, atol=0.02)
@@ -177,7 +178,7 @@ def test_rows_of_items(task, names):
     parts = list(evaluate_items(network, [item, item], "validation", OPTIONS, epoch=4))
     assert len(parts) == 2
     assert len(parts[0]) == len(SENTENCES) * len(CUTOFFS)
-    assert len(parts[0].columns) == 1 + names + 3 * 5 + 3
+    assert len(parts[0].columns) == 1 + names + 2 * 3 * 5 + 3
     assert set(parts[0]["split"]) == {"validation"}
     assert set(parts[0]["epoch"]) == {4}
 

@@ -2,9 +2,15 @@
 
 import numpy as np
 import pytest
-from pipeline_toy import CLASSES, build, roll
+import torch
+from pipeline_toy import CLASSES, build, configure, roll, toy_encoder
 
 from semabs_core.config import ConfigError
+from semabs_core.evidence import Weigher
+from semabs_core.frame_state import Stopwatch
+from semabs_core.network_config import NetworkConfig
+from semabs_core.networks import build_network
+from semabs_core.pipeline import SceneUnderstanding
 from semabs_core.types import InferenceError
 
 WORDS = ["lamp", "sofa", "chair", "table"]
@@ -116,3 +122,51 @@ def test_logits_that_are_no_numbers_are_an_error(room, task, method, value):
     setattr(network, method, answer)
     assert np.isfinite(scene.complete(CLASSES).scores).all()
     assert np.isfinite(scene.localize("mug", "on", "table").score)
+
+
+def weighing(room):
+    """A pipeline whose networks read evidence, in the room."""
+    size = dict(
+        voxel_shape=(8, 8, 8), channels=4, f_maps=4, groups=2, levels=2, hidden=8, pointing_dim=8,
+        normalization="evidence", network_inputs=("saliency", "rivals"), refine=False,
+    )  # fmt: skip
+    torch.manual_seed(4)
+    networks = [
+        build_network(NetworkConfig(task, **size)).eval().requires_grad_(False)
+        for task in ("completion", "localization")
+    ]
+    scene = SceneUnderstanding(configure(), toy_encoder(), *networks)
+    scene.set_frame(room.frame(0))
+    return scene
+
+
+def test_what_is_completed_is_weighed_against_all_that_is_asked_with_it(room):
+    """By hand: the words of the request join the mean vocabulary in the frame's context."""
+    scene = weighing(room)
+    vocabulary = scene.chosen.mean_vocabulary
+    asked = ["lamp", "blue box"]
+    everything = list(dict.fromkeys([*asked, *vocabulary]))
+    maps, _ = scene._reader._maps(scene._state, everything, tuple(everything), Stopwatch(None))
+    mean = np.stack([maps[word] for word in everything]).mean(axis=0)
+    expected = Weigher(maps, mean)({word: maps[word] for word in asked})
+    np.testing.assert_allclose(scene.relevancy(asked), expected[:, 0].numpy(), rtol=1e-3, atol=1e-5)
+    alone = scene.relevancy(["lamp"])[0]
+    assert not np.allclose(alone, scene.relevancy(asked)[0], rtol=1e-3)
+
+
+def test_volumes_of_a_request_are_kept_whatever_its_order(room):
+    scene = weighing(room)
+    first = scene.complete(["stove", "kettle", "floor"])
+    held = len(scene._state.volumes)
+    again = scene.complete(["floor", "stove", "kettle"])
+    assert len(scene._state.volumes) == held == 3
+    np.testing.assert_allclose(again.scores, first.scores, atol=1e-5)
+    scene.complete(["stove", "floor"])
+    assert len(scene._state.volumes) == held + 2
+
+
+def test_descriptions_share_the_volumes_of_their_names(room):
+    scene = weighing(room)
+    scene.localize("mug", "on", "table")
+    scene.localize("lamp", "behind", "table")
+    assert len(scene._state.volumes) == 3

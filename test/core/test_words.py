@@ -6,6 +6,7 @@ import torch
 from scene_toy import BOUNDS, OUTSIDE, toy_scene, write_toy_set
 
 from semabs_core.config import MEAN_VOCABULARY
+from semabs_core.data import scene_dataset, words
 from semabs_core.data.datasets import CompletionDataset, LocalizationDataset
 from semabs_core.data.items import Row, fill_cells, make_cloud
 from semabs_core.data.labels import rename
@@ -71,6 +72,8 @@ def test_the_context_is_the_vocabulary_and_in_training_at_times_the_scene():
         for seed in range(20)
     }
     assert drawn == {tuple(fixed), ("mug", "cabinet", "stove")}
+    together = draw_context(found, MEAN_VOCABULARY, names, None, {"stove", "mug", fixed[0]})
+    assert together == [*fixed, "mug", "stove"]
     published = record(["mug", "cabinet"])
     assert draw_context(published, MEAN_VOCABULARY, names, None) == ["mug", "cabinet"]
 
@@ -188,3 +191,22 @@ def test_cells_are_filled_by_what_lies_anywhere_in_them(bare, folder):
     )
     assert other.sum() > one.sum() > 0
     assert not CompletionDataset(folder, "train", full=True, whole_cells=True, **SMALL).whole_cells
+
+
+def test_words_that_are_completed_together_count_for_each_other(folder):
+    """In evaluation as on a robot: with all that is asked of a scene in its context."""
+    seen = []
+    original = words.draw_context
+
+    def draw(*args):
+        seen.append((set(args[4]), original(*args)))
+        return seen[-1][1]
+
+    for task, kind in (("completion", CompletionDataset), ("localization", LocalizationDataset)):
+        data = kind(folder, "train", full=True, **EVIDENCE, **SMALL)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(scene_dataset, "draw_context", draw)
+            item = data[0]
+        together, context = seen.pop()
+        assert together == (set(item["names"]) if task == "completion" else set())
+        assert together <= set(context)

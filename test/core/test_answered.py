@@ -1,0 +1,91 @@
+"""Metrics as a robot is answered: the pipeline's own rules, at the points of a data set."""
+
+import numpy as np
+import torch
+from test_evaluate import OPTIONS, SENTENCES, random_item, tiny_network
+
+from semabs_core.calibration import MARGINS_KEY, SURFACE_KEY, Calibration, Judgement
+from semabs_core.evaluation.answered import ANSWERED, completion_answers
+from semabs_core.evaluation.metrics import CUTOFFS, MetricCounter, grid_name
+from semabs_core.evaluation.scene import evaluate_scene
+from semabs_core.grid_answers import label_grid
+from semabs_core.query_grid import QueryGrid
+from semabs_core.types import FREE
+
+IOU = f"{ANSWERED}{grid_name(32)}_iou"
+
+
+def open_grid(points, surface=()):
+    """A grid whose first voxels, so many, are open."""
+    return QueryGrid(
+        axes=torch.linspace(0, 1, 8).expand(3, 8),
+        T_world_scene=np.eye(4),
+        seen=np.ones(8**3, dtype=bool),
+        open=np.arange(points, dtype=np.int32),
+        surface=np.asarray(surface, dtype=np.int64),
+        surface_xyz=np.zeros((len(surface), 3), dtype=np.float32),
+    )
+
+
+def test_labels_that_compete_are_those_of_a_completed_grid():
+    """300 points, of which every third holds readings: as the pipeline labels such voxels."""
+    generator = torch.Generator().manual_seed(5)
+    logits = torch.randn(4, 300, generator=generator)
+    logits[:, :5] = logits[0, :5]  # equal ones
+    surface = torch.arange(300) % 3 == 0
+    judgement = Judgement(0.8, Calibration(), 0.1, Calibration())
+    said = completion_answers(logits, surface, judgement) >= judgement.cutoff
+    best, label = logits.max(dim=0).values.numpy(), logits.argmax(dim=0).numpy() + 1
+    grid = open_grid(300, np.flatnonzero(surface))
+    labels, _ = label_grid(grid, label.astype(np.uint8), best, judgement, 8)
+    found = labels.ravel()[:300]
+    assert {FREE, 1, 2, 3, 4} == set(found.tolist())
+    for number in range(4):
+        np.testing.assert_array_equal(said[number].numpy(), found == number + 1)
+
+
+def test_what_nobody_counts_stays_so():
+    logits = torch.tensor([[torch.nan, 1.0], [torch.nan, 2.0]])
+    judgement = Judgement(0.0, Calibration(), 0.0, Calibration())
+    found = completion_answers(logits, torch.zeros(2, dtype=torch.bool), judgement)
+    assert found[:, 0].isnan().all()
+    assert found[:, 1].tolist() == [-torch.inf, 2.0]
+
+
+def test_a_scene_is_measured_both_ways():
+    """Alone, a label has all points from the cutoff on; together, those where it is strongest."""
+    network, item = tiny_network(), random_item("completion", "semantic_abstraction")
+    network.metadata = {"cutoff": 0.0, SURFACE_KEY: {"cutoff": -0.3, "scale": 1.0, "bias": 0.0}}
+    metrics, _ = evaluate_scene(network, item, OPTIONS)
+    alone = metrics["point_recall"] + metrics["point_false_positive"]
+    together = metrics[f"{ANSWERED}point_recall"] + metrics[f"{ANSWERED}point_false_positive"]
+    lowest = 0
+    assert np.nansum(together[:, lowest]) < np.nansum(alone[:, lowest])
+    assert IOU in metrics
+
+
+def test_a_descriptions_region_has_its_relations_margin():
+    network = tiny_network("localization")
+    item = random_item("localization", "semantic_abstraction")
+    own = {"in": 0.01, "on": 3.0, "": 0.5}
+    network.metadata = {"cutoff": 0.5, MARGINS_KEY: own}
+    metrics, _ = evaluate_scene(network, item, OPTIONS)
+    at = CUTOFFS.index(0.5)
+    counter = MetricCounter(item["query_xyz"][0], network.config.bounds, OPTIONS.grids)
+    from_all = network(
+        input_xyz=item["input_xyz"][None],
+        query_xyz=item["query_xyz"][None],
+        features={key: value[None] for key, value in item["features"].items()},
+        relations=[item["relations"]],
+        target_features=item["target_features"][None],
+        reference_features=item["reference_features"][None],
+    )[0]
+    for row, (_, relation, _) in enumerate(SENTENCES):
+        logits, ignore = from_all[row], item["ignore"][row]
+        inside = logits >= logits[~ignore].max() - own.get(relation, own[""])
+        said = torch.where(inside, 9.0, -9.0)
+        expected = counter.count(said, item["targets"][row], ignore)
+        for name in ("point_iou", "point_recall"):
+            np.testing.assert_allclose(
+                metrics[ANSWERED + name][row][at], expected[name][at], atol=0.02
+            )
