@@ -204,6 +204,17 @@ def test_names_in_brackets_are_printed_as_they_are(tmp_path):
     assert f"{tmp_path}/[red]: " in semabs("weights", "verify", f"{tmp_path}/[red]")
 
 
+def test_tables_are_of_labels_alone_or_as_a_robot_is_answered(tmp_path):
+    file, old = tmp_path / "rows.parquet", tmp_path / "old.parquet"
+    rows = some_rows().assign(voxel32x32x32_iou=0.25, split="unseen_instances")
+    save_rows(rows, old)
+    save_rows(rows.assign(answered_voxel32x32x32_iou=0.75), file)
+    assert "25.0" in semabs("summarize", file, "--cutoff", "-0.5")
+    assert "75.0" in semabs("summarize", file, "--cutoff", "-0.5", "--answered")
+    told = semabs("summarize", old, "--cutoff", "-0.5", "--answered")
+    assert "no column 'answered_voxel32x32x32_iou': evaluate again" in told
+
+
 def test_the_published_tables_are_printed_alone(tmp_path):
     file = tmp_path / "published.md"
     output = semabs("summarize", "--published", "--out", file)
