@@ -8,6 +8,7 @@ set -euo pipefail
 out=${1:?usage: results.sh FOLDER [ROOMS_PER_SPLIT [TRAINED]]}
 rooms=${2:-24}
 trained=${3:-}
+core=$(dirname "$0")/../semabs_core
 shipped=$(python -c 'from semabs_core.weights.shipped import FOLDER; print(FOLDER)')
 semabs() { python -m semabs_core.cli "$@"; }
 shared() { "$(dirname "$0")/shared.sh" "$@"; }
@@ -48,6 +49,8 @@ for task in completion localization; do
     done
 done
 
+# Rows are made anew where the network, an encoder or how rows are made is another.
+hash_of() { cat "$1"/network.* "$shipped"/encoder*/* "$core"/evaluation/*.py | sha256sum | head -c 8; }
 splits="unseen_instances=$rooms,unseen_instances_dr=$rooms,unseen_instances_synonyms=$rooms"
 semabs data rooms --out "$out/rooms" --split "$splits" --seed 0
 shared data relevancy "$out/rooms" --encoder shipped:encoder --precision bf16 \
@@ -63,7 +66,7 @@ for task in completion localization; do
     for approach in ${approaches[$task]}; do
         mapfile -t folders <<<"${folders_of[$(name_of "$task" "$approach")]}"
         for folder in "${folders[@]}"; do
-            of=$(cat "$folder"/network.* "$shipped"/encoder*/* | sha256sum | head -c 8)
+            of=$(hash_of "$folder")
             rows="$out/rows/$(basename "$folder")-$of-$rooms.parquet"
             of_encoder=()
             case $approach in any | fine) of_encoder=(--preset fast@fine) ;; esac
@@ -84,16 +87,15 @@ if [ -z "$trained" ]; then
     semabs data rooms --out "$out/fit" --split validation=12 --seed 40 --option points=60000
     shared data relevancy "$out/fit" --encoder shipped:encoder --precision bf16 --preset ours \
         --augmentations 0 --source rgb
-    if [ ! -d "$out/localization" ]; then
-        rm -rf "$out/localization.part"
-        cp -r "$shipped/localization" "$out/localization.part"
-        semabs calibrate "$out/localization.part" --data "$out/fit" --preset ours
-        mv "$out/localization.part" "$out/localization"
+    fitted="$out/localization_$(hash_of "$shipped/localization")"
+    rows="$out/rows/$(basename "$fitted")-$rooms.parquet"
+    if [ ! -f "$rows" ]; then
+        rm -rf "$fitted"
+        cp -r "$shipped/localization" "$fitted"
+        semabs calibrate "$fitted" --data "$out/fit" --preset ours
+        shared eval "$fitted" --data "$out/rooms" --out "$rows" --workers 0 --grid 32
     fi
-    rows="$out/rows/localization-fitted-$rooms.parquet"
-    [ -f "$rows" ] || shared eval "$out/localization" --data "$out/rooms" --out "$rows" \
-        --workers 0 --grid 32
-    answered=(--answered --cutoff stored --intervals 1000)
+    answered=(--answered --intervals 1000)
     semabs summarize "ours=$rows" "fine=${rows_of[localization_fine]}" "${answered[@]}" \
         --out "$out/localization_answered.md"
     semabs summarize "ours=${rows_of[completion]}" "any=${rows_of[completion_any]}" \

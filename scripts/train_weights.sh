@@ -153,7 +153,7 @@ rooms=any_more train_any localization _fine --option start="$out/networks/locali
     --option seed=61 --option optimization.max_steps=700 --option optimization.learning_rate=0.0012
 semabs calibrate "$out/networks/completion_any" --data "$out/any_more" --preset fast \
     --preset simulated --limit 24
-semabs calibrate "$out/networks/localization_any" --data "$out/any_rooms" --preset fast \
+semabs calibrate "$out/networks/localization_any" --data "$out/any_more" --preset fast \
     --preset simulated --limit 24
 semabs calibrate "$out/networks/localization_any_fine" --data "$out/any_more" --preset fast \
     --limit 24

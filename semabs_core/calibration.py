@@ -94,7 +94,11 @@ def read_judgement(metadata: Mapping[str, Any], cutoff: float | None = None) -> 
 
 
 def region_cutoff(
-    metadata: Mapping[str, Any], relation: str, best: float, margin: float | None = None
+    metadata: Mapping[str, Any],
+    relation: str,
+    best: float,
+    margin: float | None = None,
+    cutoff: float | None = None,
 ) -> float:
     """The logit from which on a point belongs to the answer to a description.
 
@@ -104,14 +108,16 @@ def region_cutoff(
         best: the highest logit.
         margin: how far below the best the region ends; None for what the network was found to do
             best with.
+        cutoff: takes the place of the network's own.
 
     Returns:
-        Of a thing alone the network's cutoff, or a little below the best where nothing reaches
-        that. Of a relation its own margin below the best, else that of all relations, else
+        Of a thing alone the cutoff, or a little below the best where nothing reaches that. Of a
+        relation its own margin below the best, else that of all relations, else
         :data:`DEFAULT_MARGIN`.
     """
     if margin is None and not relation:
-        return min(float(metadata.get("cutoff", DEFAULT_CUTOFF)), best - DEFAULT_MARGIN)
+        own = metadata.get("cutoff", DEFAULT_CUTOFF) if cutoff is None else cutoff
+        return min(float(own), best - DEFAULT_MARGIN)
     if margin is None:
         margins = metadata.get(MARGINS_KEY, {})
         margin = float(margins.get(relation, margins.get("", DEFAULT_MARGIN)))

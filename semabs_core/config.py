@@ -217,7 +217,7 @@ class SemabsConfig:
         le=100_000_000,
     )
     volume_cache_mb: int = option(
-        2048, "memory for a frame's volumes, one per name", unit="MiB", ge=0, le=1_000_000
+        2048, "memory for a frame's volumes, one per name and request", unit="MiB", ge=0, le=10**6
     )
     map_cache_mb: int = option(
         512, "memory for a frame's relevancy maps, one per word", unit="MiB", ge=0, le=1_000_000

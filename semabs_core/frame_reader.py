@@ -132,7 +132,7 @@ class FrameReader:
         if not self._of_request(config):
             return {}
         own = self._own(state, names)
-        return dict.fromkeys(own, tuple(sorted(self._basis(config, own))) if own else ())
+        return dict.fromkeys(own, self._basis(config, own) if own else ())
 
     def _own(self, state: FrameState, names: Sequence[str]) -> list[str]:
         """The names whose relevancy does not come from elsewhere."""
@@ -145,17 +145,19 @@ class FrameReader:
         Raises:
             ConfigError: if there are too few of them.
         """
-        vocabulary, together = self.chosen.mean_vocabulary, self._of_request(config)
-        basis = tuple(dict.fromkeys([*sorted(own), *vocabulary] if together else vocabulary))
-        if together and len(basis) < 2:
-            raise ConfigError(
-                "words that are weighed against each other: with an empty "
-                "relevancy.mean_vocabulary a request needs at least two names"
-            )
-        if not basis and config.normalization == "evidence":
+        vocabulary = tuple(self.chosen.mean_vocabulary)
+        if not vocabulary and config.normalization == "evidence":
             raise ConfigError(
                 "relevancy.mean_vocabulary must not be empty: these networks weigh a word "
                 "against others"
+            )
+        if not self._of_request(config):
+            return vocabulary
+        basis = tuple(sorted({*own, *vocabulary}))
+        if len(basis) < 2:
+            raise ConfigError(
+                "mean 'request' with an empty mean_vocabulary needs at least two names: "
+                "the map of a single one minus its own mean is zero"
             )
         return basis
 

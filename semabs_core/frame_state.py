@@ -48,7 +48,8 @@ class FrameState:
         pixels: (N,) int64, flat pixel index of each.
         image_points: (N, 2) float32, where they are in the picture, which spans -1..1.
         maps: relevancy (H, W) by name, step 5, as the picture lies; the mean map by its words.
-        volumes: volumes by task, name and, where the mean is that of the request, its words.
+        volumes: volumes by task, name and, where those of a request are weighed against each
+            other, its words.
         tiles: embedded tiles of the upright picture, once they are there and kept.
         image_features: per scale, (n, D) of those tiles, once they were asked for.
         grids: query grids by (resolution, masks).

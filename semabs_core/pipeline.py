@@ -40,8 +40,8 @@ from semabs_core.types import Completion, FrameError, Localization, RGBDFrame
 class SceneUnderstanding:
     """Where things are in an RGB-D frame, for any words.
 
-    Relevancy and volumes are cached per frame and name, which is sound because the mean map is that
-    of a fixed vocabulary. Not thread-safe: one thread owns it.
+    Relevancy and volumes are cached per frame and name, and per request where its words are weighed
+    against each other. Not thread-safe: one thread owns it.
 
     Args:
         config: all options.
@@ -178,8 +178,8 @@ class SceneUnderstanding:
     ) -> NDArray[np.float32]:
         """Relevancy (L, H, W) of L names in the current frame, as the completion network reads it.
 
-        That is evidence, or (``gain``) the mean map subtracted, times 50. ``on_progress`` is called
-        between batches; raise from it to stop.
+        That is evidence, of names that are all shown, or (``gain``) less the mean map, times 50.
+        ``on_progress`` is called between batches; raise from it to stop.
         """
         config, watch = self.completion.config, Stopwatch(on_progress)
         return self._reader.relevancy(self._current(), config, names, watch)
@@ -274,8 +274,8 @@ class SceneUnderstanding:
             )
         size, _ = state.grid_frame(options.resolution)
         network = self.localization if description.relation else self.completion
-        noted, best = network.metadata, float(logits.max())
-        lowest = region_cutoff(noted, description.relation, best, options.region_margin)
+        noted, chosen = network.metadata, (options.region_margin, self.config.completion.cutoff)
+        lowest = region_cutoff(noted, description.relation, float(logits.max()), *chosen)
         answer = answer_region(grid, logits, lowest, size, read_calibration(noted))
         return replace(
             answer,

@@ -130,14 +130,18 @@ def summarize(
         list[str] | None,
         typer.Argument(help="NAME=FILE (.parquet, published .pkl); a repeated NAME: seeds"),
     ] = None,
-    cutoff: Annotated[str, typer.Option(help="validation, stored, test or a logit")] = "validation",
+    cutoff: Annotated[
+        str,
+        typer.Option(help="validation, stored, test or a logit; unset: validation, or stored"),
+    ] = "",
     published: Annotated[
         bool, typer.Option(help="published figures beside ours; without rows, those alone")
     ] = False,
     intervals: Intervals = 0,
     against: Annotated[str, typer.Option(help="NAME whose lead over each other is shown")] = "",
     answered: Annotated[
-        bool, typer.Option(help="as a robot is answered: labels compete; not each alone")
+        bool,
+        typer.Option(help="as a robot is answered: labels compete; the cutoff is the stored one"),
     ] = False,
     nyu: Annotated[bool, typer.Option(help="NYU's table with its eleven classes")] = False,
     views: Annotated[
@@ -160,11 +164,16 @@ def summarize(
             raise typer.BadParameter("name files of rows, or ask for the --published figures alone")
         _show(published_tables(), out)
         return
+    if answered and published:
+        raise typer.BadParameter(
+            "--published figures are of each label alone: leave out --answered"
+        )
     tables = _tables(rows)
+    rule = cutoff or ("stored" if answered else "validation")
     try:
-        number: str | float = float(cutoff)
+        number: str | float = float(rule)
     except ValueError:
-        number = cutoff
+        number = rule
     metric = (ANSWERED if answered else "") + f"{grid_name(60 if nyu else 32)}_iou"
     options = SummaryOptions(
         metric, number, published=published, replicates=intervals, against=against

@@ -124,7 +124,8 @@ def draw_context(
         together: words that count for each other, as those of a completion do for a robot.
     """
     fixed = [word for word in vocabulary if word in record.labels]
-    fixed += [word for word in record.labels if word in together and word not in fixed]
+    more = [word for word in record.labels if word in together and word not in fixed]
+    fixed += more if fixed or len(more) > 1 else []  # against itself alone nothing is weighed
     if fixed and (rng is None or rng.random() >= OWN_CONTEXT):
         return fixed
     own = [word for word in record.labels if word in names and word not in SPECIAL_NAMES]

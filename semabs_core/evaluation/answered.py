@@ -1,9 +1,9 @@
 """What a robot is answered, as logits that one cutoff is applied to.
 
-The published evaluation takes every label by itself: a point is in all of those that reach the
-cutoff. :class:`semabs_core.pipeline.SceneUnderstanding` gives it to the strongest of the labels
-that were asked together, is satisfied with less where something was seen, and bounds the region of
-a description by its own maximum. Both are measured (``semabs summarize --answered``).
+The published evaluation gives a point to every label that reaches the cutoff there.
+:class:`semabs_core.pipeline.SceneUnderstanding` gives it to the strongest of the labels that were
+asked together, is satisfied with less where something was seen, and bounds the region of a
+description by its own maximum. Both are measured (``semabs summarize --answered``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Evaluation rows: one per scene, label (or description) and cutoff; a table in a file.
 
 Columns: ``scene_id``; ``label`` (completion) or ``target_obj_name``, ``reference_obj_name`` and
-``spatial_relation_name`` (localization); the metrics (``point_iou`` ... ``voxel32x32x32_iou`` ...);
+``spatial_relation_name`` (localization); the metrics (``point_iou`` ... ``voxel32x32x32_iou`` ...),
+once more as a robot is answered (``answered_point_iou`` ...);
 ``cutoff``, ``epoch`` and ``split``. What the rows are of is in ``DataFrame.attrs``.
 """
 

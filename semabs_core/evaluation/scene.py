@@ -96,13 +96,13 @@ class SceneLogits:
         return logits
 
     def region(self, row: int, logits: Tensor) -> Tensor:
-        """Logits (M,) of a description at which the network's cutoff bounds its region."""
+        """Logits (M,) of a description at which the network's cutoff, or 0, bounds its region."""
         counted = logits[~torch.as_tensor(self.item["ignore"][row]).to(self.device)]
         if not len(counted):
             return logits
         noted = self.network.metadata
         lowest = region_cutoff(noted, self.item["relations"][row], float(counted.max()))
-        return logits - lowest + read_judgement(noted).cutoff
+        return logits - lowest + noted.get("cutoff", 0.0)
 
     def completion(self, logits: Sequence[Tensor]) -> Tensor:
         """Logits (L, M) of labels asked together at which the network's cutoff says what is there.

@@ -143,7 +143,9 @@ class Approach:
         _check_scenes(networks, name)
         for rows in networks:
             if options.metric not in rows.columns:
-                raise RowsError(f"{name} has no column {options.metric!r}: evaluate again, with that grid")
+                raise RowsError(
+                    f"{name} has no column {options.metric!r}: evaluate again, with that grid"
+                )
             cutoff = choose_cutoff(rows, options, name)
             cutoffs.append(f"{cutoff:g}")
             tested.append(rows[(rows["cutoff"] == cutoff) & ~rows["split"].isin(NOT_TESTED)])

@@ -205,6 +205,28 @@ def test_a_wider_margin_gives_a_larger_region(scene):
     assert sizes[2] == len(grid.open)
 
 
+def test_a_region_goes_as_far_as_was_found_best_for_its_relation(room):
+    scene = build()
+    scene.set_frame(room.frame(0))
+    scene.localization.metadata = {"margins": {"": 0.2, "on": 50.0}}
+    everything = len(scene._state.grid(scene.config.localization).open)
+    assert len(scene.localize("mug", "on", "table").points_m) == everything
+    assert len(scene.localize("mug", "behind", "table").points_m) < everything
+    wanted = replace(scene.config.localization, region_margin=0.0)
+    scene.reconfigure(replace(scene.config, localization=wanted))
+    assert len(scene.localize("mug", "on", "table").points_m) < everything
+
+
+def test_a_thing_alone_ends_at_the_cutoff_of_completion(room):
+    scene = build(completion={"cutoff": -50.0})
+    scene.set_frame(room.frame(0))
+    everything = len(scene._state.grid(scene.config.localization).open)
+    assert len(scene.localize("the table").points_m) == everything
+    strict = replace(scene.config.completion, cutoff=50.0)
+    scene.reconfigure(replace(scene.config, completion=strict))
+    assert 0 < len(scene.localize("the table").points_m) < everything
+
+
 @pytest.mark.parametrize(("yaw", "shift"), [(2.0, (0, 0, 0)), (-0.5, (4.0, -7.0, 0))])
 def test_answers_move_with_the_world(scene, room, yaw, shift):
     frame = room.frame(0)

@@ -93,6 +93,7 @@ def test_wrong_types_are_refused_at_run_time_and_nothing_breaks(make_node, peer)
     ("name", "unset", "value"),
     [
         ("completion.cutoff", math.nan, -2.0),
+        ("localization.region_margin", math.nan, 0.5),
         ("relevancy.prompts", [], ["a {}"]),
         ("relevancy.augmentations", -1, 2),
         ("classes", None, ["bed"]),
