@@ -15,7 +15,7 @@ from semabs_core.answering import check_logits, logits_at, table_of
 from semabs_core.calibration import Calibration, Judgement
 from semabs_core.frame_state import Stopwatch
 from semabs_core.networks import CompletionNetwork, SpatialNetwork
-from semabs_core.query_grid import QueryGrid
+from semabs_core.query_grid import QueryGrid, piece_of
 from semabs_core.types import FREE, UNKNOWN, Localization
 from semabs_core.voxels import Corners, sample_table
 
@@ -188,17 +188,20 @@ def answer_region(
     Args:
         grid: where it was asked.
         logits: (M,) at the M open points, M at least 1.
-        cutoff: the region is where the logit reaches this; below its maximum.
+        cutoff: the region is where the logit reaches this, as far as it hangs together with the
+            best point; at most the maximum.
         voxel_size_m: distance of neighbours in the grid, metres.
         calibration: of the network, from logits to scores.
 
     Returns:
         The region, its best point, extent and score; nothing is said of whether it is found.
     """
-    region = logits >= cutoff
+    best = int(logits.argmax())
+    region = np.flatnonzero(logits >= cutoff)
+    here = piece_of(grid.open[region], np.searchsorted(region, best), grid.axes.shape[1])
+    region = region[here]
     scores = calibration.probability(logits)
     points = grid.world(grid.open[region])
-    best = int(logits.argmax())
     return Localization(
         position_m=grid.world(grid.open[best : best + 1])[0],
         extent_m=np.ptp(points, axis=0) + voxel_size_m,

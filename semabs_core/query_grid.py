@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 
 from semabs_core import geometry
@@ -206,6 +207,23 @@ def voxel_numbers(
         with np.errstate(invalid="ignore"):  # what is far outside
             flat = flat * np.int32(resolution) + cell.astype(np.int32)
     return flat[inside], inside
+
+
+def piece_of(flat: NDArray[np.integer], start: int, resolution: int) -> NDArray[np.bool_]:
+    """Which voxels hang together with one of them, over gaps of two voxels at most.
+
+    Args:
+        flat: (n,) flat indices of voxels of a grid.
+        start: which of the n.
+        resolution: voxels per axis of the grid.
+    """
+    voxels = np.stack(np.unravel_index(flat, (resolution,) * 3), axis=-1)
+    voxels -= voxels.min(axis=0) - 1
+    near = np.zeros(voxels.max(axis=0) + 2, dtype=np.bool_)
+    near[tuple(voxels.T)] = True
+    pieces, _ = ndimage.label(ndimage.binary_dilation(near, np.ones((3, 3, 3))))
+    of_each = pieces[tuple(voxels.T)]
+    return of_each == of_each[start]
 
 
 def surface_voxels(

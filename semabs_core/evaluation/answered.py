@@ -17,7 +17,7 @@ from torch import Tensor
 
 from semabs_core.calibration import Judgement
 from semabs_core.config import QueryConfig
-from semabs_core.query_grid import voxel_numbers
+from semabs_core.query_grid import piece_of, voxel_numbers
 from semabs_core.voxels import grid_axes
 
 ANSWERED = "answered_"
@@ -49,9 +49,35 @@ def on_seen_surface(
 
     The voxels are those that a frame is asked in by default.
     """
-    axes = torch.from_numpy(np.stack(grid_axes(np.asarray(bounds), QueryConfig.resolution)))
+    axes = _axes(bounds)
     held, _ = voxel_numbers(np.asarray(readings, np.float32), axes)
     found, inside = voxel_numbers(np.asarray(xyz, np.float32), axes)
     surface = np.zeros(len(inside), dtype=np.bool_)
     surface[inside] = np.isin(found, held)
     return surface
+
+
+def not_with_the_best(
+    logits: Tensor, cutoff: float, xyz: Tensor, bounds: Sequence[Sequence[float]]
+) -> NDArray[np.bool_]:
+    """Which points (M,) reach a cutoff, but do not hang together with the best one.
+
+    Args:
+        logits: (M,) float32; -inf where nobody counts.
+        cutoff: at most the highest logit.
+        xyz: (M, 3) float32, scene frame. Points outside the bounds hang together with all.
+        bounds: (2, 3), of the voxels that a frame is asked in by default.
+    """
+    flat, inside = voxel_numbers(np.asarray(xyz, np.float32), _axes(bounds))
+    there = np.asarray(logits)[inside]
+    found = np.zeros(len(inside), dtype=np.bool_)
+    region = np.flatnonzero(there >= cutoff)
+    if len(region):
+        start = int(there[region].argmax())
+        places = np.flatnonzero(inside)[region]
+        found[places] = ~piece_of(flat[region], start, QueryConfig.resolution)
+    return found
+
+
+def _axes(bounds: Sequence[Sequence[float]]) -> Tensor:
+    return torch.from_numpy(np.stack(grid_axes(np.asarray(bounds), QueryConfig.resolution)))

@@ -44,6 +44,8 @@ what is not said.
 """
 MARGINS = tuple(round(0.1 * tenth, 1) for tenth in range(40, 0, -1))
 """Of regions below their best logit, from which one is chosen for each relation."""
+MARGIN_TOLERANCE = 0.05
+"""Share of the IoU that is given away for a narrower region, which a robot can act on."""
 FEWEST = 20
 """Descriptions of a relation that its own margin is chosen by; with fewer it is that of all."""
 
@@ -174,8 +176,8 @@ def choose_margins(scores: Mapping[str, CutoffScores]) -> dict[str, float]:
     """
     everything = _region_scores()
     everything.total += sum(part.total for part in scores.values())
-    found = {"": everything.best(TOLERANCE)}
-    found |= {name: part.best(TOLERANCE) for name, part in sorted(scores.items()) if name}
+    found = {"": everything.best(MARGIN_TOLERANCE)}
+    found |= {name: part.best(MARGIN_TOLERANCE) for name, part in sorted(scores.items()) if name}
     return {name: -cutoff for name, (_, cutoff, n) in found.items() if n >= (FEWEST if name else 1)}
 
 

@@ -16,6 +16,7 @@ from semabs_core.calibration import read_judgement, region_cutoff
 from semabs_core.evaluation.answered import (
     ANSWERED,
     completion_answers,
+    not_with_the_best,
     on_seen_surface,
 )
 from semabs_core.evaluation.metrics import CUTOFFS, GRIDS, MetricCounter, metric_names
@@ -97,12 +98,15 @@ class SceneLogits:
 
     def region(self, row: int, logits: Tensor) -> Tensor:
         """Logits (M,) of a description at which the network's cutoff, or 0, bounds its region."""
-        counted = logits[~torch.as_tensor(self.item["ignore"][row]).to(self.device)]
-        if not len(counted):
+        ignore = torch.as_tensor(self.item["ignore"][row]).to(self.device)
+        if bool(ignore.all()):
             return logits
-        noted = self.network.metadata
+        noted, counted = self.network.metadata, logits.masked_fill(ignore, -torch.inf)
         lowest = region_cutoff(noted, self.item["relations"][row], float(counted.max()))
-        return logits - lowest + noted.get("cutoff", 0.0)
+        bounds = self.network.config.bounds
+        elsewhere = not_with_the_best(counted.cpu(), lowest, self.query_xyz.cpu(), bounds)
+        answers = logits.masked_fill(torch.from_numpy(elsewhere).to(self.device), -torch.inf)
+        return answers - lowest + noted.get("cutoff", 0.0)
 
     def completion(self, logits: Sequence[Tensor]) -> Tensor:
         """Logits (L, M) of labels asked together at which the network's cutoff says what is there.

@@ -3,8 +3,10 @@
 import numpy as np
 import torch
 from test_evaluate import OPTIONS, SENTENCES, random_item, tiny_network
+from test_query_grid import piece_by_hand
 
 from semabs_core.calibration import MARGINS_KEY, SURFACE_KEY, Calibration, Judgement
+from semabs_core.config import QueryConfig
 from semabs_core.evaluation.answered import ANSWERED, completion_answers
 from semabs_core.evaluation.metrics import CUTOFFS, MetricCounter, grid_name
 from semabs_core.evaluation.scene import evaluate_scene
@@ -67,6 +69,7 @@ def test_a_scene_is_measured_both_ways():
 def test_a_descriptions_region_has_its_relations_margin():
     network = tiny_network("localization")
     item = random_item("localization", "semantic_abstraction")
+    item["query_xyz"] = item["query_xyz"] + torch.tensor([0, 0, 0.9])  # all in the bounds
     own = {"in": 0.01, "on": 3.0, "": 0.5}
     network.metadata = {"cutoff": 0.5, MARGINS_KEY: own}
     metrics, _ = evaluate_scene(network, item, OPTIONS)
@@ -80,10 +83,17 @@ def test_a_descriptions_region_has_its_relations_margin():
         target_features=item["target_features"][None],
         reference_features=item["reference_features"][None],
     )[0]
+    bounds = torch.tensor(network.config.bounds)
+    step = (bounds[1] - bounds[0]) / (QueryConfig.resolution - 1)
+    voxels = ((item["query_xyz"][0] - bounds[0]) / step).round().long().numpy()
     for row, (_, relation, _) in enumerate(SENTENCES):
         logits, ignore = from_all[row], item["ignore"][row]
-        inside = logits >= logits[~ignore].max() - own.get(relation, own[""])
-        said = torch.where(inside, 9.0, -9.0)
+        best = logits[~ignore].max()
+        inside = ((logits >= best - own.get(relation, own[""])) & ~ignore).numpy()
+        places = np.flatnonzero(inside)
+        together = piece_by_hand(voxels[places], int(logits[places].argmax()))
+        inside[places] = together
+        said = torch.where(torch.from_numpy(inside), 9.0, -9.0)
         expected = counter.count(said, item["targets"][row], ignore)
         for name in ("point_iou", "point_recall"):
             np.testing.assert_allclose(

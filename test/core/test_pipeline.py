@@ -194,7 +194,7 @@ def test_a_thing_alone_is_where_the_completion_sees_it_best(scene, room):
 def test_a_wider_margin_gives_a_larger_region(scene):
     core = scene.config
     sizes = []
-    for margin in (0.0, 0.5, 50.0):
+    for margin in (0.0, 2.0, 50.0):
         scene.reconfigure(
             replace(core, localization=replace(core.localization, region_margin=margin))
         )

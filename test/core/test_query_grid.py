@@ -127,3 +127,27 @@ def test_a_cameras_view_of_a_grid_is_worked_out_once(room, monkeypatch):
     look(frame, resolution=17)
     look(replace(frame, K=frame.K * [[1.01], [1], [1]]))
     assert len(made) == 5
+
+
+def piece_by_hand(voxels, start):
+    """From neighbour to neighbour: none more than three steps away, and that along one axis."""
+    found, todo = {start}, [start]
+    while todo:
+        steps = np.abs(voxels - voxels[todo.pop()])
+        near = ((steps <= 3).all(axis=1)) & ((steps == 3).sum(axis=1) <= 1)
+        todo += set(np.flatnonzero(near).tolist()) - found
+        found |= set(np.flatnonzero(near).tolist())
+    return np.isin(np.arange(len(voxels)), list(found))
+
+
+@pytest.mark.parametrize("count", [1, 12, 60])
+def test_what_hangs_together_is_found_step_by_step(count):
+    rng = np.random.default_rng(count)
+    voxels = np.unique(rng.integers(0, 16, (count, 3)), axis=0)
+    flat = np.ravel_multi_index(voxels.T, (16, 16, 16)).astype(np.int32)
+    sizes = set()
+    for start in range(len(voxels)):
+        found = query_grid.piece_of(flat, start, 16)
+        np.testing.assert_array_equal(found, piece_by_hand(voxels, start))
+        sizes.add(int(found.sum()))
+    assert len(sizes) > 1 or count == 1, "else nothing was told apart"
