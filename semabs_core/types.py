@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ UNKNOWN = 255
 """Voxel label: outside the camera's frustum, nothing is said about it."""
 MAX_CLASSES = 254
 """Class ``i`` has the label ``i + 1``, and 255 is taken."""
+LIKELIEST = 0.8
+"""Share of the best score from which on a point is among the likeliest of an answer."""
 MIN_IMAGE_EDGE = 16
 """Pixels; a smaller image cannot be cut into tiles."""
 
@@ -239,6 +241,14 @@ class Localization:
     stamp_s: float = 0.0
     found: bool = True
     probability: float = math.nan
+
+    def likeliest(self) -> Localization:
+        """The same answer with those points alone whose score is near the best, as it is drawn.
+
+        A region goes as far as the thing may reach, and where the network is in doubt further.
+        """
+        near = self.scores >= LIKELIEST * self.scores.max()
+        return replace(self, points_m=self.points_m[near], scores=self.scores[near])
 
     @property
     def outcome(self) -> str:

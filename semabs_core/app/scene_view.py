@@ -48,7 +48,7 @@ def scene_glb(frame: RGBDFrame, answer: SceneAnswer, shown: str) -> bytes:
         return to_glb([Part(surface, lit=False)], T_grid_world)
     if found is None:
         raise ValueError("type a sentence: nothing was looked for")
-    region = _boxes(found.points_m, found.voxel_size_m, RED)
+    region = _boxes(found.likeliest().points_m, found.voxel_size_m, RED)
     best = _boxes(found.position_m[None], 2 * found.voxel_size_m, YELLOW)
     parts = [Part(region), Part(best), Part(surface, SEE_THROUGH, lit=False)]
     return to_glb(parts, T_grid_world)

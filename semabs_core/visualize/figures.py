@@ -117,7 +117,7 @@ def localization_figure(
     answer = answer_mesh(localization, region)
     views = scene_views(region, Mesh.join([surface, answer]), size)
     pictures = [answer_picture(surface, answer, view, localization.position_m) for view in views]
-    titles = ("coloured: where it may be, red best", "the same, from the right")
+    titles = ("coloured: where it most likely is, red best", "the same, from the right")
     panels = titled_alike(pictures, titles)
     return titled(beside(*panels), answer_text(localization, question), size=18)
 
@@ -137,7 +137,8 @@ def answer_heat(localization: Localization) -> NDArray[np.float64]:
 
 
 def answer_mesh(localization: Localization, region: Region) -> Mesh:
-    """The voxels of an answer in the colours of :func:`answer_heat`."""
+    """The likeliest voxels of an answer in the colours of :func:`answer_heat`."""
+    localization = localization.likeliest()
     size = localization.voxel_size_m
     if not np.isfinite(size):  # of a single point nobody knows the spacing
         size = float(localization.extent_m.max())

@@ -279,7 +279,7 @@ def test_an_answer_is_drawn_where_its_points_are():
     T = np.array([[c, -s, 0, 3], [s, c, 0, -2], [0, 0, 1, 0.5], [0, 0, 0, 1]])
     local = np.array([[0, 0, 0], [1, 0, 0], [0, 3, 2]]) * 0.1 + 0.7
     points = local @ T[:3, :3].T + T[:3, 3]
-    scores = np.array([0.1, 0.2, 0.3], np.float32)
+    scores = np.array([0.26, 0.28, 0.3], np.float32)
     answer = Localization(points[2], np.ones(3), 0.3, points, scores, {}, 0.1)
     mesh = figures.answer_mesh(answer, Region(T, 3.0))
     assert volume(mesh) == pytest.approx(3 * 0.001)
@@ -348,3 +348,14 @@ def test_a_turntable_holds_everything_all_around(completion):
         border = np.concatenate([shown[0], shown[-1], shown[:, 0], shown[:, -1]])
         assert shown.sum() > 500
         assert not border.any()
+
+
+def test_drawn_is_where_the_thing_most_likely_is():
+    points = np.arange(12.0).reshape(4, 3)
+    scores = np.array([0.1, 0.5, 0.4, 0.39], np.float32)
+    answer = Localization(points[1], np.ones(3), 0.5, points, scores, {}, 0.1)
+    drawn = answer.likeliest()
+    np.testing.assert_array_equal(drawn.points_m, points[[1, 2]])
+    np.testing.assert_array_equal(drawn.scores, scores[[1, 2]])
+    assert len(answer.points_m) == 4, "the answer itself is whole"
+    assert drawn.likeliest().scores.tolist() == drawn.scores.tolist()
