@@ -198,7 +198,7 @@ def answer_region(
     """
     best = int(logits.argmax())
     region = np.flatnonzero(logits >= cutoff)
-    here = piece_of(grid.open[region], np.searchsorted(region, best), grid.axes.shape[1])
+    here = piece_of(grid.open[region], int(np.searchsorted(region, best)), grid.axes.shape[1])
     region = region[here]
     scores = calibration.probability(logits)
     points = grid.world(grid.open[region])
