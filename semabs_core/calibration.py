@@ -116,8 +116,7 @@ def region_cutoff(
         :data:`DEFAULT_MARGIN`.
     """
     if margin is None and not relation:
-        own = metadata.get("cutoff", DEFAULT_CUTOFF) if cutoff is None else cutoff
-        return min(float(own), best - DEFAULT_MARGIN)
+        return min(read_judgement(metadata, cutoff).cutoff, best - DEFAULT_MARGIN)
     if margin is None:
         margins = metadata.get(MARGINS_KEY, {})
         margin = float(margins.get(relation, margins.get("", DEFAULT_MARGIN)))

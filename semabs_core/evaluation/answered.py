@@ -36,39 +36,50 @@ def completion_answers(logits: Tensor, surface: Tensor, judgement: Judgement) ->
         (L, M): -inf where another label is stronger (of equal ones the first wins); the others
         raised on surfaces by as much as their cutoff is lower.
     """
-    first = logits.nan_to_num(-torch.inf).argmax(dim=0, keepdim=True)
-    strongest = torch.zeros_like(logits, dtype=torch.bool).scatter_(0, first, True)
     raised = logits + surface * (judgement.cutoff - judgement.surface_cutoff)
-    return raised.masked_fill(~strongest & ~logits.isnan(), -torch.inf)
+    return raised.masked_fill(~strongest(logits) & ~logits.isnan(), -torch.inf)
+
+
+def strongest(logits: Tensor) -> Tensor:
+    """Which of L labels has each of M points, (L, M) bool: the first of the highest logits."""
+    first = logits.nan_to_num(-torch.inf).argmax(dim=0, keepdim=True)
+    return torch.zeros_like(logits, dtype=torch.bool).scatter_(0, first, True)
+
+
+def asked_voxels(
+    xyz: Tensor, bounds: Sequence[Sequence[float]]
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """The voxels of points (M, 3), of those that a frame is asked in by default.
+
+    Returns:
+        (m,) flat indices of the m points inside the bounds (2, 3); (M,) which these are.
+    """
+    axes = grid_axes(np.asarray(bounds), QueryConfig.resolution)
+    return voxel_numbers(np.asarray(xyz, np.float32), torch.from_numpy(np.stack(axes)))
 
 
 def on_seen_surface(
     readings: Tensor, xyz: Tensor, bounds: Sequence[Sequence[float]]
 ) -> NDArray[np.bool_]:
-    """Which points (M, 3) are in voxels that hold readings (N, 3): (M,) bool.
-
-    The voxels are those that a frame is asked in by default.
-    """
-    axes = _axes(bounds)
-    held, _ = voxel_numbers(np.asarray(readings, np.float32), axes)
-    found, inside = voxel_numbers(np.asarray(xyz, np.float32), axes)
+    """Which points (M, 3) are in :func:`asked_voxels` that hold readings (N, 3): (M,) bool."""
+    held, _ = asked_voxels(readings, bounds)
+    found, inside = asked_voxels(xyz, bounds)
     surface = np.zeros(len(inside), dtype=np.bool_)
     surface[inside] = np.isin(found, held)
     return surface
 
 
 def not_with_the_best(
-    logits: Tensor, cutoff: float, xyz: Tensor, bounds: Sequence[Sequence[float]]
+    logits: Tensor, cutoff: float, flat: NDArray[np.int32], inside: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
     """Which points (M,) reach a cutoff, but do not hang together with the best one.
 
     Args:
         logits: (M,) float32; -inf where nobody counts.
         cutoff: at most the highest logit.
-        xyz: (M, 3) float32, scene frame. Points outside the bounds hang together with all.
-        bounds: (2, 3), of the voxels that a frame is asked in by default.
+        flat: (m,) the points' :func:`asked_voxels`.
+        inside: (M,) which points have one; the others hang together with all.
     """
-    flat, inside = voxel_numbers(np.asarray(xyz, np.float32), _axes(bounds))
     there = np.asarray(logits)[inside]
     found = np.zeros(len(inside), dtype=np.bool_)
     region = np.flatnonzero(there >= cutoff)
@@ -77,7 +88,3 @@ def not_with_the_best(
         places = np.flatnonzero(inside)[region]
         found[places] = ~piece_of(flat[region], start, QueryConfig.resolution)
     return found
-
-
-def _axes(bounds: Sequence[Sequence[float]]) -> Tensor:
-    return torch.from_numpy(np.stack(grid_axes(np.asarray(bounds), QueryConfig.resolution)))

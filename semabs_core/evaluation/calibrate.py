@@ -24,7 +24,7 @@ from semabs_core.calibration import (
 from semabs_core.checkpoint import load_network, save_network
 from semabs_core.data.datasets import DATASETS, input_options
 from semabs_core.devices import choose_device
-from semabs_core.evaluation.answered import on_seen_surface
+from semabs_core.evaluation.answered import on_seen_surface, strongest
 from semabs_core.evaluation.metrics import CutoffScores, MetricCounter, grid_name
 from semabs_core.evaluation.scene import (
     EvaluationOptions,
@@ -44,6 +44,8 @@ what is not said.
 """
 MARGINS = tuple(round(0.1 * tenth, 1) for tenth in range(40, 0, -1))
 """Of regions below their best logit, from which one is chosen for each relation."""
+BELOW = tuple(-margin for margin in MARGINS)
+"""The margins as cutoffs of logits that are 0 at their best."""
 MARGIN_TOLERANCE = 0.05
 """Share of the IoU that is given away for a narrower region, which a robot can act on."""
 FEWEST = 20
@@ -118,14 +120,14 @@ class AnswerGatherer:
         targets = torch.as_tensor(item["targets"])[kept] > 0.5
         ignore = torch.as_tensor(item["ignore"])[kept]
         xyz = scene.query_xyz.cpu()
-        regions = MetricCounter(xyz, bounds, (GRID,), [-margin for margin in MARGINS])
+        regions = MetricCounter(xyz, bounds, (GRID,), BELOW) if task == "localization" else None
         for row, found, target, left_out in zip(kept, logits, targets, ignore, strict=True):
             _add(self.scores, counter.count(found, target, left_out))
             counts = ~left_out
             if not bool(counts.any()):
                 continue
             there, right = found[counts].double(), target[counts].double()
-            if task == "completion":
+            if regions is None:
                 there, right = _per_voxel(self.network, xyz[counts], there, right)
             else:
                 place = self.margin_scores.setdefault(item["relations"][row], _region_scores())
@@ -146,7 +148,7 @@ class AnswerGatherer:
         self.surfaces.append(
             Answers(logits.flatten().double().numpy(), targets.flatten().double().numpy())
         )
-        first = torch.zeros_like(targets).scatter_(0, logits.argmax(dim=0, keepdim=True), True)
+        first = strongest(logits)
         means = []
         for cutoff in self.options.cutoffs:
             alone = logits >= cutoff
@@ -161,7 +163,7 @@ def _add(scores: CutoffScores, metrics: Mapping[str, NDArray[np.float64]]) -> No
 
 
 def _region_scores() -> CutoffScores:
-    return CutoffScores(grid_name(GRID), [-margin for margin in MARGINS])
+    return CutoffScores(grid_name(GRID), BELOW)
 
 
 def choose_margins(scores: Mapping[str, CutoffScores]) -> dict[str, float]:

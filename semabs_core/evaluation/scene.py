@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from semabs_core.answering import Samples, corners_at, logits_at, sample_at
 from semabs_core.calibration import read_judgement, region_cutoff
 from semabs_core.evaluation.answered import (
     ANSWERED,
+    asked_voxels,
     completion_answers,
     not_with_the_best,
     on_seen_surface,
@@ -38,6 +40,7 @@ class EvaluationOptions:
         query_batch: query points per decoder call, bounds the memory.
         cache_mb: memory for samples of a scene's volumes that may be used again, MiB.
         precision: ``fp32``, ``bf16``, ``fp16`` or ``auto`` (what the device multiplies fast).
+        answered: whether it is also measured what a robot is answered.
     """
 
     grids: tuple[int, ...] = GRIDS
@@ -45,6 +48,7 @@ class EvaluationOptions:
     query_batch: int = 65_536
     cache_mb: int = 2048
     precision: str = "fp32"
+    answered: bool = True
 
 
 class SceneLogits:
@@ -103,8 +107,7 @@ class SceneLogits:
             return logits
         noted, counted = self.network.metadata, logits.masked_fill(ignore, -torch.inf)
         lowest = region_cutoff(noted, self.item["relations"][row], float(counted.max()))
-        bounds = self.network.config.bounds
-        elsewhere = not_with_the_best(counted.cpu(), lowest, self.query_xyz.cpu(), bounds)
+        elsewhere = not_with_the_best(counted.cpu(), lowest, *self._voxels)
         answers = logits.masked_fill(torch.from_numpy(elsewhere).to(self.device), -torch.inf)
         return answers - lowest + noted.get("cutoff", 0.0)
 
@@ -120,6 +123,11 @@ class SceneLogits:
         return completion_answers(
             torch.stack(list(logits)), surface, read_judgement(self.network.metadata)
         )
+
+    @cached_property
+    def _voxels(self) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+        """Of all query points; the same for every row."""
+        return asked_voxels(self.query_xyz.cpu(), self.network.config.bounds)
 
     @property
     def _completes(self) -> bool:
@@ -193,7 +201,7 @@ def evaluate_scene(
         options: grids, cutoffs and memory; None for the defaults.
 
     Returns:
-        Each metric (L, K), of the labels alone and as a robot is answered
+        Each metric (L, K), of the labels alone and, where it is asked for, as a robot is answered
         (:mod:`semabs_core.evaluation.answered`), and the names of the L labels or descriptions.
     """
     options = options or EvaluationOptions()
@@ -219,9 +227,9 @@ def evaluate_scene(
             count(row, logits := scene.of(row))
         except (ValueError, InferenceError) as error:
             raise type(error)(f"scene {item['scene_id']}, {item['names'][row]}: {error}") from error
-        if config.task == "completion":
+        if options.answered and config.task == "completion":
             together.append(logits)
-        else:
+        elif options.answered:
             count(row, scene.region(row, logits), ANSWERED)
     if together:
         for row, logits in zip(order, scene.completion(together), strict=True):

@@ -84,7 +84,10 @@ def validate(
         items: this process's own, of a data set that is ``full``.
         process: this process.
     """
-    options, scores = EvaluationOptions(grids=(GRID,)), CutoffScores(grid_name(GRID))
+    options, scores = (
+        EvaluationOptions(grids=(GRID,), answered=False),
+        CutoffScores(grid_name(GRID)),
+    )
     for item in items:
         scores.add(evaluate_scene(network, item, options)[0])
     scores.total = process.sum(scores.total)
