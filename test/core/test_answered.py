@@ -1,6 +1,9 @@
 """Metrics as a robot is answered: the pipeline's own rules, at the points of a data set."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 from test_evaluate import OPTIONS, SENTENCES, random_item, tiny_network
 from test_query_grid import piece_by_hand
@@ -8,7 +11,7 @@ from test_query_grid import piece_by_hand
 from semabs_core.calibration import MARGINS_KEY, SURFACE_KEY, Calibration, Judgement
 from semabs_core.config import QueryConfig
 from semabs_core.evaluation.answered import ANSWERED, completion_answers
-from semabs_core.evaluation.metrics import CUTOFFS, MetricCounter, grid_name
+from semabs_core.evaluation.metrics import CUTOFFS, MetricCounter, grid_name, metric_names
 from semabs_core.evaluation.scene import evaluate_scene
 from semabs_core.grid_answers import label_grid
 from semabs_core.query_grid import QueryGrid
@@ -64,6 +67,16 @@ def test_a_scene_is_measured_both_ways():
     lowest = 0
     assert np.nansum(together[:, lowest]) < np.nansum(alone[:, lowest])
     assert IOU in metrics
+
+
+@pytest.mark.parametrize("task", ["completion", "localization"])
+def test_labels_alone_are_measured_alike_without_the_rest(task):
+    network, item = tiny_network(task), random_item(task, "semantic_abstraction")
+    both, _ = evaluate_scene(network, item, OPTIONS)
+    alone, _ = evaluate_scene(network, item, replace(OPTIONS, answered=False))
+    assert set(alone) == set(metric_names(OPTIONS.grids))
+    for name, values in alone.items():
+        np.testing.assert_array_equal(values, both[name])
 
 
 def test_a_descriptions_region_has_its_relations_margin():
