@@ -11,8 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 KEY = "calibration"
+HIDDEN_KEY = "hidden"
 SURFACE_KEY = "surface"
 MARGINS_KEY = "margins"
+FITTED = (KEY, HIDDEN_KEY, SURFACE_KEY, MARGINS_KEY, "cutoff", "validation_iou")
+"""What a checkpoint's metadata hold of its own network's answers."""
 DEFAULT_CUTOFF = -3.0
 DEFAULT_MARGIN = 0.15
 
@@ -54,7 +57,7 @@ class Judgement:
     """How a completion network's logits become answers.
 
     What holds depth readings is surely filled by something, so a lower logit is enough there than
-    where nothing was seen.
+    where nothing was seen. What the camera saw to be free is not asked for.
 
     Attributes:
         cutoff: the logit below which a voxel is free for a class.
@@ -81,16 +84,14 @@ def read_judgement(metadata: Mapping[str, Any], cutoff: float | None = None) -> 
         metadata: of its checkpoint.
         cutoff: takes the place of both cutoffs.
     """
-    worth = read_calibration(metadata)
-    own = metadata.get("cutoff", DEFAULT_CUTOFF) if cutoff is None else cutoff
-    surface = dict(metadata.get(SURFACE_KEY, {}))
-    surface_cutoff = surface.pop("cutoff", own)
-    return Judgement(
-        cutoff=own,
-        calibration=worth,
-        surface_cutoff=surface_cutoff if cutoff is None else cutoff,
-        surface_calibration=Calibration(**surface) if surface else worth,
-    )
+    everywhere = {"cutoff": DEFAULT_CUTOFF, **read_calibration(metadata).to_dict()}
+    if "cutoff" in metadata:
+        everywhere["cutoff"] = metadata["cutoff"]
+    hidden = dict(metadata.get(HIDDEN_KEY, everywhere))
+    surface = dict(metadata.get(SURFACE_KEY, hidden))
+    cutoffs = [part.pop("cutoff") for part in (hidden, surface)]
+    hidden_cutoff, surface_cutoff = cutoffs if cutoff is None else (cutoff, cutoff)
+    return Judgement(hidden_cutoff, Calibration(**hidden), surface_cutoff, Calibration(**surface))
 
 
 def region_cutoff(

@@ -152,8 +152,8 @@ class QueryConfig:
     mask_frustum: bool = option(True, "leave out what is outside the camera's view", live=True)
     mask_free_space: bool = option(True, "leave out what the camera looked through", live=True)
     free_space_margin_m: float = option(
-        0.1,
-        "how far before a measured surface space counts as free",
+        0.05,
+        "how far before a measured surface space counts as free; what holds readings never does",
         live=True,
         unit="m",
         ge=0,

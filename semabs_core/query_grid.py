@@ -38,8 +38,8 @@ class QueryGrid:
         axes: (3, R) float32, coordinates along x, y and z, scene frame.
         T_world_scene: (4, 4) similarity, scene frame to world.
         seen: (R ** 3,) bool, inside the frustum (all True where that mask is off).
-        open: (M,) int32, ascending indices of the voxels inside the frustum and not seen to be
-            free: what the networks are asked.
+        open: (M,) int32, ascending indices of the voxels inside the frustum that hold readings or
+            were not seen to be free: what the networks are asked.
         surface: (S,) int64, ascending, which of the M hold readings.
         surface_xyz: (S, 3) float32, where these are asked, scene frame.
     """
@@ -107,18 +107,19 @@ class GridViews:
                 self._kept.insert(0, self._kept.pop(number))
                 return view
         del self._kept[VIEWS_KEPT - 1 :]  # before the next is made, which may be large
-        view = _view(camera, bounds, T_scene_camera, margin, resolution)
+        view = view_of_grid(camera, bounds, T_scene_camera, margin, resolution)
         self._kept.insert(0, (key, T_scene_camera, view))
         return view
 
 
-def _view(
+def view_of_grid(
     camera: Camera,
     bounds: NDArray[np.float64],
     T_scene_camera: Matrix,
     margin: float,
     resolution: int,
 ) -> GridView:
+    """What a camera has of a grid; see :func:`make_query_grid`."""
     along = grid_axes(bounds, resolution)
     axes = torch.from_numpy(np.stack(along))
     parts = []
@@ -162,15 +163,10 @@ def make_query_grid(
     """
     resolution = options.resolution
     view = views.get(frame.camera, bounds, T_scene_camera, margin, resolution)
+    held, held_xyz = surface_voxels(readings, view.axes, T_scene_camera)
     free = np.zeros(len(view.in_view), dtype=bool)
     if options.mask_free_space:
-        # Where there is no reading, nothing is nearer than it.
-        limit = np.where(geometry.valid_depth(frame.depth_m), frame.depth_m, -np.inf).ravel()
-        limit = (limit - options.free_space_margin_m).astype(np.float32)
-        limits = torch.from_numpy(limit).index_select(0, torch.from_numpy(view.pixel))
-        free = view.depth_m < limits.numpy()
-        below = (view.below_pixel >= 0) & (view.below_depth_m < limit[view.below_pixel])
-        free[view.lowest] &= below
+        free = free_voxels(view, frame.depth_m, held, options.free_space_margin_m)
     if options.mask_frustum:
         seen, found = view.seen, view.in_view[~free]
     else:
@@ -178,11 +174,46 @@ def make_query_grid(
         is_open = seen.copy()
         is_open[view.in_view] = ~free
         found = np.flatnonzero(is_open).astype(np.int32)
-    held, held_xyz = surface_voxels(readings, view.axes, T_scene_camera)
-    place = np.searchsorted(found, held)
-    there = place < len(found)
-    there[there] = found[place[there]] == held[there]
-    return QueryGrid(view.axes, T_world_scene, seen, found, place[there], held_xyz[there])
+    place, there = find_sorted(found, held)
+    return QueryGrid(view.axes, T_world_scene, seen, found, place, held_xyz[there])
+
+
+def free_voxels(
+    view: GridView, depth_m: NDArray[np.float32], held: NDArray[np.int32], margin_m: float
+) -> NDArray[np.bool_]:
+    """Which voxels in view the camera looked through: those whose middles it did, as a rule.
+
+    None that holds a reading: of a thing thinner than a voxel the middle may lie beside it, where
+    the camera sees what is behind.
+
+    Args:
+        view: V voxels in view.
+        depth_m: (H, W) float32, metres.
+        held: (S,) int32 ascending indices of the voxels that hold readings.
+        margin_m: how much nearer than the reading a middle must be, metres.
+
+    Returns:
+        (V,) bool; False where the pixel has no reading.
+    """
+    # Where there is no reading, nothing is nearer than it.
+    limit = np.where(geometry.valid_depth(depth_m), depth_m, -np.inf).ravel()
+    limit = (limit - margin_m).astype(np.float32)
+    limits = torch.from_numpy(limit).index_select(0, torch.from_numpy(view.pixel))
+    free = view.depth_m < limits.numpy()
+    below = (view.below_pixel >= 0) & (view.below_depth_m < limit[view.below_pixel])
+    free[view.lowest] &= below
+    free[find_sorted(view.in_view, held)[0]] = False
+    return free
+
+
+def find_sorted(
+    there: NDArray[np.integer], wanted: NDArray[np.integer]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Where ascending numbers (n,) are among other ascending ones, and which (n,) are at all."""
+    place = np.searchsorted(there, wanted)
+    found = place < len(there)
+    found[found] = there[place[found]] == wanted[found]
+    return place[found], found
 
 
 def voxel_numbers(

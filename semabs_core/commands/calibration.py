@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from semabs_core.calibration import Calibration
 from semabs_core.commands.common import check_folder, progress_bar, say
+
+if TYPE_CHECKING:
+    from semabs_core.evaluation.fitting import Fit
 
 EXAMPLE = "Example: semabs calibrate runs/ours/best --data data --preset ours --preset simulated"
 
@@ -38,29 +40,25 @@ def calibrate(
         result = calibrate_checkpoint(
             checkpoint, data, split, preset or None, limit or None, device, advance
         )
-    judgement = result.judgement
-    _report(f"{checkpoint}", judgement.cutoff, result.iou, judgement.calibration)
-    _table(result.reliability)
+    _report(f"{checkpoint}", result.everywhere)
     if result.margins:
         regions = (f"{name or 'all'} {margin:.1f}" for name, margin in result.margins.items())
         say(f"regions end below their best logit by: {', '.join(regions)}")
-    if result.surface_reliability:
-        surface = judgement.surface_calibration
-        _report("on surfaces", judgement.surface_cutoff, result.surface_iou, surface)
-        _table(result.surface_reliability)
+    lines = {"everywhere": result.everywhere.reliability}
+    for what, fit in (("hidden", result.hidden), ("seen surfaces", result.surface)):
+        if fit:
+            _report(what, fit)
+            lines[what] = fit.reliability
     if figure is not None:
-        lines = {"everywhere": result.reliability, "seen surfaces": result.surface_reliability}
-        save_reliability({name: rows for name, rows in lines.items() if rows}, figure)
+        save_reliability(lines, figure)
         say(f"written to {figure}")
 
 
-def _report(what: str, cutoff: float, iou: float, worth: Calibration) -> None:
+def _report(what: str, fit: Fit) -> None:
+    worth = fit.calibration
     say(
         f"{what}: score = sigmoid({worth.scale:.3f} logit {worth.bias:+.3f}), "
-        f"cutoff {cutoff:.1f} (IoU {iou:.3f})"
+        f"cutoff {fit.cutoff:.1f} (IoU {fit.iou:.3f})"
     )
-
-
-def _table(rows: list[tuple[float, float, int]]) -> None:
-    for probability, share, count in rows:
+    for probability, share, count in fit.reliability:
         say(f"  said {probability:.2f}, right {share:.2f} of {count:,}")

@@ -328,7 +328,7 @@ class SceneDataset(Dataset[Item], ABC):
             item["tsdf"] = torch.from_numpy(cloud.tsdf(self.voxel_shape))
         rows = fill_cells(cloud, rows, self.voxel_shape) if self.whole_cells else rows
         item |= (
-            all_queries(cloud, rows)
+            all_queries(cloud, rows) | {"view": cloud.view}
             if self.full
             else some_queries(cloud, rows, self.num_query_points, rng)
         )

@@ -10,21 +10,20 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from torch import Tensor
 
 from semabs_core.calibration import (
+    FITTED,
+    HIDDEN_KEY,
     KEY,
     MARGINS_KEY,
     SURFACE_KEY,
-    Calibration,
-    Judgement,
-    read_judgement,
 )
 from semabs_core.checkpoint import load_network, save_network
 from semabs_core.data.datasets import DATASETS, input_options
 from semabs_core.devices import choose_device
-from semabs_core.evaluation.answered import on_seen_surface, strongest
+from semabs_core.evaluation.answered import strongest
+from semabs_core.evaluation.fitting import Answers, Fit
 from semabs_core.evaluation.metrics import CutoffScores, MetricCounter, grid_name
 from semabs_core.evaluation.scene import (
     EvaluationOptions,
@@ -36,12 +35,6 @@ from semabs_core.voxels import grid_index
 
 GRID = 32
 """Voxels per axis over which the points of completion are averaged: points lie near surfaces."""
-BINS = 10
-TOLERANCE = 0.01
-"""Share of the IoU that is given away for a higher cutoff. Near the best one the IoU is flat, and
-what is wrongly said, behind a wall or of a thing that nobody asked for, costs a robot more than
-what is not said.
-"""
 MARGINS = tuple(round(0.1 * tenth, 1) for tenth in range(40, 0, -1))
 """Of regions below their best logit, from which one is chosen for each relation."""
 BELOW = tuple(-margin for margin in MARGINS)
@@ -52,28 +45,6 @@ FEWEST = 20
 """Descriptions of a relation that its own margin is chosen by; with fewer it is that of all."""
 
 
-@dataclass(frozen=True)
-class Answers:
-    """Logits, and how right each is.
-
-    Attributes:
-        logits: (n,) float64.
-        right: (n,) float64, the share of it that is right: 0..1.
-    """
-
-    logits: NDArray[np.float64]
-    right: NDArray[np.float64]
-
-    @staticmethod
-    def joined(parts: Sequence[Answers]) -> Answers:
-        """Those of several; of none, none."""
-        empty = [np.zeros(0)]
-        return Answers(
-            np.concatenate([part.logits for part in parts] or empty),
-            np.concatenate([part.right for part in parts] or empty),
-        )
-
-
 class AnswerGatherer:
     """What a network answers on scenes, and how good it is at every cutoff.
 
@@ -82,8 +53,11 @@ class AnswerGatherer:
     whether the described thing is there or may be there.
 
     *Surfaces* are the points of completion in voxels that hold readings, inside something: there it
-    is known that something is, and only asked what. At a cutoff, their IoU is the mean of two: of
-    each label alone, as if nothing else were asked, and of the strongest of all labels.
+    is known that something is, and only asked what. *Hidden* are those in voxels that hold none and
+    that the camera did not see to be free. Their cutoff is chosen by the IoU of surfaces and hidden
+    points together, since what is said of either fills the voxels at the border. At a cutoff, the
+    IoU of either is the mean of two: of each label alone, as if nothing else were asked, and of the
+    strongest of all labels.
 
     Args:
         network: on the device where to compute.
@@ -92,8 +66,10 @@ class AnswerGatherer:
     Attributes:
         answers: those of each label or description.
         surfaces: the same on surfaces.
-        scores: IoU of all, from which the cutoff is chosen.
+        hidden: the same of what is hidden.
+        scores: IoU of all, each label alone, as the published evaluation asks.
         surface_scores: IoU of surfaces.
+        hidden_scores: IoU of what was not seen to be free.
         margin_scores: of localization, relation to the IoU of regions that end so far below their
             best logit.
     """
@@ -103,7 +79,9 @@ class AnswerGatherer:
         self.options = options or EvaluationOptions(grids=(GRID,))
         self.answers: list[Answers] = []
         self.surfaces: list[Answers] = []
+        self.hidden: list[Answers] = []
         self.scores = CutoffScores(grid_name(GRID), self.options.cutoffs)
+        self.hidden_scores = CutoffScores(grid_name(GRID), self.options.cutoffs)
         self.surface_scores = CutoffScores(SURFACE_KEY, self.options.cutoffs)
         self.margin_scores: dict[str, CutoffScores] = {}
 
@@ -120,24 +98,46 @@ class AnswerGatherer:
         targets = torch.as_tensor(item["targets"])[kept] > 0.5
         ignore = torch.as_tensor(item["ignore"])[kept]
         xyz = scene.query_xyz.cpu()
+        free, surface = scene.free.cpu(), scene.surface.cpu()
         regions = MetricCounter(xyz, bounds, (GRID,), BELOW) if task == "localization" else None
         for row, found, target, left_out in zip(kept, logits, targets, ignore, strict=True):
             _add(self.scores, counter.count(found, target, left_out))
-            counts = ~left_out
-            if not bool(counts.any()):
+            if bool(left_out.all()):
                 continue
-            there, right = found[counts].double(), target[counts].double()
             if regions is None:
-                there, right = _per_voxel(self.network, xyz[counts], there, right)
-            else:
+                self.answers += self._voxels(xyz, found, target, ~left_out)
+                self.hidden += self._voxels(xyz, found, target, ~(left_out | free | surface))
+            elif not bool((left_out | free).all()):
+                open_ = found.masked_fill(left_out | free, -torch.inf)
+                best = int(open_.argmax())
                 place = self.margin_scores.setdefault(item["relations"][row], _region_scores())
-                _add(place, regions.count(found - there.max(), target, left_out))
-                best = int(there.argmax())
-                there, right = there[best : best + 1], right[best : best + 1]
-            self.answers.append(Answers(there.numpy(), right.numpy()))
+                _add(place, regions.count(open_ - open_[best], target, left_out))
+                right = target[best : best + 1].double().numpy()
+                self.answers.append(Answers(open_[best : best + 1].double().numpy(), right))
         if task == "completion":
-            seen = torch.from_numpy(on_seen_surface(item["input_xyz"], xyz, bounds))
-            self._add_surface(logits, targets, seen & targets.any(dim=0) & ~ignore.any(dim=0))
+            self._add_surface(logits, targets, surface & targets.any(dim=0) & ~ignore.any(dim=0))
+            self._add_open(counter, logits.masked_fill(free, -torch.inf), targets, ignore)
+
+    def _add_open(
+        self, counter: MetricCounter, logits: Tensor, targets: Tensor, ignore: Tensor
+    ) -> None:
+        """All of a scene: logits, targets and points that do not count, (L, M) each."""
+        first = strongest(logits)
+        for found, target, left_out, best in zip(logits, targets, ignore, first, strict=True):
+            alone = counter.count(found, target, left_out)
+            together = counter.count(found.masked_fill(~best, -torch.inf), target, left_out)
+            means = {name: (alone[name] + together[name]) / 2 for name in alone}
+            _add(self.hidden_scores, means)
+
+    def _voxels(
+        self, xyz: Tensor, logits: Tensor, targets: Tensor, counts: Tensor
+    ) -> list[Answers]:
+        """The answers at the points (M,) that count, a voxel each; of none, none."""
+        if not bool(counts.any()):
+            return []
+        there, right = logits[counts].double(), targets[counts].double()
+        there, right = _per_voxel(self.network, xyz[counts], there, right)
+        return [Answers(there.numpy(), right.numpy())]
 
     def _add_surface(self, logits: Tensor, targets: Tensor, surface: Tensor) -> None:
         """Surfaces of a scene: logits (L, M), targets (L, M), the points that count (M,)."""
@@ -204,70 +204,21 @@ def _per_voxel(
     return sums[0] / counts, sums[1] / counts
 
 
-def fit_calibration(answers: Answers) -> Calibration:
-    """The logistic model under which the answers are most likely.
-
-    Raises:
-        ValueError: if all answers are right or all are wrong, so that nothing can be told apart.
-    """
-    x, y = answers.logits, answers.right
-    if not 0 < float(y.mean()) < 1:
-        raise ValueError(
-            f"all {len(y)} answers are {'right' if y.any() else 'wrong'}; to be calibrated on they "
-            "must be partly right and partly wrong: take more scenes"
-        )
-
-    def cost(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        scale = np.exp(values[0])
-        z = scale * x + values[1]
-        error = 1 / (1 + np.exp(-np.clip(z, -60, 60))) - y
-        loss = float(np.mean(np.logaddexp(0, z) - y * z))
-        return loss, np.array([np.mean(error * x) * scale, np.mean(error)])
-
-    found = minimize(cost, np.zeros(2), jac=True, method="L-BFGS-B", bounds=[(-5, 5), (-30, 30)])
-    return Calibration(float(np.exp(found.x[0])), float(found.x[1]))
-
-
-def reliability(
-    answers: Answers, calibration: Calibration, bins: int = BINS
-) -> list[tuple[float, float, int]]:
-    """Mean probability, share that is right, and number of answers, per bin of the probability."""
-    probability = calibration.probability(answers.logits)
-    number = np.minimum((probability * bins).astype(int), bins - 1)
-    rows = []
-    for index in range(bins):
-        inside = number == index
-        if inside.any():
-            rows.append(
-                (
-                    float(probability[inside].mean()),
-                    float(answers.right[inside].mean()),
-                    int(inside.sum()),
-                )
-            )
-    return rows
-
-
 @dataclass(frozen=True)
 class CalibrationResult:
     """What a calibration came to; it is in the checkpoint now.
 
     Attributes:
-        judgement: cutoffs and calibrations; of localization and where no surface is seen, those of
-            surfaces are the others.
+        everywhere: of each label or description alone.
+        hidden: of completion, where nothing was seen; None where nothing can be told apart.
+        surface: of completion, on seen surfaces; None where nothing can be told apart.
         margins: of the regions of descriptions, see :func:`choose_margins`.
-        iou: mean IoU at the cutoff, voxels at 32^3.
-        surface_iou: the same on surfaces; NaN where there is none.
-        reliability: see :func:`reliability`.
-        surface_reliability: the same on surfaces.
     """
 
-    judgement: Judgement
+    everywhere: Fit
+    hidden: Fit | None
+    surface: Fit | None
     margins: dict[str, float]
-    iou: float
-    surface_iou: float
-    reliability: list[tuple[float, float, int]]
-    surface_reliability: list[tuple[float, float, int]]
 
 
 def calibrate_checkpoint(
@@ -313,29 +264,21 @@ def calibrate_checkpoint(
             on_scene(done, len(todo))
     if not gatherer.answers:
         raise ValueError(f"no scene of {split!r} asks for anything that this network can answer")
-    answers, surfaces = Answers.joined(gatherer.answers), Answers.joined(gatherer.surfaces)
-    calibration = fit_calibration(answers)
-    iou, cutoff, _ = gatherer.scores.best(TOLERANCE)
-    metadata = {**network.metadata, "cutoff": cutoff, "validation_iou": iou}
-    metadata[KEY] = calibration.to_dict()
-    margins = choose_margins(gatherer.margin_scores)
-    metadata.pop(MARGINS_KEY, None)
-    if margins:
-        metadata[MARGINS_KEY] = margins
-    metadata.pop(SURFACE_KEY, None)
-    surface_iou, surface_cutoff, _ = gatherer.surface_scores.best(TOLERANCE)
-    if 0 < surfaces.right.sum() < len(surfaces.right):  # of one label alone all are right
-        metadata[SURFACE_KEY] = {"cutoff": surface_cutoff} | fit_calibration(surfaces).to_dict()
-    save_network(network, folder, metadata)
-    judgement = read_judgement(metadata)
-    return CalibrationResult(
-        judgement,
-        margins,
-        iou,
-        surface_iou,
-        reliability(answers, calibration),
-        reliability(surfaces, judgement.surface_calibration) if SURFACE_KEY in metadata else [],
-    )
+    asked = {
+        KEY: (gatherer.scores, gatherer.answers),
+        HIDDEN_KEY: (gatherer.hidden_scores, gatherer.hidden),
+        SURFACE_KEY: (gatherer.surface_scores, gatherer.surfaces),
+    }
+    joined = {key: (scores, Answers.joined(parts)) for key, (scores, parts) in asked.items()}
+    fits = {key: Fit.of(*part) for key, part in joined.items() if key == KEY or part[1].mixed}
+    everywhere, margins = fits.pop(KEY), choose_margins(gatherer.margin_scores)
+    found: dict[str, Any] = {key: fit.to_dict() for key, fit in fits.items()}
+    found |= {MARGINS_KEY: margins} if margins else {}
+    noted = {key: value for key, value in network.metadata.items() if key not in FITTED}
+    noted |= {"cutoff": everywhere.cutoff, "validation_iou": everywhere.iou}
+    noted[KEY] = everywhere.calibration.to_dict()
+    save_network(network, folder, noted | found)
+    return CalibrationResult(everywhere, fits.get(HIDDEN_KEY), fits.get(SURFACE_KEY), margins)
 
 
 def _evenly(count: int, limit: int | None) -> list[int]:

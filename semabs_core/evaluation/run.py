@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from torch.utils.data import DataLoader, Subset
 
-from semabs_core.calibration import MARGINS_KEY, SURFACE_KEY
+from semabs_core.calibration import HIDDEN_KEY, MARGINS_KEY, SURFACE_KEY
 from semabs_core.data.datasets import DATASETS, SceneDataset, input_options
 from semabs_core.data.labels import read_synonyms
 from semabs_core.data.relevancy_settings import common_settings, unlike_training
@@ -26,7 +26,7 @@ from semabs_core.weights.fingerprint import fingerprint
 
 OnProgress = Callable[[str, int, int], None]
 """Called with the split, scenes done and scenes to do, of this process."""
-JUDGED = ("cutoff", SURFACE_KEY, MARGINS_KEY)
+JUDGED = ("cutoff", HIDDEN_KEY, SURFACE_KEY, MARGINS_KEY)
 """What the metrics as a robot is answered depend on, in a checkpoint's metadata."""
 logger = logging.getLogger(__name__)
 

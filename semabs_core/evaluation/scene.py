@@ -20,6 +20,7 @@ from semabs_core.evaluation.answered import (
     completion_answers,
     not_with_the_best,
     on_seen_surface,
+    seen_to_be_free,
 )
 from semabs_core.evaluation.metrics import CUTOFFS, GRIDS, MetricCounter, metric_names
 from semabs_core.evaluation.rows import NAME_COLUMNS
@@ -103,12 +104,12 @@ class SceneLogits:
     def region(self, row: int, logits: Tensor) -> Tensor:
         """Logits (M,) of a description at which the network's cutoff, or 0, bounds its region."""
         ignore = torch.as_tensor(self.item["ignore"][row]).to(self.device)
-        if bool(ignore.all()):
-            return logits
-        noted, counted = self.network.metadata, logits.masked_fill(ignore, -torch.inf)
+        noted, counted = self.network.metadata, logits.masked_fill(ignore | self.free, -torch.inf)
+        if bool(counted.isneginf().all()):
+            return counted
         lowest = region_cutoff(noted, self.item["relations"][row], float(counted.max()))
         elsewhere = not_with_the_best(counted.cpu(), lowest, *self._voxels)
-        answers = logits.masked_fill(torch.from_numpy(elsewhere).to(self.device), -torch.inf)
+        answers = counted.masked_fill(torch.from_numpy(elsewhere).to(self.device), -torch.inf)
         return answers - lowest + noted.get("cutoff", 0.0)
 
     def completion(self, logits: Sequence[Tensor]) -> Tensor:
@@ -117,12 +118,23 @@ class SceneLogits:
         Args:
             logits: (M,) of each label.
         """
+        noted, together = self.network.metadata, torch.stack(list(logits))
+        judgement = read_judgement(noted)
+        answers = completion_answers(together, self.surface, self.free, judgement)
+        return answers - judgement.cutoff + noted.get("cutoff", judgement.cutoff)
+
+    @cached_property
+    def surface(self) -> Tensor:
+        """(M,) bool: the query points in voxels that hold readings."""
         bounds = self.network.config.bounds
         held = on_seen_surface(self.item["input_xyz"], self.query_xyz.cpu(), bounds)
-        surface = torch.from_numpy(held).to(self.device)
-        return completion_answers(
-            torch.stack(list(logits)), surface, read_judgement(self.network.metadata)
-        )
+        return torch.from_numpy(held).to(self.device)
+
+    @cached_property
+    def free(self) -> Tensor:
+        """(M,) bool: the query points in voxels that the camera saw to be free."""
+        seen = (self.item.get("view"), self.item["input_xyz"], self.query_xyz.cpu())
+        return torch.from_numpy(seen_to_be_free(*seen)).to(self.device)
 
     @cached_property
     def _voxels(self) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:

@@ -22,7 +22,7 @@ def save_reliability(
 
     Args:
         lines: name to (mean probability, share that is right, number of answers) of each bin, as
-            :func:`semabs_core.evaluation.calibrate.reliability` gives them.
+            :func:`semabs_core.evaluation.fitting.reliability` gives them.
         path: of the picture, which is written beside and renamed.
     """
     figure = Figure(figsize=INCHES, layout="constrained")

@@ -9,12 +9,9 @@ from pathlib import Path
 
 import torch
 
-from semabs_core.calibration import KEY, MARGINS_KEY, SURFACE_KEY
+from semabs_core.calibration import FITTED
 from semabs_core.checkpoint import CheckpointError, load_network, save_network
 from semabs_core.weights.shipped import LOCAL, resolve_weights
-
-FITTED = (KEY, SURFACE_KEY, MARGINS_KEY, "cutoff", "validation_iou")
-"""What is known of one network's answers and not of the mean's."""
 
 
 def average_networks(sources: Sequence[str], target: str | os.PathLike) -> int:

@@ -5,12 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from pipeline_toy import BOUNDS, dense_grid, frame_state
 from test_evaluate import OPTIONS, SENTENCES, random_item, tiny_network
 from test_query_grid import piece_by_hand
 
+from semabs_core import geometry
 from semabs_core.calibration import MARGINS_KEY, SURFACE_KEY, Calibration, Judgement
 from semabs_core.config import QueryConfig
-from semabs_core.evaluation.answered import ANSWERED, completion_answers
+from semabs_core.data.items import View
+from semabs_core.evaluation.answered import ANSWERED, completion_answers, seen_to_be_free
 from semabs_core.evaluation.metrics import CUTOFFS, MetricCounter, grid_name, metric_names
 from semabs_core.evaluation.scene import evaluate_scene
 from semabs_core.grid_answers import label_grid
@@ -39,7 +42,8 @@ def test_labels_that_compete_are_those_of_a_completed_grid():
     logits[:, :5] = logits[0, :5]  # equal ones
     surface = torch.arange(300) % 3 == 0
     judgement = Judgement(0.8, Calibration(), 0.1, Calibration())
-    said = completion_answers(logits, surface, judgement) >= judgement.cutoff
+    nowhere = torch.zeros(300, dtype=torch.bool)
+    said = completion_answers(logits, surface, nowhere, judgement) >= judgement.cutoff
     best, label = logits.max(dim=0).values.numpy(), logits.argmax(dim=0).numpy() + 1
     grid = open_grid(300, np.flatnonzero(surface))
     labels, _ = label_grid(grid, label.astype(np.uint8), best, judgement, 8)
@@ -52,9 +56,33 @@ def test_labels_that_compete_are_those_of_a_completed_grid():
 def test_what_nobody_counts_stays_so():
     logits = torch.tensor([[torch.nan, 1.0], [torch.nan, 2.0]])
     judgement = Judgement(0.0, Calibration(), 0.0, Calibration())
-    found = completion_answers(logits, torch.zeros(2, dtype=torch.bool), judgement)
+    nowhere = torch.zeros(2, dtype=torch.bool)
+    found = completion_answers(logits, nowhere, nowhere, judgement)
     assert found[:, 0].isnan().all()
     assert found[:, 1].tolist() == [-torch.inf, 2.0]
+
+
+def test_nothing_is_said_where_the_camera_saw_that_nothing_is(room):
+    """The voxels that count are those that the pipeline asks in."""
+    frame = room.frame(0)
+    state = frame_state(frame)
+    grid = state.grid(QueryConfig())
+    view = View(frame.depth_m, frame.camera, state.T_scene_camera, state.bounds)
+    readings = geometry.back_project(frame.depth_m, frame.K).reshape(-1, 3)
+    readings = geometry.transform_points(state.T_scene_camera, readings)
+    middles = torch.from_numpy(dense_grid(BOUNDS, QueryConfig.resolution)).float()
+    free = seen_to_be_free(view, torch.from_numpy(readings).float(), middles)
+    expected = grid.seen.copy()
+    expected[grid.open] = False
+    differ = free != expected
+    assert expected.mean() > 0.1
+    assert differ.mean() < 1e-4, "but for rounding at the border of a voxel"
+    assert not seen_to_be_free(None, middles, middles).any()
+    logits = torch.ones(1, len(middles))
+    nowhere = torch.zeros(len(middles), dtype=torch.bool)
+    judgement = Judgement(0.0, Calibration(), 0.0, Calibration())
+    said = completion_answers(logits, nowhere, torch.from_numpy(free), judgement)[0] >= 0
+    np.testing.assert_array_equal(said.numpy(), ~free)
 
 
 def test_a_scene_is_measured_both_ways():

@@ -9,6 +9,7 @@ from training_toy import ToyScenes
 from typer.testing import CliRunner
 
 from semabs_core.calibration import (
+    DEFAULT_CUTOFF,
     DEFAULT_MARGIN,
     MARGINS_KEY,
     Calibration,
@@ -26,13 +27,12 @@ from semabs_core.evaluation.calibrate import (
     FEWEST,
     MARGINS,
     AnswerGatherer,
-    Answers,
     calibrate_checkpoint,
     choose_margins,
-    fit_calibration,
-    reliability,
 )
+from semabs_core.evaluation.fitting import Answers, fit_calibration, reliability
 from semabs_core.evaluation.metrics import CutoffScores
+from semabs_core.evaluation.scene import SceneLogits
 from semabs_core.grid_answers import label_grid
 from semabs_core.network_config import NetworkConfig
 from semabs_core.networks import build_network
@@ -116,6 +116,21 @@ def test_seen_surfaces_have_a_cutoff_of_their_own():
     assert (own.cutoff, own.surface_cutoff) == (0.75, 0.75)
     plain = read_judgement({"cutoff": 0.5})
     assert (plain.surface_cutoff, plain.surface_calibration) == (0.5, Calibration())
+    assert read_judgement({}).cutoff == DEFAULT_CUTOFF
+
+
+def test_what_is_hidden_has_a_cutoff_of_its_own():
+    """The first one is of labels alone at all points, free ones too."""
+    stored = {
+        "cutoff": 1.5,
+        "calibration": {"scale": 2.0, "bias": -1.0},
+        "hidden": {"cutoff": 1.0, "scale": 1.5, "bias": 0.5},
+    }
+    found = read_judgement(stored)
+    assert (found.cutoff, found.surface_cutoff) == (1.0, 1.0)
+    assert found.calibration == found.surface_calibration == Calibration(1.5, 0.5)
+    assert region_cutoff(stored, "", 5.0) == 1.0
+    assert stored["hidden"]["cutoff"] == 1.0, "what was read is not changed"
 
 
 def test_a_seen_surface_is_labelled_from_its_own_cutoff_on():
@@ -160,9 +175,11 @@ def test_a_scene_of_one_label_has_no_judgement_of_surfaces(tmp_path, monkeypatch
         "semabs_core.evaluation.calibrate.scene_names", lambda item, task: ([0], {})
     )
     result = calibrate_checkpoint(tmp_path / "net", tmp_path / "data")
-    assert "surface" not in load_network(tmp_path / "net").metadata
-    assert result.surface_reliability == []
-    assert result.judgement.surface_cutoff == result.judgement.cutoff
+    stored = load_network(tmp_path / "net").metadata
+    assert "surface" not in stored
+    assert result.surface is None
+    judgement = read_judgement(stored)
+    assert judgement.surface_cutoff == judgement.cutoff
 
 
 def test_seen_surfaces_are_weighed_alone_and_together():
@@ -178,6 +195,31 @@ def test_seen_surfaces_are_weighed_alone_and_together():
     found = gatherer.surface_scores.total[0, cutoff].item()
     assert found == pytest.approx((alone + strongest) / 2)
     assert len(Answers.joined(gatherer.surfaces).logits) == 6
+
+
+def test_what_was_seen_to_be_free_is_no_answer():
+    """Neither the cutoff nor the calibration of what is hidden depends on it."""
+    items = ToyScenes("completion", scenes=1, queries=None)
+    item = items[0]
+    config = NetworkConfig(voxel_shape=(4, 4, 4), channels=4, f_maps=4, levels=2, hidden=16)
+    network = build_network(config).eval()
+    half = torch.arange(item["query_xyz"].shape[1]) % 2 == 0
+    found = []
+    for free in (torch.zeros_like(half), half):
+        gatherer = AnswerGatherer(network)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(SceneLogits, "free", free)
+            gatherer.add(item)
+        found.append(gatherer)
+    every, without = found
+    torch.testing.assert_close(every.scores.total, without.scores.total)
+    assert (without.hidden_scores.total != every.hidden_scores.total).any()
+    kept = item | {"ignore": item["ignore"] | half}
+    alone = AnswerGatherer(network)
+    alone.add(kept)
+    np.testing.assert_allclose(
+        Answers.joined(without.hidden).logits, Answers.joined(alone.hidden).logits, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("values", [(0.0, 0.0), (-1.0, 0.0), (1.0, np.nan)])
@@ -197,11 +239,14 @@ def test_a_checkpoint_gets_its_calibration_and_cutoff(tmp_path):
         tmp_path / "net", tmp_path / "data", records=["ours", "simulated"]
     )
     stored = load_network(tmp_path / "net")
-    assert read_judgement(stored.metadata) == result.judgement
-    assert stored.metadata["cutoff"] == result.judgement.cutoff
-    assert stored.metadata["surface"]["cutoff"] == result.judgement.surface_cutoff
+    judgement = read_judgement(stored.metadata)
+    assert judgement.cutoff == result.hidden.cutoff
+    assert judgement.calibration == result.hidden.calibration
+    assert judgement.surface_cutoff == result.surface.cutoff
+    assert judgement.surface_calibration == result.surface.calibration
+    assert stored.metadata["cutoff"] == result.everywhere.cutoff
     assert stored.metadata["preset"] == "ours"
-    assert sum(count for _, _, count in result.reliability) > 100
+    assert sum(count for _, _, count in result.everywhere.reliability) > 100
 
 
 def test_a_split_that_is_not_there_is_named(tmp_path):
@@ -227,7 +272,8 @@ def test_the_command_draws_the_reliability(tmp_path):
     assert "--figure is a PNG file, got figure.pdf" in " ".join(wrong.output.split())
     result = CliRunner().invoke(app, [*call, "--figure", str(tmp_path / "figure.png")])
     assert result.exit_code == 0, result.output
-    assert "on surfaces: score = sigmoid(" in result.output
+    for what in ("net", "hidden", "seen surfaces"):
+        assert f"{what}: score = sigmoid(" in result.output
     with Image.open(tmp_path / "figure.png") as picture:
         assert picture.size == (500, 460)
 

@@ -57,11 +57,15 @@ def test_completion_labels_follow_the_masks(scene, room):
         seen = geometry.in_frustum(points, frame.camera, frame.T_world_camera)
         assert seen.all() if label != UNKNOWN else not seen.any()
     occupied = np.concatenate([completion.points_of(i)[0] for i in (1, 2, 3)])
-    free = geometry.seen_free(
-        occupied, frame.depth_m, frame.camera, frame.T_world_camera, margin_m=0.1
+    view, margin = (frame.depth_m, frame.camera, frame.T_world_camera), 0.05
+    free = occupied[geometry.seen_free(occupied, *view, margin_m=margin)]
+    readings = geometry.transform_points(
+        frame.T_world_camera, geometry.back_project(frame.depth_m, frame.K).reshape(-1, 3)
     )
-    assert len(occupied)
-    assert not free.any()
+    half = completion.voxel_size_m / 2 + 1e-6
+    holds = [(np.abs(readings - middle).max(axis=1) < half).any() for middle in free]
+    assert len(free) < len(occupied)
+    assert all(holds), "only what is thinner than a voxel has its middle in the open"
     assert (completion.scores[completion.labels == UNKNOWN] == 0).all()
 
 
@@ -431,9 +435,9 @@ def test_unusable_frames_and_words_say_why(scene, room):
 def test_a_region_out_of_view_is_an_error(room):
     scene = build(localization={"free_space_margin_m": 0.0})
     frame = room.frame(0)
-    # A wall right behind the region's near face: all of the view up to 30 m is free, but one pixel.
+    # All of the view up to 30 m is free, but a pixel in the corner: a voxel whose middle is outside.
     depth = np.full_like(frame.depth_m, 30.0)
-    depth[60, 80] = 2.0
+    depth[-1, 0] = 1.7
     scene.set_frame(replace(frame, depth_m=depth))
     core = scene.config
     scene.reconfigure(replace(core, localization=replace(core.localization, resolution=4)))
