@@ -73,12 +73,11 @@ class VolumeEncoder(nn.Module):
                     rows = F.pad(rows, (0, 1))
                 volume = fill(there, rows)
                 if tsdf is not None:
-                    volume[-1] = tsdf[scene]
+                    volume[..., -1] = tsdf[scene]
                 volumes.append(volume)
-        # Channels run fastest, which convolutions and sampling then read without a copy.
+        # Channels run fastest, which all that follows then reads without a copy.
         stack = volumes[0][None] if len(volumes) == 1 else torch.stack(volumes)
-        stack = stack.contiguous(memory_format=torch.channels_last_3d)
-        return self.complete(stack).unflatten(0, features.shape[:2])
+        return self.complete(stack.movedim(-1, 1)).unflatten(0, features.shape[:2])
 
     def complete(self, volume: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """Volumes (P, C, X, Y, Z) through the U-Net, in :attr:`dtype` or another."""

@@ -82,6 +82,36 @@ def convolve(conv: nn.Conv3d, x: Tensor) -> Tensor:
     )
 
 
+def pointwise(conv: nn.Conv3d, x: Tensor) -> Tensor:
+    """A 1x1x1 convolution (B, in, X, Y, Z) to (B, out, X, Y, Z), as the matrix product it is.
+
+    Where channels run fastest, on a CPU, that takes a third of the convolution's time.
+    """
+    return F.linear(x.movedim(1, -1), conv.weight.flatten(1), conv.bias).movedim(-1, 1)
+
+
+def add_doubled(x: Tensor, up: nn.ConvTranspose3d, coarse: Tensor) -> Tensor:
+    """Adds a transposed convolution of 2x2x2 and stride 2, in which each voxel becomes eight.
+
+    It is one matrix product. On a CPU, torch has a plain loop for it, which needs channels to run
+    slowest, as nothing around it does.
+
+    Args:
+        x: (B, out, 2X, 2Y, 2Z), which is changed where no gradient needs it.
+        up: the convolution.
+        coarse: (B, in, X, Y, Z), what it is of.
+    """
+    assert up.bias is not None
+    weight = up.weight.permute(2, 3, 4, 1, 0).flatten(0, 3)
+    rows = F.linear(coarse.movedim(1, -1), weight, up.bias.repeat(8))
+    eight = rows.unflatten(-1, (2, 2, 2, -1)).permute(0, 7, 1, 4, 2, 5, 3, 6)
+    parts = x.unflatten(4, (-1, 2)).unflatten(3, (-1, 2)).unflatten(2, (-1, 2))
+    if torch.is_grad_enabled():
+        return (parts + eight).flatten(6).flatten(4, 5).flatten(2, 3)
+    parts.add_(eight)
+    return x
+
+
 class ResidualBlock(nn.Module):
     """Three normalised convolutions; the first one's output is the residual."""
 
@@ -140,7 +170,7 @@ class ResidualUNet3D(nn.Module):
             skips.append(x)
         for decoder, skip in zip(self.decoders, reversed(skips[:-1]), strict=True):
             x = decoder(x, skip)
-        return convolve(self.final, x)
+        return pointwise(self.final, x)
 
 
 class FineUNet3D(nn.Module):
@@ -177,8 +207,10 @@ class FineUNet3D(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         fine = self.before(x).relu_()
-        fine = self.up(self.coarse(convolve(self.down, fine))).add_(fine)
-        return convolve(self.final, self.after(fine).relu_() + fine)
+        fine = add_doubled(fine, self.up, self.coarse(convolve(self.down, fine)))
+        refined = self.after(fine).relu_()
+        fine = fine + refined if torch.is_grad_enabled() else fine.add_(refined)
+        return pointwise(self.final, fine)
 
 
 def make_unet(channels: int, fine_maps: int, f_maps: int, levels: int, groups: int) -> nn.Module:

@@ -73,10 +73,10 @@ def cells_at(flat: Tensor, shape: tuple[int, int, int]) -> Cells:
 
 
 def fill(cells: Cells, values: Tensor) -> Tensor:
-    """A volume (C, X, Y, Z) of what the occupied cells hold (K, C); the others are 0."""
+    """A volume (X, Y, Z, C) of what the occupied cells hold (K, C); the others are 0."""
     rows = values.new_zeros(math.prod(cells.shape), values.shape[1])
     rows.index_copy_(0, cells.occupied, values)
-    return rows.view(*cells.shape, -1).movedim(-1, 0)
+    return rows.view(*cells.shape, -1)
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,8 @@ def test_cells_by_hand():
     assert cells.count.tolist() == [2, 1, 2]
     volume = fill(cells, torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]))
     expected = torch.zeros(2, 2, 2, 2)
-    expected[:, 0, 0, 0], expected[:, 0, 0, 1] = torch.tensor([1, 2]), torch.tensor([3, 4])
-    expected[:, 1, 1, 1] = torch.tensor([5, 6])
+    expected[0, 0, 0], expected[0, 0, 1] = torch.tensor([1, 2]), torch.tensor([3, 4])
+    expected[1, 1, 1] = torch.tensor([5, 6])
     torch.testing.assert_close(volume, expected)
 
 
