@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from semabs_core.network_config import NetworkConfig
 from semabs_core.precision import mixed_precision
+from semabs_core.sparse_volume import SparseVolume
 from semabs_core.unet3d import make_unet
-from semabs_core.voxels import Cells, fill
+from semabs_core.voxels import Cells
 
 TEMPERATURE = 0.07
 """The published divisor of the cosine similarity."""
@@ -69,20 +70,18 @@ class VolumeEncoder(nn.Module):
                 rows = self.points[-1](self._mean(xyz[scene], label, there))
                 if self.dtype != torch.float32:  # without the caller's autocast
                     rows = rows.to(self.dtype)
-                if tsdf is not None:
-                    rows = F.pad(rows, (0, 1))
-                volume = fill(there, rows)
-                if tsdf is not None:
-                    volume[..., -1] = tsdf[scene]
-                volumes.append(volume)
-        # Channels run fastest, which all that follows then reads without a copy.
-        stack = volumes[0][None] if len(volumes) == 1 else torch.stack(volumes)
-        return self.complete(stack.movedim(-1, 1)).unflatten(0, features.shape[:2])
+                volumes.append(SparseVolume(there, rows, None if tsdf is None else tsdf[scene]))
+        if all(volume.worth_it for volume in volumes):
+            made = _stack([self.complete(volume)[0] for volume in volumes])
+        else:
+            # Channels run fastest, which all that follows then reads without a copy.
+            made = self.complete(_stack([volume.dense() for volume in volumes]).movedim(-1, 1))
+        return made.unflatten(0, features.shape[:2])
 
-    def complete(self, volume: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    def complete(self, volume: Tensor | SparseVolume, dtype: torch.dtype | None = None) -> Tensor:
         """Volumes (P, C, X, Y, Z) through the U-Net, in :attr:`dtype` or another."""
         dtype = self.dtype if dtype is None else dtype
-        if dtype == torch.float32:
+        if dtype == torch.float32 or isinstance(volume, SparseVolume):
             return self.unet(volume)
         with mixed_precision(volume.device, dtype):
             return self.unet(volume)
@@ -195,6 +194,11 @@ class Pointer(nn.Module):
         if self.method == "dot_product":
             return (features @ query[..., None])[..., 0] / math.sqrt(features.shape[-1])
         return self.v(torch.tanh(features + query[..., None, :]))[..., 0]
+
+
+def _stack(parts: list[Tensor]) -> Tensor:
+    """Tensors beside each other; a single one is not copied."""
+    return parts[0][None] if len(parts) == 1 else torch.stack(parts)
 
 
 def expect(name: str, value: Tensor | None, shape: Sequence[int | None]) -> Tensor:

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from semabs_core.sparse_volume import SparseVolume, norm_conv
+
 NARROW = 16
 """With fewer channels a CPU normalises bfloat16 ten times as slowly as float32."""
 
@@ -24,8 +26,10 @@ class NormConv(nn.Module):
         self.norm = nn.GroupNorm(groups if in_channels >= groups else 1, in_channels)
         self.conv = nn.Conv3d(in_channels, out_channels, 3, padding=1, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor | SparseVolume) -> Tensor:
         norm = self.norm
+        if isinstance(x, SparseVolume):
+            return norm_conv(x, norm, self.conv)
         if x.device.type == "cpu":
             x = x.float() if norm.num_channels < NARROW else x
             if x.dtype == torch.bfloat16 and torch.is_grad_enabled():

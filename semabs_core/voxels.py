@@ -54,6 +54,11 @@ class Cells:
     place: Tensor
     count: Tensor
 
+    @property
+    def voxels(self) -> int:
+        """How many cells there are, empty ones too."""
+        return math.prod(self.shape)
+
 
 def cells_of(index: Tensor, shape: tuple[int, int, int]) -> Cells:
     """The cells of points with fractional indices (N, 3), which are truncated here."""

@@ -435,7 +435,7 @@ def test_unusable_frames_and_words_say_why(scene, room):
 def test_a_region_out_of_view_is_an_error(room):
     scene = build(localization={"free_space_margin_m": 0.0})
     frame = room.frame(0)
-    # All of the view up to 30 m is free, but a pixel in the corner: a voxel whose middle is outside.
+    # All of the view is free up to 30 m, but a pixel in a corner: its voxel has its middle outside.
     depth = np.full_like(frame.depth_m, 30.0)
     depth[-1, 0] = 1.7
     scene.set_frame(replace(frame, depth_m=depth))
