@@ -57,7 +57,8 @@ class Judgement:
     """How a completion network's logits become answers.
 
     What holds depth readings is surely filled by something, so a lower logit is enough there than
-    where nothing was seen. What the camera saw to be free is not asked for.
+    where nothing was seen. What the camera saw to be free is not asked for, or else counts as the
+    latter (``mask_free_space``).
 
     Attributes:
         cutoff: the logit below which a voxel is free for a class.
@@ -84,11 +85,10 @@ def read_judgement(metadata: Mapping[str, Any], cutoff: float | None = None) -> 
         metadata: of its checkpoint.
         cutoff: takes the place of both cutoffs.
     """
-    everywhere = {"cutoff": DEFAULT_CUTOFF, **read_calibration(metadata).to_dict()}
-    if "cutoff" in metadata:
-        everywhere["cutoff"] = metadata["cutoff"]
-    hidden = dict(metadata.get(HIDDEN_KEY, everywhere))
-    surface = dict(metadata.get(SURFACE_KEY, hidden))
+    own = metadata.get("cutoff", DEFAULT_CUTOFF)
+    everywhere = {"cutoff": own, **read_calibration(metadata).to_dict()}
+    hidden = {**everywhere, **metadata.get(HIDDEN_KEY, {})}
+    surface = {**hidden, **metadata.get(SURFACE_KEY, {})}
     cutoffs = [part.pop("cutoff") for part in (hidden, surface)]
     hidden_cutoff, surface_cutoff = cutoffs if cutoff is None else (cutoff, cutoff)
     return Judgement(hidden_cutoff, Calibration(**hidden), surface_cutoff, Calibration(**surface))

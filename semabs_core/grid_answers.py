@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semabs_core.answering import check_logits, logits_at, table_of
-from semabs_core.calibration import Calibration, Judgement
+from semabs_core.calibration import Judgement
 from semabs_core.frame_state import Stopwatch
 from semabs_core.networks import CompletionNetwork, SpatialNetwork
 from semabs_core.query_grid import QueryGrid, piece_of
@@ -181,7 +181,7 @@ def answer_region(
     logits: NDArray[np.float32],
     cutoff: float,
     voxel_size_m: float,
-    calibration: Calibration,
+    judgement: Judgement,
 ) -> Localization:
     """The answer of a network that was asked at the open points of a grid.
 
@@ -191,7 +191,7 @@ def answer_region(
         cutoff: the region is where the logit reaches this, as far as it hangs together with the
             best point; at most the maximum.
         voxel_size_m: distance of neighbours in the grid, metres.
-        calibration: of the network, from logits to scores.
+        judgement: of the network, from logits to scores.
 
     Returns:
         The region, its best point, extent and score; nothing is said of whether it is found.
@@ -200,7 +200,7 @@ def answer_region(
     region = np.flatnonzero(logits >= cutoff)
     here = piece_of(grid.open[region], int(np.searchsorted(region, best)), grid.axes.shape[1])
     region = region[here]
-    scores = calibration.probability(logits)
+    scores = scores_at(grid, logits, judgement)
     points = grid.world(grid.open[region])
     return Localization(
         position_m=grid.world(grid.open[best : best + 1])[0],
@@ -211,6 +211,15 @@ def answer_region(
         timings_s={},
         voxel_size_m=voxel_size_m,
     )
+
+
+def scores_at(
+    grid: QueryGrid, logits: NDArray[np.float32], judgement: Judgement
+) -> NDArray[np.float32]:
+    """What logits (M,) at a grid's open voxels are worth, on surfaces and elsewhere: (M,)."""
+    scores = judgement.calibration.probability(logits)
+    scores[grid.surface] = judgement.surface_calibration.probability(logits[grid.surface])
+    return scores
 
 
 def label_grid(
@@ -232,14 +241,11 @@ def label_grid(
     Returns:
         Labels and scores (R, R, R).
     """
-    there = best[grid.surface]
     free = best < judgement.cutoff
-    free[grid.surface] = there < judgement.surface_cutoff
+    free[grid.surface] = best[grid.surface] < judgement.surface_cutoff
     labels = np.where(grid.seen, np.uint8(FREE), np.uint8(UNKNOWN))
     labels[grid.open] = np.where(free, np.uint8(FREE), label)
-    worth = judgement.calibration.probability(best)
-    worth[grid.surface] = judgement.surface_calibration.probability(there)
     scores = np.zeros(len(labels), dtype=np.float32)
-    scores[grid.open] = worth
+    scores[grid.open] = scores_at(grid, best, judgement)
     shape = (resolution,) * 3
     return labels.reshape(shape), scores.reshape(shape)

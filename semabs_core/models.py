@@ -30,6 +30,7 @@ from semabs_core.networks import (
 from semabs_core.precision import fastest, formats_to_try
 from semabs_core.presence import calibrated_prompts
 from semabs_core.relevancy import DEFAULT_PROMPTS
+from semabs_core.sparse_volume import example_volume
 from semabs_core.weights.fingerprint import same_encoder
 from semabs_core.weights.published import resolve_checkpoint
 from semabs_core.weights.shipped import LOCAL, PREFIX
@@ -101,10 +102,13 @@ def make_fast(network: SpatialNetwork, precision: str) -> None:
         network.decoder.fold(encoder.unet.final)
     encoder.unet.to(memory_format=torch.channels_last_3d)
     formats = formats_to_try(precision, device)
-    shape = network.config.voxel_shape
-    volume = torch.zeros(1, *shape, network.config.channels, device=device).movedim(-1, 1)
+    shape, channels = network.config.voxel_shape, network.config.channels
+    volume = torch.zeros(1, *shape, channels, device=device).movedim(-1, 1)
+    sparse = example_volume(shape, channels, device)
 
     def complete(dtype: torch.dtype) -> Callable[[], object]:
+        if dtype == torch.float32 and sparse.worth_it:
+            return lambda: encoder.complete(sparse)
         return lambda: encoder.complete(volume.to(dtype), dtype)
 
     layers = tuple(tuple(weight.shape) for weight in encoder.unet.parameters())

@@ -72,14 +72,18 @@ class VolumeEncoder(nn.Module):
                     rows = rows.to(self.dtype)
                 volumes.append(SparseVolume(there, rows, None if tsdf is None else tsdf[scene]))
         if all(volume.worth_it for volume in volumes):
-            made = _stack([self.complete(volume)[0] for volume in volumes])
+            parts = [self.complete(volume)[0].movedim(0, -1) for volume in volumes]
+            made = _stack(parts).movedim(-1, 1)
         else:
             # Channels run fastest, which all that follows then reads without a copy.
             made = self.complete(_stack([volume.dense() for volume in volumes]).movedim(-1, 1))
         return made.unflatten(0, features.shape[:2])
 
     def complete(self, volume: Tensor | SparseVolume, dtype: torch.dtype | None = None) -> Tensor:
-        """Volumes (P, C, X, Y, Z) through the U-Net, in :attr:`dtype` or another."""
+        """Volumes (P, C, X, Y, Z) through the U-Net, in :attr:`dtype` or another.
+
+        A sparse one counts as P = 1, and is computed in its own format.
+        """
         dtype = self.dtype if dtype is None else dtype
         if dtype == torch.float32 or isinstance(volume, SparseVolume):
             return self.unet(volume)

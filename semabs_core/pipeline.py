@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semabs_core.answering import QUERY_BATCH
-from semabs_core.calibration import Judgement, read_calibration, read_judgement, region_cutoff
+from semabs_core.calibration import Judgement, read_judgement, region_cutoff
 from semabs_core.config import ConfigError, SemabsConfig, fixed_changes, load_config
 from semabs_core.description import Description, check_classes, make_description
 from semabs_core.encoder import ImageTextEncoder
@@ -276,7 +276,7 @@ class SceneUnderstanding:
         network = self.localization if description.relation else self.completion
         noted, chosen = network.metadata, (options.region_margin, self.config.completion.cutoff)
         lowest = region_cutoff(noted, description.relation, float(logits.max()), *chosen)
-        answer = answer_region(grid, logits, lowest, size, read_calibration(noted))
+        answer = answer_region(grid, logits, lowest, size, read_judgement(noted))
         return replace(
             answer,
             found=found,

@@ -229,10 +229,10 @@ def voxel_numbers(
         (n,) flat indices of the n points inside the grid; (N,) which these are.
     """
     resolution = axes.shape[1]
-    spacing = float(axes[0, 1] - axes[0, 0])
     flat = np.zeros(len(points), dtype=np.int32)
     inside = np.ones(len(points), dtype=bool)
-    for along, first in zip(points.T, axes[:, 0].tolist(), strict=True):
+    for along, (first, second) in zip(points.T, axes[:, :2].tolist(), strict=True):
+        spacing = second - first
         cell = (along - np.float32(first - spacing / 2)) * np.float32(1 / spacing)
         inside &= (cell >= 0) & (cell < resolution)
         with np.errstate(invalid="ignore"):  # what is far outside

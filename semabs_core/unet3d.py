@@ -108,10 +108,10 @@ def add_doubled(x: Tensor, up: nn.ConvTranspose3d, coarse: Tensor) -> Tensor:
     assert up.bias is not None
     weight = up.weight.permute(2, 3, 4, 1, 0).flatten(0, 3)
     rows = F.linear(coarse.movedim(1, -1), weight, up.bias.repeat(8))
-    eight = rows.unflatten(-1, (2, 2, 2, -1)).permute(0, 7, 1, 4, 2, 5, 3, 6)
-    parts = x.unflatten(4, (-1, 2)).unflatten(3, (-1, 2)).unflatten(2, (-1, 2))
+    eight = rows.unflatten(-1, (2, 2, 2, -1)).permute(0, 1, 4, 2, 5, 3, 6, 7)
     if torch.is_grad_enabled():
-        return (parts + eight).flatten(6).flatten(4, 5).flatten(2, 3)
+        return x + eight.reshape(len(x), *x.shape[2:], -1).movedim(-1, 1)
+    parts = x.movedim(1, -1).unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).unflatten(1, (-1, 2))
     parts.add_(eight)
     return x
 
@@ -125,7 +125,7 @@ class ResidualBlock(nn.Module):
         self.conv2 = NormConv(out_channels, out_channels, groups)
         self.conv3 = NormConv(out_channels, out_channels, groups)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor | SparseVolume) -> Tensor:
         residual = self.conv1(x).relu_()
         return self.conv3(self.conv2(residual).relu_()).add_(residual).relu_()
 
@@ -167,14 +167,14 @@ class ResidualUNet3D(nn.Module):
         )
         self.final = nn.Conv3d(f_maps, out_channels, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        skips: list[Tensor] = []
-        for level, encoder in enumerate(self.encoders):
-            x = encoder(x if level == 0 else F.max_pool3d(x, 2))
-            skips.append(x)
-        for decoder, skip in zip(self.decoders, reversed(skips[:-1]), strict=True):
-            x = decoder(x, skip)
-        return pointwise(self.final, x)
+    def forward(self, x: Tensor | SparseVolume) -> Tensor:
+        made: list[Tensor] = []
+        for encoder in self.encoders:
+            made.append(encoder(F.max_pool3d(made[-1], 2) if made else x))
+        found = made.pop()
+        for decoder, skip in zip(self.decoders, reversed(made), strict=True):
+            found = decoder(found, skip)
+        return pointwise(self.final, found)
 
 
 class FineUNet3D(nn.Module):
@@ -209,7 +209,7 @@ class FineUNet3D(nn.Module):
         self.after = NormConv(fine_maps, fine_maps, groups)
         self.final = nn.Conv3d(fine_maps, out_channels, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor | SparseVolume) -> Tensor:
         fine = self.before(x).relu_()
         fine = add_doubled(fine, self.up, self.coarse(convolve(self.down, fine)))
         refined = self.after(fine).relu_()

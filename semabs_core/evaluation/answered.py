@@ -10,6 +10,7 @@ that nothing is, and bounds the region of a description by its own maximum. Both
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 from semabs_core.calibration import Judgement
 from semabs_core.config import QueryConfig, RegionConfig
 from semabs_core.data.items import View
+from semabs_core.geometry import readings as depth_readings
 from semabs_core.query_grid import free_voxels, piece_of, view_of_grid, voxel_numbers
 from semabs_core.voxels import grid_axes
 
@@ -34,7 +36,7 @@ def completion_answers(
     Args:
         logits: (L, M) float32 of the L labels that are asked together; NaN where nobody counts.
         surface: (M,) bool, points in voxels that hold depth readings.
-        free: (M,) bool, points in voxels that nobody is asked in, see :func:`seen_to_be_free`.
+        free: (M,) bool, points in voxels that nobody is asked in, see :class:`AskedVoxels`.
         judgement: of the network.
 
     Returns:
@@ -51,67 +53,72 @@ def strongest(logits: Tensor) -> Tensor:
     return torch.zeros_like(logits, dtype=torch.bool).scatter_(0, first, True)
 
 
-def asked_voxels(
-    xyz: Tensor, bounds: Sequence[Sequence[float]] | NDArray
-) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """The voxels of points (M, 3), of those that a frame is asked in by default.
-
-    Returns:
-        (m,) flat indices of the m points inside the bounds (2, 3); (M,) which these are.
-    """
-    axes = grid_axes(np.asarray(bounds), QueryConfig.resolution)
-    return voxel_numbers(np.asarray(xyz, np.float32), torch.from_numpy(np.stack(axes)))
-
-
-def on_seen_surface(
-    readings: Tensor, xyz: Tensor, bounds: Sequence[Sequence[float]]
-) -> NDArray[np.bool_]:
-    """Which points (M, 3) are in :func:`asked_voxels` that hold readings (N, 3): (M,) bool."""
-    held, _ = asked_voxels(readings, bounds)
-    found, inside = asked_voxels(xyz, bounds)
-    surface = np.zeros(len(inside), dtype=np.bool_)
-    surface[inside] = np.isin(found, held)
-    return surface
-
-
-def seen_to_be_free(view: View | None, readings: Tensor, xyz: Tensor) -> NDArray[np.bool_]:
-    """Which points (M, 3) are in :func:`asked_voxels` that the camera saw to be free: (M,) bool.
+class AskedVoxels:
+    """The points of a scene by the voxels that a frame is asked in by default.
 
     Args:
-        view: what the camera measured; of None nothing is known.
-        readings: (N, 3), its depth readings, scene frame.
-        xyz: the points, scene frame.
+        xyz: (M, 3) the points, scene frame.
+        bounds: (2, 3) lower and upper corner of the grid, scene frame.
+        view: what the camera measured; None where that is not known.
+        readings: (N, 3) its depth readings, scene frame, in place of those of a view that is None.
+
+    Attributes:
+        flat: (m,) flat indices of the voxels of the m points inside the bounds.
+        inside: (M,) bool, which these are.
     """
-    free = np.zeros(len(xyz), dtype=np.bool_)
-    if view is None:
-        return free
-    found, inside = asked_voxels(xyz, view.bounds)
-    options = QueryConfig()
-    unit = float(np.cbrt(abs(np.linalg.det(view.T_scene_camera[:3, :3]))))
-    margin = RegionConfig.input_margin_m * unit
-    grid = view_of_grid(view.camera, view.bounds, view.T_scene_camera, margin, options.resolution)
-    held = np.unique(asked_voxels(readings, view.bounds)[0])
-    there = free_voxels(grid, view.depth, held, options.free_space_margin_m)
-    free[inside] = np.isin(found, grid.in_view[there])
-    return free
 
+    def __init__(
+        self,
+        xyz: Tensor,
+        bounds: Sequence[Sequence[float]] | NDArray,
+        view: View | None,
+        readings: Tensor,
+    ) -> None:
+        self.bounds, self.view = np.asarray(bounds, np.float64), view
+        self._axes = torch.from_numpy(np.stack(grid_axes(self.bounds, QueryConfig.resolution)))
+        self.flat, self.inside = voxel_numbers(np.asarray(xyz, np.float32), self._axes)
+        seen = np.asarray(readings, np.float32)
+        if view is not None:
+            seen, _ = depth_readings(view.depth, view.camera.K, view.T_scene_camera)
+        self._held = np.unique(voxel_numbers(seen, self._axes)[0])
 
-def not_with_the_best(
-    logits: Tensor, cutoff: float, flat: NDArray[np.int32], inside: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Which points (M,) reach a cutoff, but do not hang together with the best one.
+    @cached_property
+    def surface(self) -> NDArray[np.bool_]:
+        """(M,) bool: points in voxels that hold readings."""
+        return self._are_in(self._held)
 
-    Args:
-        logits: (M,) float32; -inf where nobody counts.
-        cutoff: at most the highest logit.
-        flat: (m,) the points' :func:`asked_voxels`.
-        inside: (M,) which points have one; the others hang together with all.
-    """
-    there = np.asarray(logits)[inside]
-    found = np.zeros(len(inside), dtype=np.bool_)
-    region = np.flatnonzero(there >= cutoff)
-    if len(region):
-        start = int(there[region].argmax())
-        places = np.flatnonzero(inside)[region]
-        found[places] = ~piece_of(flat[region], start, QueryConfig.resolution)
-    return found
+    @cached_property
+    def free(self) -> NDArray[np.bool_]:
+        """(M,) bool: points in voxels that the camera saw to be free; without a view, none."""
+        if self.view is None:
+            return np.zeros(len(self.inside), dtype=np.bool_)
+        view, options = self.view, QueryConfig()
+        unit = float(np.cbrt(abs(np.linalg.det(view.T_scene_camera[:3, :3]))))
+        place = (view.camera, self.bounds, view.T_scene_camera, RegionConfig.input_margin_m * unit)
+        grid = view_of_grid(*place, options.resolution)
+        there = free_voxels(grid, view.depth, self._held, options.free_space_margin_m)
+        return self._are_in(grid.in_view[there])
+
+    def _are_in(self, voxels: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which points are in some of the voxels."""
+        found = np.zeros(len(self.inside), dtype=np.bool_)
+        found[self.inside] = np.isin(self.flat, voxels)
+        return found
+
+    def apart(self, logits: Tensor, cutoff: float) -> NDArray[np.bool_]:
+        """Which points (M,) reach a cutoff, but do not hang together with the best one.
+
+        Points outside hang together with all.
+
+        Args:
+            logits: (M,) float32; -inf where nobody counts.
+            cutoff: at most the highest logit.
+        """
+        there = np.asarray(logits)[self.inside]
+        found = np.zeros(len(self.inside), dtype=np.bool_)
+        region = np.flatnonzero(there >= cutoff)
+        if len(region):
+            start = int(there[region].argmax())
+            places = np.flatnonzero(self.inside)[region]
+            found[places] = ~piece_of(self.flat[region], start, QueryConfig.resolution)
+        return found

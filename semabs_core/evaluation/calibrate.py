@@ -49,8 +49,8 @@ class AnswerGatherer:
     """What a network answers on scenes, and how good it is at every cutoff.
 
     Of completion, every voxel of every label: the mean logit of its points, and the share of them
-    that the label occupies. Of localization, every description: the logit of its best point, and
-    whether the described thing is there or may be there.
+    that the label occupies. Of localization, every description: the logit of its best point
+    that was not seen to be free, and whether the described thing is there or may be there.
 
     *Surfaces* are the points of completion in voxels that hold readings, inside something: there it
     is known that something is, and only asked what. *Hidden* are those in voxels that hold none and
@@ -69,7 +69,7 @@ class AnswerGatherer:
         hidden: the same of what is hidden.
         scores: IoU of all, each label alone, as the published evaluation asks.
         surface_scores: IoU of surfaces.
-        hidden_scores: IoU of what was not seen to be free.
+        hidden_scores: IoU of all, where nothing is said of what was seen to be free.
         margin_scores: of localization, relation to the IoU of regions that end so far below their
             best logit.
     """

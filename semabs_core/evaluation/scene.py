@@ -16,11 +16,8 @@ from semabs_core.answering import Samples, corners_at, logits_at, sample_at
 from semabs_core.calibration import read_judgement, region_cutoff
 from semabs_core.evaluation.answered import (
     ANSWERED,
-    asked_voxels,
+    AskedVoxels,
     completion_answers,
-    not_with_the_best,
-    on_seen_surface,
-    seen_to_be_free,
 )
 from semabs_core.evaluation.metrics import CUTOFFS, GRIDS, MetricCounter, metric_names
 from semabs_core.evaluation.rows import NAME_COLUMNS
@@ -108,7 +105,7 @@ class SceneLogits:
         if bool(counted.isneginf().all()):
             return counted
         lowest = region_cutoff(noted, self.item["relations"][row], float(counted.max()))
-        elsewhere = not_with_the_best(counted.cpu(), lowest, *self._voxels)
+        elsewhere = self.asked.apart(counted.cpu(), lowest)
         answers = counted.masked_fill(torch.from_numpy(elsewhere).to(self.device), -torch.inf)
         return answers - lowest + noted.get("cutoff", 0.0)
 
@@ -126,20 +123,18 @@ class SceneLogits:
     @cached_property
     def surface(self) -> Tensor:
         """(M,) bool: the query points in voxels that hold readings."""
-        bounds = self.network.config.bounds
-        held = on_seen_surface(self.item["input_xyz"], self.query_xyz.cpu(), bounds)
-        return torch.from_numpy(held).to(self.device)
+        return torch.from_numpy(self.asked.surface).to(self.device)
 
     @cached_property
     def free(self) -> Tensor:
         """(M,) bool: the query points in voxels that the camera saw to be free."""
-        seen = (self.item.get("view"), self.item["input_xyz"], self.query_xyz.cpu())
-        return torch.from_numpy(seen_to_be_free(*seen)).to(self.device)
+        return torch.from_numpy(self.asked.free).to(self.device)
 
     @cached_property
-    def _voxels(self) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-        """Of all query points; the same for every row."""
-        return asked_voxels(self.query_xyz.cpu(), self.network.config.bounds)
+    def asked(self) -> AskedVoxels:
+        """The query points by the voxels that a robot's frame is asked in."""
+        bounds, view = self.network.config.bounds, self.item.get("view")
+        return AskedVoxels(self.query_xyz.cpu(), bounds, view, self.item["input_xyz"])
 
     @property
     def _completes(self) -> bool:

@@ -9,11 +9,10 @@ from pipeline_toy import BOUNDS, dense_grid, frame_state
 from test_evaluate import OPTIONS, SENTENCES, random_item, tiny_network
 from test_query_grid import piece_by_hand
 
-from semabs_core import geometry
 from semabs_core.calibration import MARGINS_KEY, SURFACE_KEY, Calibration, Judgement
 from semabs_core.config import QueryConfig
 from semabs_core.data.items import View
-from semabs_core.evaluation.answered import ANSWERED, completion_answers, seen_to_be_free
+from semabs_core.evaluation.answered import ANSWERED, AskedVoxels, completion_answers
 from semabs_core.evaluation.metrics import CUTOFFS, MetricCounter, grid_name, metric_names
 from semabs_core.evaluation.scene import evaluate_scene
 from semabs_core.grid_answers import label_grid
@@ -68,16 +67,18 @@ def test_nothing_is_said_where_the_camera_saw_that_nothing_is(room):
     state = frame_state(frame)
     grid = state.grid(QueryConfig())
     view = View(frame.depth_m, frame.camera, state.T_scene_camera, state.bounds)
-    readings = geometry.back_project(frame.depth_m, frame.K).reshape(-1, 3)
-    readings = geometry.transform_points(state.T_scene_camera, readings)
     middles = torch.from_numpy(dense_grid(BOUNDS, QueryConfig.resolution)).float()
-    free = seen_to_be_free(view, torch.from_numpy(readings).float(), middles)
-    expected = grid.seen.copy()
+    # Input points are some of the readings, and those in the margin are moved to the border.
+    asked = AskedVoxels(middles, BOUNDS, view, state.input_xyz[::7].float())
+    free, expected = asked.free, grid.seen.copy()
     expected[grid.open] = False
-    differ = free != expected
     assert expected.mean() > 0.1
-    assert differ.mean() < 1e-4, "but for rounding at the border of a voxel"
-    assert not seen_to_be_free(None, middles, middles).any()
+    np.testing.assert_array_equal(free, expected)
+    surface = np.flatnonzero(asked.surface & grid.seen)
+    np.testing.assert_array_equal(surface, grid.open[grid.surface])
+    unknown = AskedVoxels(middles, BOUNDS, None, middles[expected])
+    assert not unknown.free.any()
+    np.testing.assert_array_equal(unknown.surface, expected)
     logits = torch.ones(1, len(middles))
     nowhere = torch.zeros(len(middles), dtype=torch.bool)
     judgement = Judgement(0.0, Calibration(), 0.0, Calibration())

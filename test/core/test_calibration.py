@@ -22,7 +22,7 @@ from semabs_core.checkpoint import load_network, save_network
 from semabs_core.cli import app
 from semabs_core.config import QueryConfig
 from semabs_core.data.scene_data import SceneFileError
-from semabs_core.evaluation.answered import on_seen_surface
+from semabs_core.evaluation.answered import AskedVoxels
 from semabs_core.evaluation.calibrate import (
     FEWEST,
     MARGINS,
@@ -33,7 +33,7 @@ from semabs_core.evaluation.calibrate import (
 from semabs_core.evaluation.fitting import Answers, fit_calibration, reliability
 from semabs_core.evaluation.metrics import CutoffScores
 from semabs_core.evaluation.scene import SceneLogits
-from semabs_core.grid_answers import label_grid
+from semabs_core.grid_answers import answer_region, label_grid
 from semabs_core.network_config import NetworkConfig
 from semabs_core.networks import build_network
 from semabs_core.query_grid import QueryGrid
@@ -159,7 +159,7 @@ def test_points_are_on_a_seen_surface_where_their_voxel_holds_a_reading():
     middle = torch.tensor([frame[0, 10], frame[1, 20], frame[2, 30]], dtype=torch.float32)
     near = torch.tensor([0.02, -0.02, 0.02])
     points = torch.stack([middle - near, middle + 0.11, torch.full((3,), 99.0)])
-    found = on_seen_surface((middle + near)[None], points, bounds)
+    found = AskedVoxels(points, bounds, None, (middle + near)[None]).surface
     assert found.tolist() == [True, False, False]
 
 
@@ -307,3 +307,21 @@ def test_without_margins_a_region_is_near_its_best_point():
 def test_a_thing_alone_ends_where_its_completion_does(best, lowest):
     """And where nothing of it would be completed, near the best point."""
     assert region_cutoff({"cutoff": 1.5}, "", best) == lowest
+
+
+def test_a_thing_alone_is_worth_what_its_completion_is():
+    """The same voxels, on a surface and hidden, have the same scores."""
+    judgement = Judgement(0.5, Calibration(0.5, -1.0), -1.0, Calibration(1.0, 3.0))
+    grid = QueryGrid(
+        axes=torch.zeros(3, 2),
+        T_world_scene=np.eye(4),
+        seen=np.ones(8, dtype=bool),
+        open=np.array([1, 3, 4, 6], dtype=np.int32),
+        surface=np.array([1, 3]),
+        surface_xyz=np.zeros((2, 3), dtype=np.float32),
+    )
+    logits = np.array([0.0, 0.1, 1.0, -2.0], dtype=np.float32)
+    answer = answer_region(grid, logits, -3.0, 0.1, judgement)
+    _, scores = label_grid(grid, np.ones(4, dtype=np.uint8), logits, judgement, 2)
+    np.testing.assert_allclose(answer.scores, scores.ravel()[grid.open])
+    assert answer.scores[1] > answer.scores[2], "seen surfaces have their own calibration"

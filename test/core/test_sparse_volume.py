@@ -7,7 +7,8 @@ from torch import nn
 from semabs_core.models import make_fast
 from semabs_core.network_config import NetworkConfig
 from semabs_core.networks import build_network
-from semabs_core.sparse_volume import WORTH_IT, SparseVolume, norm_conv
+from semabs_core.sparse_volume import WORTH_IT, SparseVolume, example_volume, norm_conv
+from semabs_core.unet3d import FineUNet3D, add_doubled, pointwise
 from semabs_core.voxels import cells_of
 
 
@@ -88,3 +89,45 @@ def test_training_reads_the_whole_volume():
         assert volume.worth_it
         assert not drawn((8, 8, 8), 200, 6, False).worth_it
     assert not volume.worth_it
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_matrix_products_are_the_convolutions_that_they_stand_for(batch, layout):
+    """The upsampling by two and the one of 1x1x1, with and without gradients."""
+    torch.manual_seed(4)
+    up = nn.ConvTranspose3d(6, 5, 2, stride=2)
+    coarse = torch.randn(batch, 6, 3, 4, 2).contiguous(memory_format=layout)
+    fine = torch.randn(batch, 5, 6, 8, 4).contiguous(memory_format=layout)
+    expected = fine + up(coarse)
+    found = add_doubled(fine, up, coarse)
+    torch.testing.assert_close(found, expected)
+    given = torch.randn_like(expected)
+    for made, wanted in zip(
+        torch.autograd.grad(found, (up.weight, up.bias), given),
+        torch.autograd.grad(expected, (up.weight, up.bias), given),
+        strict=True,
+    ):
+        torch.testing.assert_close(made, wanted, atol=1e-4, rtol=1e-4)
+    conv = nn.Conv3d(5, 3, 1)
+    torch.testing.assert_close(pointwise(conv, fine), conv(fine))
+    with torch.inference_mode():
+        torch.testing.assert_close(add_doubled(fine.clone(), up, coarse), expected)
+
+
+def test_a_unet_answers_as_it_is_trained():
+    """What is worked out in place without gradients is the same."""
+    torch.manual_seed(5)
+    unet = FineUNet3D(6, 6, 4, 4, 3, 2)
+    x = torch.randn(1, 6, 8, 8, 8)
+    trained, kept = unet(x), x.clone()
+    with torch.inference_mode():
+        torch.testing.assert_close(unet(x), trained, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(x, kept)
+
+
+def test_formats_are_measured_with_what_a_room_fills():
+    volume = example_volume((32, 32, 32), 8, torch.device("cpu"))
+    with torch.inference_mode():
+        assert volume.worth_it
+    assert volume.dense().shape == (32, 32, 32, 8)
