@@ -84,22 +84,23 @@ for task in completion localization; do
         semabs summarize "${single[@]}" --cutoff stored --out "$out/${task}_each_seed.md"
 done
 if [ -z "$trained" ]; then
-    # As a robot is answered, of the default and `ours`, whose regions are fitted as the default's.
+    # As a robot is answered, of the default and `ours`, whose cutoffs are fitted as the default's.
     semabs data rooms --out "$out/fit" --split validation=12 --seed 40 --option points=60000
     shared data relevancy "$out/fit" --encoder shipped:encoder --precision bf16 --preset ours \
         --augmentations 0 --source rgb
-    fitted="$out/localization_$(hash_of "$shipped/localization")"
-    rows="$out/rows/$(basename "$fitted")-$rooms.parquet"
-    if [ ! -f "$rows" ]; then
-        rm -rf "$fitted"
-        cp -r "$shipped/localization" "$fitted"
-        semabs calibrate "$fitted" --data "$out/fit" --preset ours
-        shared eval "$fitted" --data "$out/rooms" --out "$rows" --workers 0 --grid 32
-    fi
-    answered=(--answered --intervals 1000)
-    semabs summarize "ours=$rows" "fine=${rows_of[localization_fine]}" "${answered[@]}" \
-        --out "$out/localization_answered.md"
-    semabs summarize "ours=${rows_of[completion]}" "any=${rows_of[completion_any]}" \
-        "${answered[@]}" --out "$out/completion_answered.md"
+    declare -A default_of=([completion]=any [localization]=fine)
+    for task in completion localization; do
+        fitted="$out/${task}_$(hash_of "$shipped/$task")"
+        rows="$out/rows/$(basename "$fitted")-$rooms.parquet"
+        if [ ! -f "$rows" ]; then
+            rm -rf "$fitted"
+            cp -r "$shipped/$task" "$fitted"
+            semabs calibrate "$fitted" --data "$out/fit" --preset ours
+            shared eval "$fitted" --data "$out/rooms" --out "$rows" --workers 0 --grid 32
+        fi
+        default=${default_of[$task]}
+        semabs summarize "ours=$rows" "$default=${rows_of[${task}_$default]}" --answered \
+            --intervals 1000 --out "$out/${task}_answered.md"
+    done
 fi
 echo "tables are in $out"

@@ -19,6 +19,10 @@ from semabs_core.query_grid import QueryGrid, piece_of
 from semabs_core.types import FREE, UNKNOWN, Localization
 from semabs_core.voxels import Corners, sample_table
 
+AROUND_M = 0.35
+"""The best point is amid the voxels so far around the highest one. With farther ones it may lie
+between two things that fit.
+"""
 TABLE_BYTES = 2**28
 """Volumes that are sampled together take at most so much: 16 of 64^3 cells with 16 channels."""
 
@@ -189,12 +193,14 @@ def answer_region(
         grid: where it was asked.
         logits: (M,) at the M open points, M at least 1.
         cutoff: the region is where the logit reaches this, as far as it hangs together with the
-            best point; at most the maximum.
+            highest; at most the maximum.
         voxel_size_m: distance of neighbours in the grid, metres.
         judgement: of the network, from logits to scores.
 
     Returns:
-        The region, its best point, extent and score; nothing is said of whether it is found.
+        The region, its best point, extent and score; nothing is said of whether it is found. The
+        best point is amid what is around the highest voxel and in the better half, by logits: that
+        voxel itself is often at the edge of the thing, or beside it.
     """
     best = int(logits.argmax())
     region = np.flatnonzero(logits >= cutoff)
@@ -202,8 +208,11 @@ def answer_region(
     region = region[here]
     scores = scores_at(grid, logits, judgement)
     points = grid.world(grid.open[region])
+    highest = grid.world(grid.open[best : best + 1])
+    near = np.linalg.norm(points - highest, axis=1) <= AROUND_M
+    better = points[near & (logits[region] >= (cutoff + logits[best]) / 2)]
     return Localization(
-        position_m=grid.world(grid.open[best : best + 1])[0],
+        position_m=better[np.argmin(np.linalg.norm(better - better.mean(axis=0), axis=1))],
         extent_m=np.ptp(points, axis=0) + voxel_size_m,
         score=float(scores[best]),
         points_m=points,

@@ -215,10 +215,11 @@ class Localization:
     """Where a described object is.
 
     Attributes:
-        position_m: (3,) float64, the best point, world frame, metres.
+        position_m: (3,) float64, the best point, world frame, metres: amid the voxels around that
+            which fits best.
         extent_m: (3,) float64, size of the answer region along the world axes, metres.
-        score: how well the best point fits the description among the points of the region, 0..1;
-            high for things that are not there too.
+        score: how well the voxel of the region that does so best fits the description, 0..1; high
+            for things that are not there too.
         points_m: (M, 3) float64, centres of the region's voxels, world frame, metres.
         scores: (M,) float32, probability of each of them.
         timings_s: seconds per stage.

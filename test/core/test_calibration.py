@@ -325,3 +325,22 @@ def test_a_thing_alone_is_worth_what_its_completion_is():
     _, scores = label_grid(grid, np.ones(4, dtype=np.uint8), logits, judgement, 2)
     np.testing.assert_allclose(answer.scores, scores.ravel()[grid.open])
     assert answer.scores[1] > answer.scores[2], "seen surfaces have their own calibration"
+
+
+def test_the_best_point_is_amid_what_is_around_the_highest_voxel():
+    """Not that one at the edge; neither where the region is but poor, nor in another part of it."""
+    size = 16
+    rows = np.array([[x, 5, 5] for x in range(2, 12)])
+    grid = QueryGrid(
+        axes=torch.linspace(0, 1.5, size).expand(3, size),
+        T_world_scene=np.eye(4),
+        seen=np.ones(size**3, dtype=bool),
+        open=np.ravel_multi_index(rows.T, (size,) * 3).astype(np.int32),
+        surface=np.zeros(0, dtype=np.int64),
+        surface_xyz=np.zeros((0, 3), dtype=np.float32),
+    )
+    logits = np.array([3.0, 2.6, 2.7, 1.2, 1.2, 1.2, 2.6, 2.6, 2.6, -4], dtype=np.float32)
+    answer = answer_region(grid, logits, 1.0, 0.1, read_judgement({}))
+    assert len(answer.points_m) == 9
+    np.testing.assert_allclose(answer.position_m, [0.3, 0.5, 0.5], atol=1e-6)
+    assert answer.score == answer.scores.max() == answer.scores[0]
