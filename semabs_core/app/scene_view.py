@@ -20,6 +20,8 @@ WIDTH = 200
 """The measured surface is thinned to so many columns: browsers turn it smoothly."""
 SEE_THROUGH = 0.45
 """Opacity of the measured surface: what is found may lie inside a thing."""
+PIN_M = 0.25
+"""So far a pin sticks out of an answer."""
 RED, YELLOW = np.array([0.9, 0.1, 0.1]), np.array([1.0, 0.85, 0.1])
 
 
@@ -29,8 +31,8 @@ def scene_glb(frame: RGBDFrame, answer: SceneAnswer, shown: str) -> bytes:
     Args:
         frame: what was asked about.
         answer: what was said.
-        shown: ``completed``: the labelled voxels; ``found``: the answer region in red and its
-            best point in yellow, behind the measured surface too, which lets them through;
+        shown: ``completed``: the labelled voxels; ``found``: the answer region in red and a pin
+            in its best point in yellow, behind the measured surface too, which lets them through;
             ``measured``: that alone.
 
     Raises:
@@ -48,9 +50,16 @@ def scene_glb(frame: RGBDFrame, answer: SceneAnswer, shown: str) -> bytes:
         return to_glb([Part(surface, lit=False)], T_grid_world)
     if found is None:
         raise ValueError("type a sentence: nothing was looked for")
-    region = _boxes(found.likeliest().points_m, found.voxel_size_m, RED)
-    best = _boxes(found.position_m[None], 2 * found.voxel_size_m, YELLOW)
-    parts = [Part(region), Part(best), Part(surface, SEE_THROUGH, lit=False)]
+    likeliest, size = found.likeliest().points_m, found.voxel_size_m
+    # The best point is amid the region: a pin goes up from it and sticks out.
+    top = max(likeliest[:, 2].max(), found.position_m[2]) + PIN_M
+    above = np.arange(0, top - found.position_m[2], size)
+    pin = found.position_m + above[:, None] * [0, 0, 1]
+    parts = [
+        Part(_boxes(likeliest, size, RED)),
+        Part(_boxes(pin, size, YELLOW)),
+        Part(surface, SEE_THROUGH, lit=False),
+    ]
     return to_glb(parts, T_grid_world)
 
 
