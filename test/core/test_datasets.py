@@ -32,7 +32,7 @@ from semabs_core.data.hdf5 import (
     write_relevancy,
     write_scene,
 )
-from semabs_core.data.items import make_cloud, unseen_points
+from semabs_core.data.items import View, make_cloud, unseen_points
 from semabs_core.data.labels import (
     PUBLISHED_SYNONYMS,
     completion_labels,
@@ -84,6 +84,10 @@ def same(one, other) -> bool:
         return torch.equal(one, other)
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
+    if isinstance(one, np.ndarray):
+        return np.array_equal(one, other)
+    if isinstance(one, View):
+        return same(vars(one), vars(other))
     return one == other
 
 
