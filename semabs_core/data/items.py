@@ -40,7 +40,7 @@ PER_LABEL = ("input_features", "label_features", "target_features", "reference_f
 Item = dict[str, Any]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class View:
     """What a camera measured of a scene.
 

@@ -32,7 +32,7 @@ from semabs_core.data.hdf5 import (
     write_relevancy,
     write_scene,
 )
-from semabs_core.data.items import View, make_cloud, unseen_points
+from semabs_core.data.items import make_cloud, unseen_points
 from semabs_core.data.labels import (
     PUBLISHED_SYNONYMS,
     completion_labels,
@@ -86,7 +86,7 @@ def same(one, other) -> bool:
         return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
     if isinstance(one, np.ndarray):
         return np.array_equal(one, other)
-    if isinstance(one, View):
+    if dataclasses.is_dataclass(one):
         return same(vars(one), vars(other))
     return one == other
 
