@@ -92,7 +92,7 @@ def presence(
     prompt: Annotated[list[str] | None, typer.Option(help="with one {}; may be repeated")] = None,
     out: Annotated[Path | None, typer.Option(help="also write the rows: .parquet, .csv")] = None,
     device: Annotated[str, typer.Option()] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16, int8")] = "auto",
 ) -> None:  # fmt: skip
     """How often absent things are "not found", and present ones are."""
     from semabs_core.data.relevancy_store import check_request
