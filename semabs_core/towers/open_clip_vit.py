@@ -117,19 +117,27 @@ def attend_self(attn: nn.Module, tokens: Tensor) -> Tensor:
 
 
 def run_block(block: Any, tokens: Tensor) -> Tensor:
-    """A residual attention block, without a graph, of tokens (T, M, W).
+    """A residual attention block, without a graph, of tokens (T, M, W)."""
+    tokens = tokens + block.ls_1(attend_self(block.attn, block.ln_1(tokens)))
+    return tokens.add_(block.ls_2(feed_forward(block.mlp, block.ln_2(tokens))))
+
+
+def feed_forward(mlp: Any, tokens: Tensor) -> Tensor:
+    """The two layers of a block (T, M, W), without a graph; what is between is written once.
 
     QuickGELU is ``silu(1.702 x) / 1.702``: the linear layers before and behind it scale what they
-    write, so it is one pass in place over the widest numbers of the tower, not three new copies.
+    write.
     """
-    tokens = tokens + block.ls_1(attend_self(block.attn, block.ln_1(tokens)))
-    first, activation, last = block.mlp
-    if type(activation) is not QuickGELU or first.bias is None or last.bias is None:
-        return tokens + block.ls_2(block.mlp(block.ln_2(tokens)))
-    hidden = block.ln_2(tokens).flatten(0, 1)
-    hidden = torch.addmm(first.bias, hidden, first.weight.T, beta=QUICK, alpha=QUICK)
-    added = torch.addmm(last.bias, F.silu(hidden, inplace=True), last.weight.T, alpha=1 / QUICK)
-    return tokens + block.ls_2(added.view_as(tokens))
+    first, activation, last = mlp
+    if type(activation) is QuickGELU and first.bias is not None and last.bias is not None:
+        hidden = tokens.flatten(0, 1)
+        hidden = torch.addmm(first.bias, hidden, first.weight.T, beta=QUICK, alpha=QUICK)
+        F.silu(hidden, inplace=True)
+        return torch.addmm(last.bias, hidden, last.weight.T, alpha=1 / QUICK).view_as(tokens)
+    hidden = first(tokens)
+    if type(activation) is nn.GELU:
+        return last(torch.ops.aten.gelu_(hidden, approximate=activation.approximate))
+    return last(activation(hidden))
 
 
 def add_attended(block: Any, context: Tensor, residual: Tensor) -> Tensor:
