@@ -61,9 +61,9 @@ class EncoderConfig:
     pretrained: str | None = option(
         None, "open_clip pretrained tag or checkpoint file; unset with local-dir: and shipped:"
     )
-    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = option(
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = option(
         "auto",
-        "number format; auto is the fastest, which a CPU with bf16 measures; int8: for other CPUs",
+        "number format; auto is the fastest, which a CPU with bf16 measures",
     )
 
 

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from semabs_core.files import write_atomic
 from semabs_core.lru import LruCache
-from semabs_core.precision import ENCODER_DTYPES
+from semabs_core.precision import DTYPES
 from semabs_core.towers import EncoderError, TileState, choose_tower
 from semabs_core.weights.fingerprint import fingerprint
 from semabs_core.weights.shipped import LOCAL, PREFIX, resolve_weights
@@ -51,8 +51,6 @@ class ImageTextEncoder:
         tower: the image tower.
         mean: (3,) channel means of the input normalisation, 0..1.
         std: (3,) its standard deviations.
-        dtype: of tiles.
-        format: what the image tower multiplies: :attr:`dtype`, or int8.
         fingerprint: of the weights as they are stored, whatever the model computes in.
     """
 
@@ -77,7 +75,6 @@ class ImageTextEncoder:
         self.embed_dim, self.layers = tower.embed_dim, tower.layers
         self.mean, self.std = tower.mean, tower.std
         self.device, self.dtype = tower.weight.device, tower.weight.dtype
-        self.format = self.dtype
         self._texts: LruCache[tuple[str, tuple[str, ...]], Tensor] = LruCache(TEXT_CACHE_BYTES)
 
     def converted(self, dtype: torch.dtype) -> ImageTextEncoder:
@@ -185,8 +182,7 @@ def load_encoder(
         pretrained: an open_clip tag (``openai``, ``laion2b_s34b_b79k``) or a checkpoint file; None
             where the model brings its weights. A tag is downloaded by open_clip on first use.
         device: where to put it.
-        dtype: float32, bfloat16 or float16; or int8, which is float32 but for the products of the
-            image tower's blocks, on a CPU.
+        dtype: float32, bfloat16 or float16.
 
     Raises:
         EncoderError: if the model is unknown, its weights or its tokenizer cannot be had, or no
@@ -196,8 +192,8 @@ def load_encoder(
     name = model if pretrained is None else f"{model} ({pretrained})"
     if model.startswith(PREFIX):
         model = LOCAL + resolve_weights(model)
-    if dtype not in ENCODER_DTYPES.values():
-        raise EncoderError(f"dtype must be float32, bfloat16, float16 or int8, got {dtype}")
+    if dtype not in DTYPES.values():
+        raise EncoderError(f"dtype must be float32, bfloat16 or float16, got {dtype}")
     local = model.startswith(LOCAL)
     if not local and "/" not in model and model not in open_clip.list_models():
         raise EncoderError(
@@ -234,13 +230,7 @@ def load_encoder(
         ) from error
     tokenizer = _load_tokenizer(model, name)
     weights = fingerprint(network.state_dict())
-    rounded = dtype == torch.int8
-    network = network.to(device=device, dtype=torch.float32 if rounded else dtype)
-    encoder = ImageTextEncoder(network, tokenizer, name, weights)
-    if rounded:
-        encoder.tower.round_blocks()
-        encoder.format = torch.int8
-    return encoder
+    return ImageTextEncoder(network.to(device=device, dtype=dtype), tokenizer, name, weights)
 
 
 def _normalization(model: str, pretrained: str | None) -> dict[str, Any] | None:

@@ -11,8 +11,6 @@ import torch
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 """Number formats by the names that configs and command lines use."""
-ENCODER_DTYPES = {**DTYPES, "int8": torch.int8}
-"""Those of encoders: an image tower may multiply in eight bits."""
 
 BF16_CAPABILITY = (8, 0)
 """From this CUDA compute capability on (Ampere) bfloat16 is multiplied and not emulated."""
@@ -27,11 +25,11 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     answers are wanted fast, :func:`fastest` measures instead.
 
     Args:
-        precision: ``auto``, ``fp32``, ``bf16``, ``fp16`` or, of encoders alone, ``int8``.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
         device: where it will be computed.
     """
     if precision != "auto":
-        return ENCODER_DTYPES[precision]
+        return DTYPES[precision]
     if device.type == "cuda":
         modern = torch.cuda.get_device_capability(device) >= BF16_CAPABILITY
         return torch.bfloat16 if modern else torch.float16

@@ -82,7 +82,7 @@ def _models(health: Health) -> DiagnosticStatus:
 def _formats(scene: SceneUnderstanding) -> str:
     """What the models compute in, which ``auto`` may have measured."""
     networks = {"completion": scene.completion, "localization": scene.localization}
-    formats = {"encoder": scene.encoder.format}
+    formats = {"encoder": scene.encoder.dtype}
     formats |= {name: network.encoder.dtype for name, network in networks.items()}
     return ", ".join(f"{name} {str(f).removeprefix('torch.')}" for name, f in formats.items())
 

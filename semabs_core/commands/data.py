@@ -59,7 +59,7 @@ def relevancy(
     ] = None,
     augmentations: Annotated[int, typer.Option(help="jittered copies; -1: the preset's")] = -1,
     device: Annotated[str, typer.Option()] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16, int8")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16")] = "auto",
     tile_batch: Annotated[int, typer.Option(help="tiles per pass; 0: the device's default")] = 0,
     remake: Annotated[bool, typer.Option(help="make again what is there")] = False,
     tag: Annotated[str, typer.Option(help="store as PRESET@TAG, beside other encoders'")] = "",

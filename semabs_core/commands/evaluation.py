@@ -92,7 +92,7 @@ def presence(
     prompt: Annotated[list[str] | None, typer.Option(help="with one {}; may be repeated")] = None,
     out: Annotated[Path | None, typer.Option(help="also write the rows: .parquet, .csv")] = None,
     device: Annotated[str, typer.Option()] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16, int8")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16")] = "auto",
 ) -> None:  # fmt: skip
     """How often absent things are "not found", and present ones are."""
     from semabs_core.data.relevancy_store import check_request
@@ -144,6 +144,9 @@ def summarize(
         typer.Option(help="as a robot is answered: labels compete; the cutoff is the stored one"),
     ] = False,
     nyu: Annotated[bool, typer.Option(help="NYU's table with its eleven classes")] = False,
+    grid: Annotated[
+        int | None, typer.Option(help="voxels per axis; unset: 32, or NYU's 60", min=2)
+    ] = None,
     views: Annotated[
         Path | None, typer.Option(help="data set of the rows: also by camera and sensor")
     ] = None,
@@ -159,6 +162,8 @@ def summarize(
 
     if out is not None:
         check_folder(check_table_path(out).parent)
+    if grid is not None and published:
+        raise typer.BadParameter("--published figures are at one grid: leave out --grid")
     if not rows:
         if not published:
             raise typer.BadParameter("name files of rows, or ask for the --published figures alone")
@@ -174,7 +179,7 @@ def summarize(
         number: str | float = float(rule)
     except ValueError:
         number = rule
-    metric = (ANSWERED if answered else "") + f"{grid_name(60 if nyu else 32)}_iou"
+    metric = (ANSWERED if answered else "") + f"{grid_name(grid or (60 if nyu else 32))}_iou"
     options = SummaryOptions(
         metric, number, published=published, replicates=intervals, against=against
     )

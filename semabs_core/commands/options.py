@@ -32,7 +32,7 @@ Pretrained = Annotated[
     str | None, typer.Option(help="open_clip tag or checkpoint file", rich_help_panel=MODELS)
 ]
 Precision = Annotated[
-    str | None, typer.Option(help="auto, fp32, bf16, fp16 or int8", rich_help_panel=MODELS)
+    str | None, typer.Option(help="auto, fp32, bf16 or fp16", rich_help_panel=MODELS)
 ]
 Preset = Annotated[
     str | None,

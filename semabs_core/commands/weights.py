@@ -75,7 +75,7 @@ def calibrate(
     fit: Annotated[str, typer.Option(help="split that the models are fitted on")] = "train",
     choose: Annotated[str, typer.Option(help="split for the threshold")] = "validation",
     device: Annotated[str, typer.Option()] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16, int8")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16, fp16")] = "auto",
 ) -> None:
     """Teach an encoder to say "not found": writes presence.json beside its weights."""
     from semabs_core.data.relevancy_store import check_request

@@ -95,14 +95,6 @@ class ImageTower(ABC):
         """The tokens (T, M, W) of tiles before the last ``before`` blocks; patches come last."""
 
     @abstractmethod
-    def round_blocks(self) -> None:
-        """Compute in eight bits from now on what comes before the last blocks and needs no graph.
-
-        Raises:
-            EncoderError: if nothing here multiplies them.
-        """
-
-    @abstractmethod
     def watch(self, tokens: Tensor, blocks: int) -> tuple[Tensor, list[Tensor]]:
         """The rest of the tower, with all attention in the open, for autograd.
 

@@ -16,7 +16,6 @@ from open_clip.transformer import QuickGELU, ResidualAttentionBlock, VisionTrans
 from torch import Tensor, nn
 
 from semabs_core.towers.base import LOGIT_SCALE, ImageTower, TileState, chain, full
-from semabs_core.towers.eight_bits import QUICK, check_eight_bits, in_eight_bits
 from semabs_core.towers.pooling import (
     Attended,
     AverageTower,
@@ -26,6 +25,9 @@ from semabs_core.towers.pooling import (
     weigh,
 )
 from semabs_core.towers.read_out import ReadOut
+
+QUICK = 1.702
+"""Of QuickGELU, ``x sigmoid(1.702 x)``."""
 
 
 def attend(block: Any, tokens: Tensor, queries: slice = slice(None)) -> Attended:
@@ -102,14 +104,12 @@ def embed_patches(visual: VisionTransformer, tiles: Tensor) -> Tensor:
     return visual.ln_pre(tokens.add_(visual.positional_embedding.to(tokens.dtype)))
 
 
-def attend_self(attn: nn.Module, tokens: Tensor) -> Tensor:
+def attend_self(attn: nn.MultiheadAttention, tokens: Tensor) -> Tensor:
     """Self-attention (T, M, W), without a graph.
 
-    torch's own layer takes a fifth longer, and half as long again where tokens are many and narrow:
-    in inference it does not go through the fused attention.
+    On a CPU torch's own layer takes a fifth longer, and half as long again where tokens are many
+    and narrow: in inference it does not go through the fused attention.
     """
-    if not isinstance(attn, nn.MultiheadAttention):
-        return attn(tokens)
     parts = F.linear(tokens, attn.in_proj_weight, attn.in_proj_bias)
     parts = parts.unflatten(-1, (3, attn.num_heads, -1)).permute(2, 0, 3, 1, 4)
     found = F.scaled_dot_product_attention(*parts.unbind())
@@ -160,7 +160,6 @@ class OpenClipTower(ImageTower):
     def __init__(self, visual: Any, scale: float = LOGIT_SCALE) -> None:
         self._visual = visual
         self._blocks = list(visual.transformer.resblocks)
-        self._quick = self._blocks
         self.image_size = int(visual.image_size[0])
         self.patch_grid = (int(visual.grid_size[0]), int(visual.grid_size[1]))
         self.embed_dim = int(visual.output_dim)
@@ -178,7 +177,7 @@ class OpenClipTower(ImageTower):
     def tokens(self, tiles: Tensor, before: int) -> Tensor:
         if not torch.is_grad_enabled():
             tokens = embed_patches(self._visual, tiles)
-            for block in self._quick[: len(self._quick) - before]:
+            for block in self._blocks[: len(self._blocks) - before]:
                 tokens = run_block(block, tokens)
             return tokens
         tokens = self._visual._embeds(tiles)
@@ -187,10 +186,6 @@ class OpenClipTower(ImageTower):
         for block in self._blocks[: len(self._blocks) - before]:
             tokens = block(tokens)
         return tokens if batch_first else tokens.transpose(0, 1)
-
-    def round_blocks(self) -> None:
-        check_eight_bits(self.weight.device)
-        self._quick = [in_eight_bits(block) for block in self._blocks]
 
     def _watch_blocks(self, tokens: Tensor, blocks: int) -> tuple[Tensor, list[Tensor]]:
         """The tokens after the last blocks, and the attention of each."""

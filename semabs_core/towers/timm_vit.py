@@ -18,7 +18,6 @@ from torch import Tensor
 
 from semabs_core.towers.attention import open_attention, pass_attention, reach_attention
 from semabs_core.towers.base import LOGIT_SCALE, ImageTower, chain
-from semabs_core.towers.eight_bits import check_eight_bits, in_eight_bits
 from semabs_core.towers.pooling import Attended, AverageTower, QueryState, QueryTower, attended
 
 
@@ -42,7 +41,6 @@ class TimmTower(ImageTower):
     def __init__(self, visual: Any, scale: float = LOGIT_SCALE) -> None:
         self._visual, self._trunk = visual, visual.trunk
         self._blocks = list(visual.trunk.blocks)
-        self._quick = self._blocks
         self.image_size = int(visual.image_size[0])
         rows, columns = visual.trunk.patch_embed.grid_size
         self.patch_grid = (int(rows), int(columns))
@@ -63,35 +61,31 @@ class TimmTower(ImageTower):
         trunk = self._trunk
         tokens = trunk._pos_embed(trunk.patch_embed(tiles))
         tokens = trunk.norm_pre(tokens[0] if isinstance(tokens, tuple) else tokens)
-        blocks = self._blocks if torch.is_grad_enabled() else self._quick
-        return self._run(tokens, blocks[: len(blocks) - before])
-
-    def round_blocks(self) -> None:
-        check_eight_bits(self.weight.device)
-        self._quick = [in_eight_bits(block) for block in self._blocks]
+        return self._run(tokens, 0, len(self._blocks) - before)
 
     def watch(self, tokens: Tensor, blocks: int) -> tuple[Tensor, list[Tensor]]:
         def rest() -> Tensor:
-            last = self._run(tokens, self._blocks[len(self._blocks) - blocks :])
+            last = self._run(tokens, len(self._blocks) - blocks, len(self._blocks))
             return self._project(self._trunk.fc_norm(self._trunk.pool(self._trunk.norm(last))))
 
         features, seen = open_attention(rest, blocks + self.POOLING_LAYERS)
         return features, [one.attention for one in seen]
 
-    def _run(self, tokens: Tensor, blocks: Sequence[Any]) -> Tensor:
-        """Tokens through some blocks, with rotary positions where the trunk has them."""
+    def _run(self, tokens: Tensor, first: int, end: int) -> Tensor:
+        """Blocks ``first`` to ``end - 1``, with rotary positions where the trunk has them."""
         rope = getattr(self._trunk, "rope", None)
         options = {}
         if rope is not None:
             grid = self.patch_grid if self._trunk.dynamic_img_size else None
             options["rope"] = rope.get_embed(shape=grid)
-        for block in blocks:
+        for block in self._blocks[first:end]:
             tokens = block(tokens, **options)
         return tokens
 
     def _read_last(self, tokens: Tensor) -> tuple[Tensor, ...]:
         """Queries, keys and values of the last block."""
-        return reach_attention(lambda: self._run(tokens, self._blocks[-1:]))
+        count = len(self._blocks)
+        return reach_attention(lambda: self._run(tokens, count - 1, count))
 
     def _finish_last(self, context: Tensor, residual: Tensor) -> Tensor:
         """The rest of the last block and the norm: (T, Q, W) attended and tokens to tokens."""

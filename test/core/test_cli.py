@@ -215,6 +215,19 @@ def test_tables_are_of_labels_alone_or_as_a_robot_is_answered(tmp_path):
     assert "no column 'answered_voxel32x32x32_iou': evaluate again" in told
 
 
+def test_tables_are_of_the_grid_that_is_asked_for(tmp_path):
+    file = tmp_path / "rows.parquet"
+    rows = some_rows().assign(voxel32x32x32_iou=0.25, split="unseen_instances")
+    save_rows(rows.assign(voxel64x64x64_iou=0.125), file)
+    found = semabs("summarize", file, "--cutoff", "-0.5", "--grid", "64")
+    assert "12.5" in found
+    assert "voxel64x64x64_iou" in found
+    told = semabs("summarize", file, "--cutoff", "-0.5", "--grid", "48")
+    assert "no column 'voxel48x48x48_iou': evaluate again, with that grid" in told
+    assert "leave out --grid" in semabs("summarize", file, "--published", "--grid", "64")
+    assert "leave out --grid" in semabs("summarize", "--published", "--grid", "64")
+
+
 def test_the_published_tables_are_printed_alone(tmp_path):
     file = tmp_path / "published.md"
     output = semabs("summarize", "--published", "--out", file)

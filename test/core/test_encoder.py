@@ -58,7 +58,7 @@ def test_damaged_weights_are_named(tmp_path):
 
 
 def test_dtype_is_checked():
-    with pytest.raises(EncoderError, match="dtype must be float32, bfloat16, float16 or int8"):
+    with pytest.raises(EncoderError, match="dtype must be float32, bfloat16 or float16"):
         load_encoder(ENCODER, dtype=torch.float64)
 
 

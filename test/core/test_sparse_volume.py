@@ -92,9 +92,12 @@ def test_training_reads_the_whole_volume():
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
-@pytest.mark.parametrize("batch", [1, 2])
-def test_matrix_products_are_the_convolutions_that_they_stand_for(batch, layout):
-    """The upsampling by two and the one of 1x1x1, with and without gradients."""
+@pytest.mark.parametrize(("batch", "cells"), [(1, 4096), (1, 16), (2, 16)])
+def test_matrix_products_are_the_convolutions_that_they_stand_for(
+    batch, cells, layout, monkeypatch
+):
+    """The upsampling by two and the one of 1x1x1, with and without gradients, and in slabs."""
+    monkeypatch.setattr("semabs_core.unet3d.CELLS_AT_ONCE", cells)
     torch.manual_seed(4)
     up = nn.ConvTranspose3d(6, 5, 2, stride=2)
     coarse = torch.randn(batch, 6, 3, 4, 2).contiguous(memory_format=layout)

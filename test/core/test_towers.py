@@ -18,13 +18,9 @@ from timm.models.vision_transformer_relpos import VisionTransformerRelPos
 from torch import nn
 
 from semabs_core.config import parse_config
-from semabs_core.data.analytic import analytic_scene
 from semabs_core.encoder import EncoderError, load_encoder, save_encoder
-from semabs_core.models import load_fast_encoder
 from semabs_core.pipeline import SceneUnderstanding
-from semabs_core.relevancy import RelevancyExtractor
 from semabs_core.towers import LOGIT_SCALE, TOWERS, ImageTower, choose_tower, read_out
-from semabs_core.towers.eight_bits import ENGINES, Linear8
 from semabs_core.towers.pooling import QueryTower
 from semabs_core.types import FREE, UNKNOWN
 
@@ -98,11 +94,6 @@ KINDS = {
         Eva(**TIMM, global_pool="avg", attn_type="rope", dynamic_img_size=True, **ROPE)
     ),
 }
-
-
-EIGHT_BITS = pytest.mark.skipif(
-    torch.backends.quantized.engine not in ENGINES, reason="torch has no products of eight bits"
-)
 
 
 class Model(nn.Module):
@@ -204,70 +195,6 @@ def test_half_precision_is_close(kind):
     found = half.relevancy(half.embed(tiles.bfloat16()), text[:, None])
     assert found.dtype == torch.float32
     assert distance(found, expected) < 0.1  # of eight bits, through three blocks
-
-
-@EIGHT_BITS
-@pytest.mark.parametrize("kind", KINDS)
-def test_eight_bits_are_close_and_leave_what_needs_a_graph(kind):
-    """What is rolled out over all layers goes through none of the rounded blocks."""
-    model, tower, tiles, text = build(kind)
-    weights = {name: value.clone() for name, value in model.state_dict().items()}
-    expected = tower.relevancy(tower.embed(tiles), text[:, None])
-    layers = tower.rollout(tiles, text, tower.layers)
-    features = tower.features(tiles)
-    tower.round_blocks()
-    with torch.no_grad():
-        found = tower.relevancy(tower.embed(tiles), text[:, None])
-    assert found.dtype == torch.float32
-    assert 1e-4 < distance(found, expected) < 0.1
-    torch.testing.assert_close(tower.rollout(tiles, text, tower.layers), layers)
-    torch.testing.assert_close(tower.features(tiles), features)
-    for name, value in model.state_dict().items():
-        assert torch.equal(value, weights[name]), name
-
-
-@EIGHT_BITS
-@pytest.mark.parametrize("bias", [False, True])
-def test_a_layer_in_eight_bits_is_as_exact_as_they_are(bias):
-    """A channel of large weights does not spoil the others; one of zeros stays 0."""
-    torch.manual_seed(0)
-    layer = nn.Linear(64, 48, bias=bias)
-    with torch.no_grad():
-        layer.weight[3] *= 1000
-        layer.weight[5] = 0
-        x = torch.randn(2, 70, 64)
-        found, expected = Linear8(layer.weight, layer.bias)(x), layer(x)
-    assert found.shape == expected.shape
-    error = (found - expected).norm(dim=(0, 1)) / expected.norm(dim=(0, 1)).clamp_min(1e-9)
-    assert float(error.max()) < 0.03
-    if not bias:
-        assert not found[..., 5].any()
-
-
-@EIGHT_BITS
-def test_a_config_may_ask_for_eight_bits():
-    """Tiles stay float32; the maps of a picture are close, and what ran says what it multiplies."""
-    config = parse_config(dict(encoder=dict(model="shipped:encoder", precision="int8")))
-    rounded = load_fast_encoder(config)
-    exact = load_encoder("shipped:encoder")
-    assert (rounded.format, rounded.dtype) == (torch.int8, torch.float32)
-    assert (exact.format, exact.dtype) == (torch.float32, torch.float32)
-    assert rounded.fingerprint == exact.fingerprint
-    picture = analytic_scene(160, 120).rgb[0]
-    found, expected = (
-        torch.from_numpy(RelevancyExtractor(encoder, "fast")(picture, ["table", "mug"]))
-        for encoder in (rounded, exact)
-    )
-    assert 1e-4 < distance(found, expected) < 0.05
-
-
-def test_eight_bits_without_their_products_are_refused(monkeypatch, tmp_path):
-    _, tower, _, _ = build("CLS token")
-    monkeypatch.setattr("semabs_core.towers.eight_bits.ENGINES", ())
-    with pytest.raises(EncoderError, match=r"int8.*use auto"):
-        tower.round_blocks()
-    with pytest.raises(EncoderError, match=r"int8.*use auto"):
-        load_encoder("shipped:encoder", dtype=torch.int8)
 
 
 @pytest.mark.parametrize("kind", KINDS)
