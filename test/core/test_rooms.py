@@ -5,7 +5,9 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -324,6 +326,44 @@ def test_workers_change_nothing_and_whole_files_are_kept(dataset, tmp_path):
     assert generate_rooms(tmp_path, COUNTS, 3, 1, TINY, False) == {"made": 1, "kept": 2}
     assert whole.stat().st_mtime_ns == before
     assert_same(read_scene(dataset / "train/000001.hdf5"), read_scene(torn))
+
+
+def test_workers_end_when_they_are_left_alone(tmp_path):
+    """Killed, the process that started them cannot end them."""
+    call = [sys.executable, "-m", "semabs_core.cli", "data", "rooms", "--out", str(tmp_path)]
+    process = subprocess.Popen([*call, "--split", "train=500", "--workers", "2"])
+    made = tmp_path / "train"
+    until(lambda: made.is_dir() and any(made.glob("*.hdf5")), "a room")
+    workers = children_of(process.pid)
+    assert len(workers) >= 2
+    process.kill()
+    process.wait()
+    until(lambda: not any(map(is_running, workers)), "the workers to end")
+
+
+def until(there, what):
+    deadline = time.monotonic() + 60
+    while not there():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.05)
+
+
+def state_of(pid):
+    """The state of a process and its parent's number; none where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
+    except OSError:
+        return []
+
+
+def children_of(pid):
+    every = [int(found.name) for found in Path("/proc").glob("[0-9]*")]
+    return [child for child in every if state_of(child)[1:] == [str(pid)]]
+
+
+def is_running(pid):
+    """Not gone, and no zombie that waits to be collected."""
+    return state_of(pid)[:1] not in ([], ["Z"])
 
 
 def test_rooms_from_before_an_option_was_there_are_gone_on_with(dataset, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict
@@ -130,13 +131,26 @@ def _make(job: Job) -> Path:
     return file
 
 
+def _end_with_parent() -> None:
+    """End this process when the one that started it does, even if that is killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)  # a room that is half written has another name
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _run(jobs: list[Job], workers: int) -> Iterator[Path]:
     """Make all rooms, in this process or in others; each file when it is done."""
     if workers == 1:
         yield from map(_make, jobs)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, max(len(jobs), 1)), mp_context=context) as pool:
+    processes = min(workers, max(len(jobs), 1))
+    with ProcessPoolExecutor(processes, context, initializer=_end_with_parent) as pool:
         waiting = iter(jobs)
         running: set[Future[Path]] = {
             pool.submit(_make, job) for job in islice(waiting, 4 * workers)
