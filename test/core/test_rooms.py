@@ -5,13 +5,12 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support import ROOT
+from support import ROOT, wait_for
 
 from semabs_core.data.hdf5 import class_name, read_scene
 from semabs_core.data.relations import NEVER
@@ -332,38 +331,22 @@ def test_workers_end_when_they_are_left_alone(tmp_path):
     """Killed, the process that started them cannot end them."""
     call = [sys.executable, "-m", "semabs_core.cli", "data", "rooms", "--out", str(tmp_path)]
     process = subprocess.Popen([*call, "--split", "train=500", "--workers", "2"])
-    made = tmp_path / "train"
-    until(lambda: made.is_dir() and any(made.glob("*.hdf5")), "a room")
-    workers = children_of(process.pid)
-    assert len(workers) >= 2
-    process.kill()
-    process.wait()
-    until(lambda: not any(map(is_running, workers)), "the workers to end")
-
-
-def until(there, what):
-    deadline = time.monotonic() + 60
-    while not there():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.05)
-
-
-def state_of(pid):
-    """The state of a process and its parent's number; none where it is gone."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:2]
-    except OSError:
-        return []
-
-
-def children_of(pid):
-    every = [int(found.name) for found in Path("/proc").glob("[0-9]*")]
-    return [child for child in every if state_of(child)[1:] == [str(pid)]]
+        wait_for(lambda: list(tmp_path.glob("train/*.hdf5")), what="room")
+        workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    finally:
+        process.kill()
+        process.wait()
+    assert len(workers) >= 2
+    wait_for(lambda: not any(map(is_running, workers)), what="end of the workers")
 
 
 def is_running(pid):
     """Not gone, and no zombie that waits to be collected."""
-    return state_of(pid)[:1] not in ([], ["Z"])
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_rooms_from_before_an_option_was_there_are_gone_on_with(dataset, tmp_path):
