@@ -37,14 +37,20 @@ class Viewer:
         )
 
     def pose(self, number):
-        """The camera's position at the stamp of an image, in map."""
-        header = self.images[number].header
+        """The camera's position in map at the stamp of an image, of that number or a later one.
+
+        TF may be discovered seconds after the images: the stamps of the first ones are then before
+        all that its buffer holds, and stay so.
+        """
 
         def look_up():
-            try:
-                return self.buffer.lookup_transform("map", header.frame_id, header.stamp)
-            except TransformException:
-                return None
+            for image in reversed(self.images[number:]):
+                header = image.header
+                try:
+                    return self.buffer.lookup_transform("map", header.frame_id, header.stamp)
+                except TransformException:
+                    continue
+            return None
 
         t = wait_for(look_up, what="transform at the stamp").transform.translation
         return np.array([t.x, t.y, t.z])
