@@ -16,6 +16,7 @@ from semabs_core.frame_state import GIVEN, FrameState, Stopwatch
 from semabs_core.models import RelevancyChoice
 from semabs_core.network_config import NetworkConfig, point_features
 from semabs_core.networks import SpatialNetwork
+from semabs_core.portions import Portions
 from semabs_core.relevancy import EmbeddedTiles, RelevancyExtractor, for_networks
 from semabs_core.types import InferenceError
 
@@ -29,12 +30,18 @@ class FrameReader:
         extractor: makes relevancy maps.
         chosen: how they are made.
         options: which mean is subtracted, and whether embedded tiles are kept.
+        portions: how many volumes are made at once.
     """
 
     def __init__(
-        self, extractor: RelevancyExtractor, chosen: RelevancyChoice, options: RelevancyConfig
+        self,
+        extractor: RelevancyExtractor,
+        chosen: RelevancyChoice,
+        options: RelevancyConfig,
+        portions: Portions,
     ) -> None:
         self.extractor, self.chosen, self.options = extractor, chosen, options
+        self.portions = portions
 
     def relevancy(
         self, state: FrameState, config: NetworkConfig, names: Sequence[str], watch: Stopwatch
@@ -55,24 +62,33 @@ class FrameReader:
     ) -> Iterator[Tensor]:
         """The volume (1, 1, C, X, Y, Z) of each name of a request, one after the other.
 
-        The relevancy of all names that need it is extracted together, before the first volume.
-        Networks that read no relevancy have one volume for all names.
+        The relevancy of all names that need it is extracted together, before the first volume; on a
+        GPU as many volumes as its memory allows are made together, too. Networks that read no
+        relevancy have one volume for all names.
         """
         config = network.config
         if not config.reads_relevancy:
-            shared = self._volume(state, network, (config.task,), None, watch)
+            shared = state.volumes.get((config.task,))
+            if shared is None:
+                (shared,) = self._make_volumes(state, network, {(config.task,): None}, watch)
             yield from (shared for _ in names)
             return
         request = self._request(state, config, names)
         keys = {name: (config.task, name, request.get(name, ())) for name in names}
         missing = [name for name, key in keys.items() if key not in state.volumes]
         found = self._read(state, config, missing, watch, names) if missing else {}
-        for name in names:
-            volume = state.volumes.get(keys[name])
+        made: dict[tuple, Tensor] = {}
+        for number, name in enumerate(names):
+            volume = made.get(keys[name], state.volumes.get(keys[name]))
             if volume is None:
                 if name not in found:  # it made room for the others meanwhile
                     found = self._read(state, config, [name], watch, names)
-                volume = self._volume(state, network, keys[name], found[name], watch)
+                due = {keys[other]: found[other] for other in names[number:] if other in found}
+                some = [key for key in due if key not in state.volumes]
+                some = some[: self.portions.labels(config)]
+                chosen = {key: due[key] for key in some}
+                made = dict(zip(some, self._make_volumes(state, network, chosen, watch)))
+                volume = made[keys[name]]
             yield volume
 
     def image_features(self, state: FrameState, watch: Stopwatch) -> list[Tensor]:
@@ -82,39 +98,36 @@ class FrameReader:
                 state.image_features = self.extractor.image_features(*self._tiles(state, watch))
         return state.image_features
 
-    def _volume(
+    def _make_volumes(
         self,
         state: FrameState,
         network: SpatialNetwork,
-        key: tuple,
-        relevancy: Tensor | None,
+        relevancy: Mapping[tuple, Tensor | None],
         watch: Stopwatch,
-    ) -> Tensor:
-        """One volume of relevancy (K, h, w), kept under its key."""
-        volume = state.volumes.get(key)
-        if volume is not None:
-            return volume
+    ) -> list[Tensor]:
+        """Volumes (1, 1, C, X, Y, Z) of relevancy (K, h, w), made together, kept by their keys."""
         config, device = network.config, network.lower.device
-        values = None
-        rivals = None
-        if relevancy is not None:
-            values, *others = state.at_points(relevancy)
-            rivals = others[0] if others else None
         rgb = None
         if "rgb" in config.network_inputs:
             rgb = torch.from_numpy(state.frame.rgb).reshape(-1, 3)[state.pixels].float() / 255
-        cutoff = config.patch_mask_cutoff
-        features = point_features(config.network_inputs, values, rgb, cutoff, rivals)
+        features = []
+        for maps in relevancy.values():
+            values, rivals, cutoff = None, None, config.patch_mask_cutoff
+            if maps is not None:
+                values, *others = state.at_points(maps)
+                rivals = others[0] if others else None
+            features.append(point_features(config.network_inputs, values, rgb, cutoff, rivals))
         watch.report("volumes", 0.0)
         with watch.stage("volumes"):
-            tsdf = None
-            if config.reads_tsdf:
-                tsdf = torch.from_numpy(state.tsdf(config.voxel_shape)).to(device)[None]
-            points = features.to(device)[None, None]
+            tsdf = state.tsdf(config.voxel_shape)[None] if config.reads_tsdf else None
+            points = torch.stack(features).to(device)[None]
             cells = [state.cells(network)]
-            volume = network.encode_volume(state.input_xyz[None], points, tsdf, cells)
-        state.volumes.put(key, volume)
-        return volume
+            volumes = [network.encode_volume(state.input_xyz[None], points, tsdf, cells)]
+            if len(features) > 1:  # copies: a view would keep the volumes of all others alive
+                volumes = [volume.clone() for volume in volumes[0].split(1, dim=1)]
+        for key, volume in zip(relevancy, volumes, strict=True):
+            state.volumes.put(key, volume)
+        return volumes
 
     def _of_request(self, config: NetworkConfig) -> bool:
         """Whether the words of a request count for each other, not the mean vocabulary alone.

@@ -53,7 +53,7 @@ class FrameState:
         tiles: embedded tiles of the upright picture, once they are there and kept.
         image_features: per scale, (n, D) of those tiles, once they were asked for.
         grids: query grids by (resolution, masks).
-        tsdfs: truncated signed distances by shape.
+        tsdfs: truncated signed distances by shape, on the device of the input points.
         cell_lists: which cells of a network's grid the input points are in, by its shape.
         given: relevancy that comes from elsewhere, where there is any.
         weighers: what weighs words, by (the words of its context, whether maps are refined).
@@ -78,7 +78,7 @@ class FrameState:
     tiles: list[EmbeddedTiles] | None = None
     image_features: list[Tensor] | None = None
     grids: dict[tuple, QueryGrid] = field(default_factory=dict)
-    tsdfs: dict[tuple[int, int, int], NDArray[np.float32]] = field(default_factory=dict)
+    tsdfs: dict[tuple[int, int, int], Tensor] = field(default_factory=dict)
     cell_lists: dict[tuple[int, int, int], Cells] = field(default_factory=dict)
     given: GivenRelevancy | None = None
     views: GridViews = field(default_factory=GridViews)
@@ -100,12 +100,18 @@ class FrameState:
             self.cell_lists[shape] = network.cells(self.input_xyz)
         return self.cell_lists[shape]
 
-    def tsdf(self, shape: tuple[int, int, int]) -> NDArray[np.float32]:
+    def tsdf(self, shape: tuple[int, int, int]) -> Tensor:
         """The truncated signed distance (X, Y, Z) at the cells of a virtual grid, made once."""
         if shape not in self.tsdfs:
             view = (self.frame.depth_m, self.frame.camera, self.T_scene_camera)
-            self.tsdfs[shape] = tsdf_grid(self.bounds, shape, *view)
+            found = torch.from_numpy(tsdf_grid(self.bounds, shape, *view))
+            self.tsdfs[shape] = found.to(self.input_xyz.device)
         return self.tsdfs[shape]
+
+    def make_room(self) -> None:
+        """Let go of what lies on a GPU and can be made again."""
+        self.tiles = None
+        self.volumes.clear()
 
     def take_picture(self, other: FrameState) -> None:
         """Take over what another state knows of the same picture, whatever its region is."""

@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semabs_core.answering import QUERY_BATCH
 from semabs_core.calibration import Judgement, read_judgement, region_cutoff
 from semabs_core.config import ConfigError, SemabsConfig, fixed_changes, load_config
 from semabs_core.description import Description, check_classes, make_description
@@ -31,6 +30,7 @@ from semabs_core.models import (
     untrained_tasks,
 )
 from semabs_core.networks import CompletionNetwork, LocalizationNetwork
+from semabs_core.portions import Portions, within_memory
 from semabs_core.presence import make_presence_classifier
 from semabs_core.query_grid import GridViews, QueryGrid
 from semabs_core.relevancy import OnProgress, RelevancyExtractor
@@ -74,7 +74,8 @@ class SceneUnderstanding:
             relevancy.rollout_layers,
             relevancy.tile_batch,
         )
-        self._reader = FrameReader(self.extractor, self.chosen, relevancy)
+        self.portions = Portions(self.extractor, config.query_batch, self._device)
+        self._reader = FrameReader(self.extractor, self.chosen, relevancy, self.portions)
         self.presence = make_presence_classifier(
             self.extractor, self.chosen.preset, self.chosen.prompts
         )
@@ -161,6 +162,11 @@ class SceneUnderstanding:
         """Let go of the current frame and of all that is cached for it."""
         self._state = None
 
+    def make_room(self) -> None:
+        """Let go of what is cached on a GPU for the current frame."""
+        if self._state is not None:
+            self._state.make_room()
+
     def set_frame(self, frame: RGBDFrame) -> None:
         """Make a frame the current one; what is known of the last one is forgotten.
 
@@ -173,6 +179,7 @@ class SceneUnderstanding:
         state.give(self._brought.of(frame.rgb) if self._brought else None)
         self._state = state
 
+    @within_memory
     def relevancy(
         self, names: Sequence[str], on_progress: OnProgress | None = None
     ) -> NDArray[np.float32]:
@@ -201,6 +208,7 @@ class SceneUnderstanding:
         state = self._current()
         state.give(check_given(maps, centred, state.frame.depth_m.shape))
 
+    @within_memory
     @torch.no_grad()
     def complete(self, classes: list[str], on_progress: OnProgress | None = None) -> Completion:
         """Label every voxel of the region with one of the classes, hidden parts included.
@@ -213,8 +221,7 @@ class SceneUnderstanding:
             ValueError: if there is no class, an empty or a repeated one, or no frame.
         """
         state, options = self._current(), self.config.completion
-        names = check_classes(classes)
-        watch = Stopwatch(on_progress)
+        names, watch = check_classes(classes), Stopwatch(on_progress)
         grid = state.grid(options)
         absent = self._absent(names, watch)
         asked = [name for name in names if name not in absent]
@@ -234,6 +241,7 @@ class SceneUnderstanding:
             absent=tuple(absent),
         )
 
+    @within_memory
     @torch.no_grad()
     def localize(
         self,
@@ -289,14 +297,6 @@ class SceneUnderstanding:
     def _device(self) -> torch.device:
         return self.completion.lower.device
 
-    @property
-    def _query_batch(self) -> int:
-        return self.config.query_batch or QUERY_BATCH.get(self._device.type, QUERY_BATCH["cpu"])
-
-    @property
-    def _aware(self) -> bool:
-        return self.completion.config.approach == "semantic_aware"
-
     def _current(self) -> FrameState:
         if self._state is None:
             raise FrameError("there is no frame yet: call set_frame first")
@@ -315,8 +315,9 @@ class SceneUnderstanding:
         self, names: Sequence[str], grid: QueryGrid, volumes: Iterable[Tensor], watch: Stopwatch
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """The completion network's best logit (M,), and the number (M,) of its class."""
-        text = [[self._text([name])] if self._aware else [] for name in names]
-        return best_on_grid(self.completion, grid, volumes, text, self._query_batch, watch)
+        aware = self.completion.config.approach == "semantic_aware"
+        text = [[self._text([name])] if aware else [] for name in names]
+        return best_on_grid(self.completion, grid, volumes, text, self.portions.queries, watch)
 
     def _description_logits(
         self, description: Description, state: FrameState, grid: QueryGrid, watch: Stopwatch
@@ -331,9 +332,8 @@ class SceneUnderstanding:
             raw = self.encoder.encode_text(description.names)
             text = [raw[None, :1], raw[None, 1:]]
         watch.report("localization", 0.0)
-        return logits_on_grid(
-            self.localization, grid, volumes, text, description.relation, self._query_batch, watch
-        )
+        relation, queries = description.relation, self.portions.queries
+        return logits_on_grid(self.localization, grid, volumes, text, relation, queries, watch)
 
     def _localization_words(self, description: Description) -> list[str]:
         """What the localization network makes volumes of, in the order of its ``feature_keys``."""

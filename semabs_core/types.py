@@ -25,7 +25,7 @@ class FrameError(ValueError):
 
 
 class InferenceError(RuntimeError):
-    """A model answers with something that is no number; the message says which and what to try."""
+    """A model has no answer, or one that is no number; the message says which and what to try."""
 
 
 def require(condition: bool, message: str, error: type[ValueError] = ValueError) -> None:

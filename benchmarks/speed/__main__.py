@@ -16,7 +16,10 @@ from benchmarks.speed.report import Table, write
 from semabs_core.devices import choose_device
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
-PARTS = ("relevancy", "images", "completion", "descriptions", "older", "sizes", "node", "messages")
+PARTS = (
+    "relevancy", "images", "completion", "descriptions", "older", "stages", "sizes", "node",
+    "messages",
+)  # fmt: skip
 ANY, OWN = "shipped:completion_any", "shipped:completion"
 
 
@@ -59,6 +62,9 @@ def main(
         ],
         "descriptions": [completion.descriptions_table],
         "older": [lambda: frames.older_table(watch, older)] if older else [],
+        "stages": [
+            lambda: frames.stage_table(watch, 128 if device.type == "cuda" else 64, 5 * rounds)
+        ],
         "sizes": [
             lambda: frames.size_table(
                 watch,

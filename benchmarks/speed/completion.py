@@ -56,7 +56,7 @@ def completion_table(clock: Clock, checkpoint: str, resolutions: Sequence[int]) 
     maps = {name: rng.random((60, 80), dtype=np.float32) for name in CLASSES}
     for resolution in resolutions:
         scene = load(checkpoint, resolution)
-        network, batch = scene.completion, scene._query_batch
+        network, batch = scene.completion, scene.portions.queries
 
         def complete(scene=scene) -> None:
             scene.set_frame(frame)
@@ -98,14 +98,17 @@ def _chunk_seconds(clock: Clock, scene: SceneUnderstanding, size: int) -> float:
     """The whole network as it is stored, in float32, for one class and a chunk of queries."""
     network = load_network(resolve_weights(scene.config.completion.checkpoint))
     config, state = network.config, scene._current()
+    device = state.input_xyz.device
+    network.to(device)
     values = torch.rand(len(state.pixels))
     rgb = torch.rand(len(state.pixels), 3) if "rgb" in config.network_inputs else None
-    features = point_features(config.network_inputs, values, rgb, 0.0, values)[None, None]
-    tsdf = torch.from_numpy(state.tsdf(config.voxel_shape))[None] if config.reads_tsdf else None
-    lower, upper = torch.tensor(config.bounds)
-    queries = lower + torch.rand(1, 1, size, 3) * (upper - lower)
+    features = point_features(config.network_inputs, values, rgb, 0.0, values).to(device)
+    tsdf = state.tsdf(config.voxel_shape)[None] if config.reads_tsdf else None
+    lower, upper = torch.tensor(config.bounds, device=device)
+    queries = lower + torch.rand(1, 1, size, 3, device=device) * (upper - lower)
+    scene_of = state.input_xyz[None], features[None, None]
     with torch.inference_mode():
-        return clock.seconds(lambda: network(state.input_xyz[None], features, queries, None, tsdf))
+        return clock.seconds(lambda: network(*scene_of, queries, None, tsdf))
 
 
 def descriptions_table() -> Table:

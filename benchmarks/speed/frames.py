@@ -8,14 +8,19 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from benchmarks.speed.clock import Clock
+from benchmarks.speed.frame_worker import WORDS, peak_gib
 from benchmarks.speed.report import Table
 from benchmarks.speed.workers import ROOT, Worker
+from semabs_core.config import load_config
+from semabs_core.data.analytic import analytic_scene
+from semabs_core.pipeline import SceneUnderstanding
 
 WORKER = "frame_worker.py"
 SHIPPED = Path("semabs_core/weights/shipped")
@@ -69,6 +74,46 @@ def older_table(clock: Clock, commit: str) -> Table:
                 network.name, f"{shape[0]}^3", before, after, before / after, same,
             ])  # fmt: skip
     return table
+
+
+def stage_table(clock: Clock, resolution: int, frames: int) -> Table:
+    """Where a frame's time goes in the default configuration, and how much that varies."""
+    table = Table(
+        f"A completed frame by stage, configuration {CONFIG}, 640x480, 10 classes, {resolution}^3",
+        f"Of {frames} frames, all new; what is in no stage is in the whole alone. On a GPU a stage "
+        "ends when its work is handed over, the whole when it is done; memory is that of the GPU, "
+        "else the peak of the process with libraries and models.",
+        ("preset", "stage", "mean [s]", "P50 [s]", "P95 [s]", "peak [GiB]"),
+    )
+    frame = analytic_scene(640, 480).frame(0)
+    config = load_config(CONFIG)
+    completion = replace(config.completion, resolution=resolution)
+    for preset in ("fast", PRESET):
+        relevancy = replace(config.relevancy, preset=preset, augmentations=0)
+        scene = SceneUnderstanding.from_config(
+            replace(config, completion=completion, relevancy=relevancy)
+        )
+        found: dict[str, list[float]] = {}
+
+        def complete(scene=scene, found=found) -> None:
+            scene.set_frame(frame)
+            for stage, seconds in scene.complete(WORDS[:10]).timings_s.items():
+                found.setdefault(stage, []).append(seconds)
+
+        complete()
+        found.clear()
+        whole = [clock.seconds(complete) for _ in range(frames)]
+        for stage, spent in {**found, "whole": whole}.items():
+            p50, p95 = np.percentile(spent, (50, 95))
+            peak = gpu_peak_gib() or peak_gib() if stage == "whole" else ""
+            row = [float(value) for value in (np.mean(spent), p50, p95)]
+            table.rows.append([preset, stage, *row, peak])
+    return table
+
+
+def gpu_peak_gib() -> float:
+    """The most of a GPU's memory that torch has held; 0 without one."""
+    return torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
 
 
 def size_table(clock: Clock, sizes: Sequence[tuple[int, int, int, int]]) -> Table:
