@@ -1,7 +1,8 @@
 """Start the semabs node beside a camera driver.
 
-ros2 launch semabs semabs.launch.py rgb:=/camera/color/image_raw \
-    depth:=/camera/aligned_depth_to_color/image_raw camera_info:=/camera/color/camera_info
+ros2 launch semabs semabs.launch.py rgb:=/camera/camera/color/image_raw \
+    depth:=/camera/camera/aligned_depth_to_color/image_raw \
+    camera_info:=/camera/camera/color/camera_info
 """
 
 from pathlib import Path

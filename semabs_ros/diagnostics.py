@@ -144,7 +144,7 @@ def doubts(
             "with a name of its own (--ros-args -r __node:=NAME)"
         )
     if scene is not None:
-        found.append(never_shown(scene.unknown_words(classes)))
+        found += [never_shown(scene.unknown_words(classes)), scene.portions.shortage]
     if worker is not None:
         found.append(worker.coarse)
     return [text for text in found if text]

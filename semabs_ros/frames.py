@@ -266,7 +266,8 @@ class FrameSource:
         try:
             with self._convert_lock:
                 pair = entry.pair
-                pose, how = T_world_camera, (config.rectified_images, config.ignore_frame_ids)
+                rectified = config.rectified_images or any(t.rectified for t in self.topics[:1])
+                pose, how = T_world_camera, (rectified, config.ignore_frame_ids)
                 frame = messages_to_frame(pair.rgb, pair.depth, info, pose, self._rectifier, *how)
         except (ConvertError, FrameError) as error:
             self._frame_fault = Problem(str(error), "bad frame")
@@ -278,7 +279,7 @@ class FrameSource:
         else:
             self._frame_fault = NONE
             self._pose_doubt = doubt(frame, header.frame_id, entry.world, self._floor_z_m())
-            return Source(frame, entry.world, header, entry.arrived)
+            return Source(frame, entry.world, header, entry.arrived, self._pose_doubt)
         return None
 
     # --- health -----------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from semabs_core.description import check_classes
 from semabs_core.models import known_relations
 from semabs_core.network_config import RELATIONS
 from semabs_core.pipeline import SceneUnderstanding
+from semabs_core.portions import free_memory
 from semabs_core.text import shorten
 from semabs_core.vocabulary import never_shown
 from semabs_ros.actions import Actions
@@ -36,7 +37,7 @@ from semabs_ros.programs import start
 from semabs_ros.reports import Reporter
 from semabs_ros.services import guard_services
 from semabs_ros.spinning import spin
-from semabs_ros.worker import Worker, free_memory
+from semabs_ros.worker import Worker
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -64,6 +65,7 @@ class SemabsNode(LifecycleNodeMixin, Node):
         self._actions = Actions(self, self._goals, self._config, self._known_relations, self._wake)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._warnings = Reporter(lambda text: self.get_logger().warning(text))
+        self._warnings.report(self.parameters.unknown)
         self.create_service(SetClasses, "~/set_classes", self._set_classes)
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._apply_parameters)
@@ -214,7 +216,8 @@ class SemabsNode(LifecycleNodeMixin, Node):
 
     def _check_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         try:
-            reason = self.parameters.check(changes, configured=self._scene is not None)
+            loaded = self._scene is not None or self.state == "configuring"
+            reason = self.parameters.check(changes, configured=loaded)
         except Exception as error:
             reason = shorten(f"{type(error).__name__}: {error}")
         return SetParametersResult(successful=not reason, reason=reason)

@@ -32,7 +32,9 @@ class NodeConfig:
         "raw", "raw, depth/image/compressedDepth, or depth/image/compressed (16-bit PNG)"
     )
     rectified_images: bool = option(
-        False, "the images are rectified already: use P of camera_info and ignore its distortion"
+        False,
+        "the images are rectified already: use P of camera_info and ignore its distortion; so are "
+        "those whose topic says so by its name (image_rect)",
     )
     ignore_frame_ids: bool = option(
         False,

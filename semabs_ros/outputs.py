@@ -72,6 +72,7 @@ class Outputs:
     """
 
     def __init__(self, node: Node) -> None:
+        self._labelled: list[str] | None = None
         self._topics = [
             (output, node.create_publisher(output.kind, f"~/{output.name}", _qos(output)))
             for output in OUTPUTS
@@ -87,6 +88,8 @@ class Outputs:
 
     def publish(self, occasion: str, *brought: Any) -> None:
         """Publish what an occasion brings, where somebody listens or it is latched."""
+        if occasion == CLASSES:
+            self._labelled = list(brought[0])
         for output, publisher in self._topics:
             if output.occasion != occasion:
                 continue
@@ -94,8 +97,11 @@ class Outputs:
                 publisher.publish(output.make(*brought))
 
     def completed(self, source: Source, completion: Completion) -> None:
-        """A completion is done."""
-        self.publish(COMPLETED, completion, results.world_header(source))
+        """A completion is done; what its labels mean is said first, where that is news."""
+        header = results.world_header(source)
+        if completion.classes != self._labelled:
+            self.publish(CLASSES, completion.classes, header)
+        self.publish(COMPLETED, completion, header)
 
     def localized(self, source: Source, wanted: Description, answer: Localization) -> None:
         """A localization is done."""

@@ -14,7 +14,7 @@ from semabs_core.description import check_classes
 from semabs_core.text import shorten
 from semabs_ros.node_config import NodeConfig
 from semabs_ros.options import CORE_OPTIONS, NODE_OPTIONS, OPTIONS, Option, descriptor, plain
-from semabs_ros.programs import ProgramOption
+from semabs_ros.programs import ProgramOption, unknown_names
 
 
 def _flatten(config: Any, prefix: str = "") -> dict[str, Any]:
@@ -99,6 +99,16 @@ class Parameters:
         What is wrong with a parameter is forgotten when it is set to something that is right.
         """
         return "; ".join(self._faults.values())
+
+    @property
+    def unknown(self) -> str:
+        """What was given, in a file for instance, and is no parameter; empty where all are known.
+
+        It is no fault: a file may hold parameters for several nodes.
+        """
+        given = getattr(self._node, "_parameter_overrides", {})  # rclpy shows them nowhere else
+        names = unknown_names(given, list(OPTIONS))
+        return f"no parameter of this node: {shorten('; '.join(names), 500)}" if names else ""
 
     def values(self) -> dict[str, Any]:
         """The current ROS values by name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
@@ -18,6 +19,8 @@ from semabs.action import Localize
 from semabs_ros.goals import CODES
 
 T = TypeVar("T")
+GONE_S = 2.0
+"""A node that is not to be seen for so long went away."""
 GRACE_S = 2.0
 """A node ends a goal within the goal's timeout and says why; so much later nobody waits for it."""
 NAMES = {number: name for name, number in CODES.items()}
@@ -85,7 +88,29 @@ class PendingAnswer(Generic[T]):
         self._call.future.add_done_callback(lambda _: callback(self))
 
     def __await__(self) -> Generator[Any, None, T]:
-        return asyncio.wrap_future(self._call.future).__await__()
+        """Wait in asyncio; cancelling the wait cancels the question."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+
+        def settle(done: concurrent.futures.Future) -> None:
+            if answer.done():
+                return
+            error = done.exception()
+            if error is None:
+                answer.set_result(done.result())
+            else:
+                answer.set_exception(error)
+
+        def tell(done: concurrent.futures.Future) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits
+                loop.call_soon_threadsafe(settle, done)
+
+        self._call.future.add_done_callback(tell)
+        try:
+            return (yield from answer.__await__())
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
 
 
 class Call(ABC):
@@ -112,6 +137,7 @@ class Call(ABC):
         self._deadline = time.monotonic() + timeout_s
         self._schedule, self._absent = schedule, absent
         self._sent = self._cancelled = False
+        self._seen = time.monotonic()
 
     @property
     def remaining_s(self) -> float:
@@ -126,22 +152,32 @@ class Call(ABC):
         )
 
     def advance(self) -> None:
-        """Send the question once somebody is there; end it when its time is up."""
+        """Send the question once somebody is there; end it when its time is up or they are gone."""
         if self.future.done():
             return
+        if self.ready():
+            self._seen = time.monotonic()
         if not self._sent and self.ready():
             self._sent = True
             self.send()
         elif not self._sent and not self.remaining_s:
             self.fail(NoNodeError("NO_NODE", self._absent(self.timeout_s)))
         elif time.monotonic() > self._deadline + GRACE_S:
-            self.cancel()
-            self.fail(SemabsError("TIMEOUT", self.overdue()))
+            self._abandon(SemabsError("TIMEOUT", self.overdue()))
+        elif self._sent and time.monotonic() > self._seen + GONE_S:
+            text = f"the node went away while {self.what} was under way; see its log"
+            self._abandon(NoNodeError("NO_NODE", text))
 
     def cancel(self) -> None:
         """Give the question up."""
         self._cancelled = True
         self._schedule(self._give_up)
+
+    def _abandon(self, error: SemabsError) -> None:
+        """Nobody waits for the answer any more, and the node is told so."""
+        self._cancelled = True
+        self.fail(error)
+        self.withdraw()
 
     def _give_up(self) -> None:
         if not self._sent:

@@ -229,12 +229,29 @@ class CameraPoses:
         world = world_frame or self.root or "the root of its TF tree"
         refused = self.buffer.refused.get(camera)
         why = shorten(error) + (f"; its transforms are ignored: {refused}" if refused else "")
+        why += self._late(camera, nanoseconds(stamp))
         return Problem(
             f"no transform from '{shorten(camera)}' to '{shorten(world)}' at the image's stamp "
             f"{stamp.sec}.{stamp.nanosec:09d}: {why}; check that TF is published, world_frame is "
             "right and all clocks agree (use_sim_time)",
             "no transform",
         )
+
+    def _late(self, camera: str, stamp_ns: int) -> str:
+        """What to do about a transform that comes later than images; empty where none does."""
+        frame = camera
+        for _ in range(len(self.buffer.links)):
+            link = self.buffer.links.get(frame)
+            if link is None:
+                break
+            if link.moves and link.newest_ns < stamp_ns < link.newest_ns + self._cache_ns:
+                return (
+                    f"; transforms of '{shorten(frame)}' in '{shorten(link.parent)}' come later "
+                    "than the images: if they always do, as those of a slow localization, raise "
+                    "tf_timeout_s"
+                )
+            frame = link.parent
+        return ""
 
     def _find_root(self, camera: str, stamp_ns: int) -> str:
         """The frame above the camera to which a chain of living transforms leads.
@@ -259,10 +276,12 @@ class CameraPoses:
         still = all(self.buffer.links[frame].static for frame in chain[:-1])
         if still and now - self._started < START_S:
             raise TransformException("so far nothing but static transforms has been received")
-        self.root, self._root_seen = top, now
-        self._node.get_logger().info(
-            f"world_frame is not set: using '{shorten(top)}', the root of the camera's TF tree"
-        )
+        known, self.root, self._root_seen = self.root, top, now
+        log, text = self._node.get_logger(), f"world_frame is not set: using '{shorten(top)}'"
+        if lost:
+            log.warning(f"{text} from now on, as nothing leads to '{shorten(known)}' any more")
+        else:
+            log.info(f"{text}, the root of the camera's TF tree")
         return top
 
     def _climb(self, frame: str, stamp_ns: int, patient: bool) -> list[str]:

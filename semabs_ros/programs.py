@@ -6,7 +6,7 @@ import difflib
 import itertools
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
@@ -120,12 +120,18 @@ def _check_command_line(
         refuse(program, f"{error} (see {program} --help)")
     if unknown:
         refuse(program, f"unknown argument {' '.join(unknown)!r} (see {program} --help)")
-    known = [option.name for option in options]
-    for name in _given_parameters(arguments):
+    for text in unknown_names(_given_parameters(arguments), [option.name for option in options]):
+        refuse(program, f"unknown parameter {text} (see {program} --help)")
+
+
+def unknown_names(given: Iterable[str], known: Sequence[str]) -> list[str]:
+    """Which of the names that are given to parameters are none, with what may be meant."""
+    found = []
+    for name in given:
         if name not in known and name.split(".")[0] not in _OF_RCLPY:
             near = difflib.get_close_matches(name, known, 1)
-            hint = f", did you mean {near[0]!r}?" if near else ""
-            refuse(program, f"unknown parameter {name!r}{hint} (see {program} --help)")
+            found.append(repr(name) + (f", did you mean {near[0]!r}?" if near else ""))
+    return found
 
 
 def _given_parameters(arguments: list[str]) -> list[str]:

@@ -45,9 +45,11 @@ class Source:
         world_frame: TF frame of all results.
         header: the colour image's exact stamp and frame.
         arrived: when it came, monotonic seconds.
+        doubt: what makes its pose doubtful; empty when nothing.
     """
 
     frame: RGBDFrame
     world_frame: str
     header: Header
     arrived: float
+    doubt: str = ""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from rclpy.node import Node
 
 from semabs_core.problem import NONE, Problem
+from semabs_core.text import shorten
 from semabs_ros.node_config import NodeConfig
 from semabs_ros.pairing import Pairing
 from semabs_ros.subscriptions import Topic
@@ -25,8 +27,21 @@ def explain_silence(
     """
     faults = [fault for fault in (clock_fault(node), *(t.fault() for t in topics)) if fault]
     if not faults:
-        faults = [_mismatch(topics, pairing, config.sync_slop_s)]
-    return Problem("; ".join(faults), ", ".join(fault.kind for fault in faults))
+        faults = [_mismatch(topics, pairing, config.sync_slop_s, config.sync_queue_size)]
+    kinds = ", ".join(fault.kind for fault in faults)
+    return Problem("; ".join(filter(None, [*faults, _others(node, topics)])), kinds)
+
+
+def _others(node: Node, topics: Sequence[Topic]) -> str:
+    """What is published of the types of topics that have no publisher; empty where nothing is."""
+    lacking = {f"sensor_msgs/msg/{topic.kind.__name__}" for topic in topics if not topic.publishers}
+    own = f"{node.get_fully_qualified_name()}/"
+    found = [
+        name
+        for name, types in node.get_topic_names_and_types()
+        if lacking & set(types) and node.count_publishers(name) and not name.startswith(own)
+    ]
+    return f"published are {shorten(', '.join(sorted(found)), 300)}" if found else ""
 
 
 def clock_fault(node: Node) -> Problem:
@@ -41,7 +56,7 @@ def clock_fault(node: Node) -> Problem:
     return NONE
 
 
-def _mismatch(topics: Sequence[Topic], pairing: Pairing, slop_s: float) -> Problem:
+def _mismatch(topics: Sequence[Topic], pairing: Pairing, slop_s: float, queue_size: int) -> Problem:
     """All topics have messages; their stamps are to blame."""
     rates = ", ".join(f"{topic.name} {topic.rate_hz():.1f} Hz" for topic in topics)
     text = (
@@ -51,4 +66,7 @@ def _mismatch(topics: Sequence[Topic], pairing: Pairing, slop_s: float) -> Probl
     if abs(ahead) > slop_s:
         first, second = topics[:2] if ahead > 0 else topics[1::-1]
         text += f": those of {first.name} are {abs(ahead):.3g} s ahead of those of {second.name}"
+        needed = math.ceil(abs(ahead) * first.rate_hz()) + 1
+        if queue_size < needed <= 1000:  # the most that there can be
+            text += f"; if these only arrive later, set sync_queue_size to {needed} or more"
     return Problem(text, "stamps")

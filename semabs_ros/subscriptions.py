@@ -17,6 +17,7 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from semabs_core.problem import NONE, Problem
+from semabs_core.readers import camera_topics
 from semabs_core.readers.camera_topics import ROLES
 from semabs_core.text import shorten
 from semabs_ros.node_config import NodeConfig
@@ -56,6 +57,11 @@ class Topic:
     misfit: Problem = NONE
     stamp_fault: Problem = NONE
 
+    @property
+    def rectified(self) -> bool:
+        """Whether the name says that the images are rectified, as those of image_proc do."""
+        return camera_topics.Topic(self.name, "").rectified is True
+
     def rate_hz(self) -> float:
         """Messages per second over the last ones; 0 when they have stopped."""
         times = list(self.times)
@@ -87,9 +93,11 @@ class Topic:
             return Problem(f"the first message of {self.name} is awaited", "awaited")
         ago = f" any more (the last message came {self.age_s():.0f} s ago)" if self.times else ""
         text = f"{self.name} has a publisher but nothing arrives{ago}"
-        if self.kind is not CameraInfo and not self.reliable:
+        if self.times:
+            text += ": has the driver, the recording or the simulator stopped?"
+        elif self.kind is not CameraInfo and not self.reliable:
             text += " (large best-effort images need larger socket buffers: see Troubleshooting)"
-        elif not self.times:
+        else:
             text += ": is the driver running, does it wait for a trigger?"
         return Problem(text, "silent")
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 
 from semabs_core.config import SemabsConfig
 from semabs_core.description import DescriptionError, RelationError, check_classes
 from semabs_core.pipeline import SceneUnderstanding
+from semabs_core.portions import free_memory
 from semabs_core.text import shorten
 from semabs_core.types import Completion, FrameError, Localization
 from semabs_core.vocabulary import never_shown
@@ -28,6 +28,8 @@ from semabs_ros.reports import Reporter
 
 POLL_S = 0.01
 """How often a waiting transform is looked for."""
+BAD_FRAMES_S = 2.0
+"""A goal ends where for so long no frame that came could be used."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 """After an unexpected error the continuous completion rests; twice as long after each further."""
 
@@ -208,7 +210,8 @@ class Worker:
         stages = ", ".join(f"{k} {v:.2f} s" for k, v in answer.timings_s.items())
         unknown = never_shown(self._scene.unknown_words(names))
         self._unknown.report(unknown)
-        message = "; ".join(filter(None, [f"{message} ({stages})", unknown, self.coarse]))
+        doubts = [unknown, source.doubt, self.coarse]
+        message = "; ".join(filter(None, [f"{message} ({stages})", *doubts]))
         return code, message, (source, answer)
 
     def _publish(
@@ -232,22 +235,32 @@ class Worker:
         return check
 
     def _await_frame(self, goal: Goal) -> None:
-        """Pin the newest frame; wait for one where there is none, or only one that is too old."""
+        """Pin the newest frame; wait for one where there is none, or none that can be used."""
         hook = self._hook(goal)
-        last_report = -np.inf
+        last_report, bad_since = -np.inf, np.inf
+        unusable = fault = ""
         while True:
-            self._take_frame()
+            try:
+                self._take_frame()
+            except FrameError as error:  # the next one may be better
+                unusable = str(error)
             if self._fresh():
                 return
-            stage = ""
-            if time.monotonic() - last_report > 0.5:
-                stage, last_report = "frame", time.monotonic()
+            stage, now = "", time.monotonic()
+            if now - last_report > 0.5:
+                stage, last_report = "frame", now
+                problem = self._frames.problem()
+                fault = problem if problem.kind == "bad frame" else unusable
+                bad_since = min(bad_since, now) if fault else np.inf
+            if now - bad_since > BAD_FRAMES_S:
+                raise GoalEndedError("BAD_FRAME", fault)
             try:
                 hook(stage, 0.0)
             except GoalEndedError as ended:
                 if ended.code != "TIMEOUT":
                     raise
-                raise GoalEndedError("NO_FRAME", self._no_frame()) from None
+                code, why = ("BAD_FRAME", fault) if fault else ("NO_FRAME", self._no_frame())
+                raise GoalEndedError(code, why) from None
             with self._wake:
                 self._wake.wait(POLL_S)
 
@@ -260,7 +273,8 @@ class Worker:
         why = self._frames.problem() or self._frames.reason
         if self._source is not None:
             age, limit = time.monotonic() - self._source.arrived, self._config().max_frame_age_s
-            why = why or f"the last frame came {age:.1f} s ago (max_frame_age_s is {limit:g})"
+            aged = f"the last frame came {age:.1f} s ago (max_frame_age_s is {limit:g})"
+            why = f"{why}; {aged}" if why else aged
         return f"no RGB-D frame came in time: {why or 'none was received'}"
 
     # --- continuous completion --------------------------------------------------------------------
@@ -285,6 +299,7 @@ class Worker:
         except StreamInterruptedError:
             return True
         except Exception as error:
+            traceback.clear_frames(error.__traceback__)  # they hold what was worked out
             self._give_up_frame(error)
         else:
             self.fault, self._failures_in_row = "", 0
@@ -323,13 +338,6 @@ class Worker:
         self._streamed = source
         self.completed += 1
         pace.end(source.arrived)
-
-
-def free_memory() -> None:
-    """Give back what torch keeps for later on a GPU."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _described(error: Exception) -> str:
