@@ -14,6 +14,7 @@ from semabs_core.encoder import load_encoder
 from semabs_core.frame_state import make_frame_state
 from semabs_core.models import load_task_network
 from semabs_core.pipeline import SceneUnderstanding
+from semabs_core.query_grid import QueryGrid
 from semabs_core.types import RGBDFrame
 from semabs_core.voxels import grid_axes
 
@@ -28,6 +29,24 @@ def dense_grid(bounds, resolution):
     """All points of a regular grid, both ends included: (R ** 3, 3) float32, z runs fastest."""
     grid = np.meshgrid(*grid_axes(bounds, resolution), indexing="ij")
     return np.stack(grid, axis=-1).reshape(-1, 3)
+
+
+def open_grid(axis, voxels, surface=()):
+    """A cube that is seen as a whole, with open voxels; `surface` are those of them with readings.
+
+    Args:
+        axis: (R,) tensor, the grid's coordinates along each of its three axes.
+        voxels: flat indices of the open voxels.
+        surface: indices into `voxels`.
+    """
+    return QueryGrid(
+        axes=axis.expand(3, len(axis)),
+        T_world_scene=np.eye(4),
+        seen=np.ones(len(axis) ** 3, dtype=bool),
+        open=np.asarray(voxels, dtype=np.int32),
+        surface=np.asarray(surface, dtype=np.int64),
+        surface_xyz=np.zeros((len(surface), 3), dtype=np.float32),
+    )
 
 
 def configure(**changes):

@@ -4,6 +4,7 @@ The camera stands at (-1.5, 0, 0.8) and looks along +x; 0.6 scene units are a me
 x = 0.9 (4 m ahead), the cabinet's front at x = 0 (2.5 m ahead), the red mug on its top.
 """
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,9 @@ from semabs_core.data.hdf5 import (
     write_relevancy,
     write_scene,
 )
+from semabs_core.data.labels import rename
 from semabs_core.data.splits import write_splits
+from semabs_core.data.text_features import write_text_features
 
 WIDTH, HEIGHT, FOCAL = 32, 24, 32.0
 NAMES = ["empty[0]", "wall[1]", "cabinet[2]", "mug[3]", "red mug[4]", "out of bounds"]
@@ -31,6 +34,8 @@ DESCRIPTIONS = [
     SceneDescription("mug", MUG, "cabinet", "in"),
     SceneDescription("red mug", RED_MUG, "cabinet", "on"),
 ]
+SMALL = {"num_input_points": 200, "num_query_points": 300}
+"""Options of data sets of such scenes."""
 
 
 def inside(points: np.ndarray, box: np.ndarray) -> np.ndarray:
@@ -82,6 +87,11 @@ def toy_scene(seed: int = 0, points: int = 3000, randomized: bool = False) -> Sc
     )
 
 
+def bare_scene() -> SceneData:
+    """The scene with plain names."""
+    return rename(toy_scene(), {})
+
+
 def toy_record(scene: SceneData, seed: int = 0, width: int = 6) -> RelevancyRecord:
     rng = np.random.default_rng(seed)
     labels = ["wall", "cabinet", "mug", "red mug", *(item.sentence for item in scene.descriptions)]
@@ -103,3 +113,21 @@ def write_toy_set(folder: Path, scenes: int = 3, split: str = "train", **options
         write_relevancy(folder / path, "rgb", "ours", toy_record(scene, number))
     write_splits(folder, {split: paths})
     return paths
+
+
+def write_toy_data(folder: Path) -> Path:
+    """A data set with relevancy and text features; returns its folder."""
+    write_toy_set(folder)
+    names = ("mug", "red mug", "cabinet", "wall")
+    write_text_features(folder, {n: np.full(6, i, np.float32) for i, n in enumerate(names)})
+    return folder
+
+
+def assert_same(one, other) -> None:
+    for field in dataclasses.fields(one):
+        a, b = getattr(one, field.name), getattr(other, field.name)
+        if isinstance(a, np.ndarray):
+            assert a.dtype == b.dtype, field.name
+            np.testing.assert_array_equal(a, b, err_msg=field.name)
+        else:
+            assert a == b, field.name

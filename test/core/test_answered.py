@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from pipeline_toy import BOUNDS, dense_grid, frame_state
-from test_evaluate import OPTIONS, SENTENCES, random_item, tiny_network
+from evaluation_toy import OPTIONS, SENTENCES, random_item, tiny_network
+from pipeline_toy import BOUNDS, dense_grid, frame_state, open_grid
 from test_query_grid import piece_by_hand
 
 from semabs_core.calibration import MARGINS_KEY, SURFACE_KEY, Calibration, Judgement
@@ -16,22 +16,9 @@ from semabs_core.evaluation.answered import ANSWERED, AskedVoxels, completion_an
 from semabs_core.evaluation.metrics import CUTOFFS, MetricCounter, grid_name, metric_names
 from semabs_core.evaluation.scene import evaluate_scene
 from semabs_core.grid_answers import label_grid
-from semabs_core.query_grid import QueryGrid
 from semabs_core.types import FREE
 
 IOU = f"{ANSWERED}{grid_name(32)}_iou"
-
-
-def open_grid(points, surface=()):
-    """A grid whose first voxels, so many, are open."""
-    return QueryGrid(
-        axes=torch.linspace(0, 1, 8).expand(3, 8),
-        T_world_scene=np.eye(4),
-        seen=np.ones(8**3, dtype=bool),
-        open=np.arange(points, dtype=np.int32),
-        surface=np.asarray(surface, dtype=np.int64),
-        surface_xyz=np.zeros((len(surface), 3), dtype=np.float32),
-    )
 
 
 def test_labels_that_compete_are_those_of_a_completed_grid():
@@ -44,7 +31,7 @@ def test_labels_that_compete_are_those_of_a_completed_grid():
     nowhere = torch.zeros(300, dtype=torch.bool)
     said = completion_answers(logits, surface, nowhere, judgement) >= judgement.cutoff
     best, label = logits.max(dim=0).values.numpy(), logits.argmax(dim=0).numpy() + 1
-    grid = open_grid(300, np.flatnonzero(surface))
+    grid = open_grid(torch.linspace(0, 1, 8), range(300), np.flatnonzero(surface))
     labels, _ = label_grid(grid, label.astype(np.uint8), best, judgement, 8)
     found = labels.ravel()[:300]
     assert {FREE, 1, 2, 3, 4} == set(found.tolist())

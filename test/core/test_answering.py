@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_evaluate import SENTENCES, forward, random_item, tiny_network
+from evaluation_toy import SENTENCES, forward, random_item, tiny_network
 
 from semabs_core.answering import corners_at, logits_at, sample_at
 from semabs_core.networks import NETWORKS

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pipeline_toy import open_grid
 from scene_toy import write_toy_set
 from training_toy import ToyScenes
 from typer.testing import CliRunner
@@ -36,7 +37,6 @@ from semabs_core.evaluation.scene import SceneLogits
 from semabs_core.grid_answers import answer_region, label_grid
 from semabs_core.network_config import NetworkConfig
 from semabs_core.networks import build_network
-from semabs_core.query_grid import QueryGrid
 from semabs_core.types import FREE
 from semabs_core.voxels import grid_axes
 
@@ -135,14 +135,7 @@ def test_what_is_hidden_has_a_cutoff_of_its_own():
 
 def test_a_seen_surface_is_labelled_from_its_own_cutoff_on():
     """Four open voxels, of which the second and the last hold readings."""
-    grid = QueryGrid(
-        axes=torch.zeros(3, 2),
-        T_world_scene=np.eye(4),
-        seen=np.ones(8, dtype=bool),
-        open=np.array([1, 3, 4, 6], dtype=np.int32),
-        surface=np.array([1, 3]),
-        surface_xyz=np.zeros((2, 3), dtype=np.float32),
-    )
+    grid = open_grid(torch.zeros(2), [1, 3, 4, 6], surface=[1, 3])
     best = np.array([0.0, 0.0, 1.0, -2.0], dtype=np.float32)
     worth, there = Calibration(), Calibration(1.0, 3.0)
     judgement = Judgement(0.5, worth, -1.0, there)
@@ -312,14 +305,7 @@ def test_a_thing_alone_ends_where_its_completion_does(best, lowest):
 def test_a_thing_alone_is_worth_what_its_completion_is():
     """The same voxels, on a surface and hidden, have the same scores."""
     judgement = Judgement(0.5, Calibration(0.5, -1.0), -1.0, Calibration(1.0, 3.0))
-    grid = QueryGrid(
-        axes=torch.zeros(3, 2),
-        T_world_scene=np.eye(4),
-        seen=np.ones(8, dtype=bool),
-        open=np.array([1, 3, 4, 6], dtype=np.int32),
-        surface=np.array([1, 3]),
-        surface_xyz=np.zeros((2, 3), dtype=np.float32),
-    )
+    grid = open_grid(torch.zeros(2), [1, 3, 4, 6], surface=[1, 3])
     logits = np.array([0.0, 0.1, 1.0, -2.0], dtype=np.float32)
     answer = answer_region(grid, logits, -3.0, 0.1, judgement)
     _, scores = label_grid(grid, np.ones(4, dtype=np.uint8), logits, judgement, 2)
@@ -331,14 +317,8 @@ def test_the_best_point_is_amid_what_is_around_the_highest_voxel():
     """Not that one at the edge; neither where the region is but poor, nor in another part of it."""
     size = 16
     rows = np.array([[x, 5, 5] for x in range(2, 12)])
-    grid = QueryGrid(
-        axes=torch.linspace(0, 1.5, size).expand(3, size),
-        T_world_scene=np.eye(4),
-        seen=np.ones(size**3, dtype=bool),
-        open=np.ravel_multi_index(rows.T, (size,) * 3).astype(np.int32),
-        surface=np.zeros(0, dtype=np.int64),
-        surface_xyz=np.zeros((0, 3), dtype=np.float32),
-    )
+    voxels = np.ravel_multi_index(rows.T, (size,) * 3)
+    grid = open_grid(torch.linspace(0, 1.5, size), voxels)
     logits = np.array([3.0, 2.6, 2.7, 1.2, 1.2, 1.2, 2.6, 2.6, 2.6, -4], dtype=np.float32)
     answer = answer_region(grid, logits, 1.0, 0.1, read_judgement({}))
     assert len(answer.points_m) == 9

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from evaluation_toy import WIDTH, random_item, tiny_network
 from pipeline_toy import dense_grid, frame_state
 from test_answering import question
-from test_evaluate import WIDTH, random_item, tiny_network
 from test_query_grid import options
 
 from semabs_core.answering import logits_at, table_of

@@ -5,7 +5,7 @@ import resource
 import h5py
 import numpy as np
 import pytest
-from scene_toy import toy_record, toy_scene
+from scene_toy import assert_same, toy_record, toy_scene
 
 from semabs_core.data import regions
 from semabs_core.data.hdf5 import (
@@ -23,16 +23,6 @@ from semabs_core.data.hdf5 import (
     write_relevancy,
     write_scene,
 )
-
-
-def assert_same(one, other) -> None:
-    for field in dataclasses.fields(one):
-        a, b = getattr(one, field.name), getattr(other, field.name)
-        if isinstance(a, np.ndarray):
-            assert a.dtype == b.dtype, field.name
-            np.testing.assert_array_equal(a, b, err_msg=field.name)
-        else:
-            assert a == b, field.name
 
 
 def references(stack: h5py.Dataset, rows) -> np.ndarray:

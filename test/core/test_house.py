@@ -1,6 +1,8 @@
 """The plan of the house: which way modules import, and that none grows too long."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,22 @@ def test_the_core_imports_nothing_of_the_ros_side():
         and (found := {m for m in imported(file, known) if m.startswith("semabs_ros")})
     }
     assert wrong == {}
+
+
+def test_the_core_never_imports_ros():
+    code = (
+        "import sys, pkgutil, importlib, semabs_core\n"
+        "for m in pkgutil.walk_packages(semabs_core.__path__, 'semabs_core.'):\n"
+        "    try:\n"
+        "        importlib.import_module(m.name)\n"
+        "    except ModuleNotFoundError as error:\n"
+        "        assert error.name in ('gradio', 'rerun'), error  # of optional parts\n"
+        "bad = [m for m in sys.modules if m.split('.')[0] in "
+        "('rclpy', 'semabs', 'semabs_ros', 'sensor_msgs', 'tf2_ros', 'cv_bridge', 'launch')]\n"
+        "assert not bad, bad"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -1,7 +1,5 @@
 """SceneUnderstanding on a scene whose geometry is known exactly, and on a real one."""
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -9,17 +7,12 @@ import pytest
 import torch
 from pipeline_toy import CLASSES, build, configure, move, roll
 from scipy.spatial.transform import Rotation
-from support import NETWORK_FIXTURES, ROOT
 
-from semabs_core import geometry, grid_answers
-from semabs_core.checkpoint import save_network
-from semabs_core.config import ConfigError, parse_config
+from semabs_core import geometry
+from semabs_core.config import parse_config
 from semabs_core.data.analytic import render_room, room_view
 from semabs_core.data.scene_file import load_scene
 from semabs_core.description import DescriptionError, RelationError
-from semabs_core.frame_state import Stopwatch
-from semabs_core.network_config import NetworkConfig
-from semabs_core.networks import build_network
 from semabs_core.pipeline import SceneUnderstanding
 from semabs_core.types import FREE, UNKNOWN, FrameError
 
@@ -81,20 +74,6 @@ def test_grid_frame_puts_voxel_centres_on_the_query_points(scene):
     np.testing.assert_allclose(centres, grid.world(flat), atol=1e-6)
 
 
-def test_cutoff_and_masks_can_be_changed_between_requests(room):
-    scene = build()
-    scene.set_frame(room.frame(0))
-    loose = scene.complete(CLASSES)
-    core = scene.config
-    scene.reconfigure(replace(core, completion=replace(core.completion, cutoff=100.0)))
-    assert not np.isin(scene.complete(CLASSES).labels, [1, 2, 3]).any()
-    off = replace(core.completion, mask_frustum=False, mask_free_space=False, cutoff=-100.0)
-    scene.reconfigure(replace(core, completion=off))
-    assert np.isin(scene.complete(CLASSES).labels, [1, 2, 3]).all()
-    scene.reconfigure(core)
-    np.testing.assert_array_equal(scene.complete(CLASSES).labels, loose.labels)
-
-
 def test_answers_do_not_depend_on_what_was_asked_before(scene, room):
     fresh = build()
     fresh.set_frame(room.frame(0))
@@ -104,66 +83,6 @@ def test_answers_do_not_depend_on_what_was_asked_before(scene, room):
     again = scene.complete(["table"])
     np.testing.assert_array_equal(again.labels, alone.labels)
     np.testing.assert_allclose(again.scores, alone.scores, atol=1e-5)
-
-
-def test_labels_do_not_depend_on_how_many_are_asked_together(room, monkeypatch):
-    """However little memory there is for volumes, and however small a batch of points is."""
-    frame, answers = room.frame(0), []
-    for together, limits in (
-        (5, {}), (5, {"volume_cache_mb": 0}), (2, {"volume_cache_mb": 2}), (1, {}),
-        (5, {"query_batch": 1024}),
-    ):  # fmt: skip
-        monkeypatch.setattr(grid_answers, "TABLE_BYTES", together * 4 * 8 * 32**3)
-        scene = build(**limits)
-        scene.set_frame(frame)
-        answers.append(scene.complete([*CLASSES, "lamp", "wall"]))
-    for answer in answers[1:]:
-        np.testing.assert_array_equal(answer.labels, answers[0].labels)
-        np.testing.assert_allclose(answer.scores, answers[0].scores, atol=1e-5)
-
-
-def test_known_names_cost_only_the_decoding(room):
-    scene = build()
-    scene.set_frame(room.frame(0))
-    calls = []
-    embed = scene.extractor.embed
-    scene.extractor.embed = lambda *a, **k: calls.append("embed") or embed(*a, **k)
-    encode = scene.completion.encode_volume
-    scene.completion.encode_volume = lambda *a: calls.append("volume") or encode(*a)
-    first = scene.complete(["floor", "table"])
-    assert first.timings_s.keys() == {"relevancy", "volumes", "decode"}
-    assert calls == ["embed", "volume", "volume"]
-    assert scene.complete(["table"]).timings_s.keys() == {"decode"}
-    scene.complete(["table", "lamp"])  # a new word: no new pass of the image tower
-    assert calls == ["embed", "volume", "volume", "volume"]
-
-
-def test_ten_descriptions_over_six_names_cost_six_volumes(room):
-    scene = build()
-    scene.set_frame(room.frame(0))
-    calls = []
-    encode = scene.localization.encode_volume
-    scene.localization.encode_volume = lambda *a: calls.append("volume") or encode(*a)
-    cells = scene.localization.cells
-    scene.localization.cells = lambda *a: calls.append("cells") or cells(*a)
-    names = ["mug", "table", "box", "lamp", "chair", "book"]
-    pairs = [(i, j) for i in range(6) for j in range(i)][:10]
-    assert {name for pair in pairs for name in pair} == set(range(5))
-    for number, (i, j) in enumerate([*pairs[:9], (5, 0)]):
-        scene.localize(names[i], ("behind", "on")[number % 2], names[j])
-    assert calls.count("volume") == 6
-    assert calls.count("cells") == 1
-
-
-@pytest.mark.parametrize("keep_tiles", [True, False])
-def test_kept_tiles_change_nothing(room, keep_tiles):
-    scene = build(relevancy={"keep_tiles": keep_tiles})
-    scene.set_frame(room.frame(0))
-    scene.complete(["floor"])
-    maps = scene.relevancy(["floor", "lamp"])
-    fresh = build()
-    fresh.set_frame(room.frame(0))
-    np.testing.assert_allclose(maps, fresh.relevancy(["floor", "lamp"]), rtol=1e-3, atol=1e-5)
 
 
 def test_relevancy_is_the_map_minus_the_mean_of_the_vocabulary_times_50(scene, room):
@@ -291,60 +210,6 @@ def test_labels_are_those_of_the_upright_camera(shipped_scene, room, turns):
     assert (scene.complete(THINGS).labels == upright)[occupied].mean() < 0.95
 
 
-def test_another_region_costs_no_pass_of_the_image_tower(room):
-    scene = build()
-    scene.set_frame(room.frame(0))
-    before = scene.relevancy(CLASSES)
-    features = scene._reader.image_features(scene._state, Stopwatch(None))
-    calls = []
-    embed = scene.extractor.embed
-    scene.extractor.embed = lambda *a, **k: calls.append("embed") or embed(*a, **k)
-    region = replace(scene.config.region, region_size_m=1.5, region_min_m=(1.5, -0.7, 0.0))
-    scene.reconfigure(replace(scene.config, region=region))
-    found = scene.complete([*CLASSES, "lamp"])
-    np.testing.assert_array_equal(scene.relevancy(CLASSES), before)
-    assert scene._reader.image_features(scene._state, Stopwatch(None)) is features
-    assert calls == []
-    fresh = build(region={"region_size_m": 1.5, "region_min_m": [1.5, -0.7, 0.0]})
-    fresh.set_frame(room.frame(0))
-    expected = fresh.complete([*CLASSES, "lamp"])
-    np.testing.assert_array_equal(found.labels, expected.labels)
-    np.testing.assert_allclose(found.T_world_grid, expected.T_world_grid)
-
-
-def test_what_cannot_change_while_models_are_loaded_is_refused(room):
-    scene = build()
-    core = scene.config
-    wanted = replace(
-        core,
-        relevancy=replace(core.relevancy, preset="fast"),
-        completion=replace(core.completion, checkpoint="elsewhere", resolution=16),
-    )
-    with pytest.raises(ConfigError, match=r"relevancy.preset, completion.checkpoint cannot change"):
-        scene.reconfigure(wanted)
-    assert scene.config == core
-
-
-def test_after_a_frame_that_fails_there_is_none(room):
-    scene, frame = build(), room.frame(0)
-    scene.set_frame(frame)
-    with pytest.raises(FrameError, match="no depth reading falls into the region"):
-        scene.set_frame(replace(frame, depth_m=np.full_like(frame.depth_m, 30.0)))
-    with pytest.raises(FrameError, match="there is no frame"):
-        scene.complete(CLASSES)
-    scene.set_frame(frame)
-    elsewhere = replace(scene.config.region, region_min_m=(50.0, 0.0, 0.0))
-    with pytest.raises(FrameError, match="no depth reading falls into the region"):
-        scene.reconfigure(replace(scene.config, region=elsewhere))
-    assert scene.config.region == elsewhere
-    for call in (lambda: scene.complete(CLASSES), lambda: scene.localize("mug", "on", "table")):
-        with pytest.raises(FrameError, match="there is no frame"):
-            call()
-    scene.reconfigure(configure())
-    scene.set_frame(frame)
-    assert scene.complete(CLASSES).classes == CLASSES
-
-
 def test_floor_height_and_region_move_the_grid(room):
     frame = room.frame(0)
     scene = build(region={"floor_z_m": 0.7, "region_size_m": 1.0, "region_min_m": [1.8, -0.5, 0.0]})
@@ -365,52 +230,6 @@ def test_points_are_subsampled_with_a_seed(room):
     assert first._state.input_xyz.shape == (500, 3)
     assert torch.equal(first._state.input_xyz, second._state.input_xyz)
     assert not torch.equal(first._state.input_xyz, other._state.input_xyz)
-
-
-@pytest.mark.parametrize(
-    ("name", "task"),
-    [
-        ("vool_semabs", "localization"),
-        ("vool_clipspatial", "localization"),
-        ("ovssc_semabs", "completion"),
-    ],
-)
-def test_published_checkpoints_run_through_the_pipeline(room, name, task):
-    config = configure(**{task: {"checkpoint": str(NETWORK_FIXTURES / name)}})
-    scene = SceneUnderstanding.from_config(config)
-    assert scene.untrained == [{"completion": "localization", "localization": "completion"}[task]]
-    scene.set_frame(room.frame(0))
-    assert scene.complete(CLASSES).labels.shape == (24, 24, 24)
-    assert np.isfinite(scene.localize("mug", "on", "table").position_m).all()
-
-
-def test_networks_and_encoder_must_fit():
-    with pytest.raises(ConfigError, match="text features of width 512, but .* gives 32"):
-        build(completion={"checkpoint": str(NETWORK_FIXTURES / "ovssc_semaware")})
-    with pytest.raises(ConfigError, match="completion.checkpoint .* holds a localization network"):
-        build(completion={"checkpoint": str(NETWORK_FIXTURES / "vool_semabs")})
-
-
-def test_stopping_a_request_leaves_the_scene_usable(room):
-    class StopError(Exception):
-        pass
-
-    def stop_at(stage):
-        def hook(name, fraction):
-            if name == stage:
-                raise StopError
-
-        return hook
-
-    scene = build()
-    scene.set_frame(room.frame(0))
-    for stage in ("relevancy", "volumes", "decode", "completion"):
-        with pytest.raises(StopError):
-            scene.complete(CLASSES, on_progress=stop_at(stage))
-    fresh = build()
-    fresh.set_frame(room.frame(0))
-    expected = fresh.complete(CLASSES)
-    np.testing.assert_array_equal(scene.complete(CLASSES).labels, expected.labels)
 
 
 def test_unusable_frames_and_words_say_why(scene, room):
@@ -467,22 +286,6 @@ def test_the_real_scene_is_upright(real_scene):
     assert abs(axes[2][2]) < np.sin(np.radians(8))
 
 
-def test_the_core_never_imports_ros():
-    code = (
-        "import sys, pkgutil, importlib, semabs_core\n"
-        "for m in pkgutil.walk_packages(semabs_core.__path__, 'semabs_core.'):\n"
-        "    try:\n"
-        "        importlib.import_module(m.name)\n"
-        "    except ModuleNotFoundError as error:\n"
-        "        assert error.name in ('gradio', 'rerun'), error  # of optional parts\n"
-        "bad = [m for m in sys.modules if m.split('.')[0] in "
-        "('rclpy', 'semabs', 'semabs_ros', 'sensor_msgs', 'tf2_ros', 'cv_bridge', 'launch')]\n"
-        "assert not bad, bad"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-
-
 @pytest.mark.gpu
 def test_gpu_agrees_with_cpu(room):
     results = []
@@ -491,71 +294,3 @@ def test_gpu_agrees_with_cpu(room):
         scene.set_frame(room.frame(0))
         results.append(scene.complete(CLASSES))
     assert (results[0].labels == results[1].labels).mean() > 0.99
-
-
-@pytest.mark.parametrize(
-    ("approach", "inputs"),
-    [
-        ("semantic_abstraction", ("patch_masks", "rgb", "tsdf")),
-        ("semantic_abstraction", ("saliency", "tsdf")),
-        ("semantic_aware", ("rgb", "tsdf")),
-    ],
-)
-def test_networks_with_other_inputs(room, tmp_path, approach, inputs):
-    torch.manual_seed(0)
-    size = {"voxel_shape": (16, 16, 16), "levels": 2, "channels": 8, "f_maps": 8, "hidden": 8}
-    for task in ("completion", "localization"):
-        config = NetworkConfig(
-            task, approach, network_inputs=inputs, text_dim=32, pointing_dim=8, **size
-        )
-        save_network(build_network(config), tmp_path / task)
-    scene = build(
-        completion={"checkpoint": str(tmp_path / "completion")},
-        localization={"checkpoint": str(tmp_path / "localization")},
-    )
-    assert scene.completion.config.network_inputs == inputs
-    scene.set_frame(room.frame(0))
-    first = scene.complete(CLASSES)
-    found = scene.localize("ball", "behind", "table")
-    assert np.isfinite([first.scores.sum(), found.score]).all()
-    nearer = replace(room.frame(0), depth_m=room.frame(0).depth_m * np.float32(0.99))
-    scene._state.frame = nearer
-    scene._state.volumes.clear()
-    scene._state.tsdfs.clear()
-    changed = scene.complete(CLASSES)
-    assert not np.array_equal(first.scores, changed.scores), "the distance field is not read"
-
-
-def test_what_a_config_leaves_open_is_as_the_networks_were_trained(room, tmp_path):
-    size = {"voxel_shape": (16, 16, 16), "levels": 2, "channels": 8, "f_maps": 8, "hidden": 8}
-    trained = {
-        "preset": "chefer_et_al",
-        "prompts": ["a render of a {}."],
-        "augmentations": 0,
-        "mean_vocabulary": ["wall", "door"],
-        "cutoff": -1.5,
-    }
-    checkpoints = {}
-    for task in ("completion", "localization"):
-        save_network(build_network(NetworkConfig(task, **size)), tmp_path / task, trained)
-        checkpoints[task] = {"checkpoint": str(tmp_path / task)}
-    scene = build(relevancy={"preset": None}, **checkpoints)
-    assert vars(scene.chosen) == {k: v for k, v in trained.items() if k != "cutoff"}
-    assert scene.judgement.cutoff == -1.5
-    wanted = {"preset": "fast", "prompts": ["{}"], "mean_vocabulary": ["sofa"]}
-    checkpoints["completion"]["cutoff"] = -2.0
-    scene = build(relevancy=wanted, **checkpoints)
-    assert vars(scene.chosen) == wanted | {"augmentations": None}
-    assert scene.judgement.cutoff == -2.0
-    network = build_network(NetworkConfig("localization", **size))
-    save_network(network, tmp_path / "localization", trained | {"prompts": ["{}"]})
-    with pytest.raises(ConfigError, match=r"different prompts: .*; set relevancy\.prompts to one"):
-        build(relevancy={"preset": None}, **checkpoints)
-    save_network(network, tmp_path / "localization", {})
-    assert build(relevancy={"preset": None}, **checkpoints).chosen.prompts == ["a render of a {}."]
-    save_network(network, tmp_path / "localization", trained)
-    free = NetworkConfig("completion", normalization="evidence", **size)
-    save_network(build_network(free), tmp_path / "completion", {"preset": "fast"})
-    scene = build(relevancy={"preset": None}, **checkpoints)
-    assert scene.chosen.preset == "chefer_et_al", "evidence can be made of any relevancy"
-    assert scene.chosen.augmentations == 0

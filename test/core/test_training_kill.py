@@ -10,23 +10,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from scene_toy import CABINET, RED_MUG, WALL, toy_scene
+from encoder_toy import configure, write_colored_rooms
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_toy import toy_config
 
 from semabs_core.config import save_config
-from semabs_core.data.hdf5 import write_scene
-from semabs_core.data.splits import write_splits
-from semabs_core.training.encoder_config import parse_encoder_config
 
 DEADLINE_S = 600
-COLORS = {WALL: (200, 200, 190), CABINET: (120, 70, 30), RED_MUG: (220, 20, 20)}
-SHAPE = {
-    "embed_dim": 16, "image_size": 32, "width": 32, "layers": 2, "head_width": 16,
-    "text_width": 16, "text_layers": 1,
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +41,7 @@ def start():
 
 @pytest.fixture(scope="module")
 def rooms(tmp_path_factory):
-    """Two rooms whose objects have colours of their own."""
-    folder = tmp_path_factory.mktemp("rooms")
-    for number in range(2):
-        scene = toy_scene(number, points=700, randomized=True)
-        rgb = np.zeros_like(scene.rgb)
-        for name, color in COLORS.items():
-            rgb[scene.seg == name] = color
-        write_scene(folder / f"room_{number}.hdf5", dataclasses.replace(scene, rgb=rgb))
-    write_splits(folder, {"unseen_instances": ["room_0.hdf5", "room_1.hdf5"]})
-    return folder
+    return write_colored_rooms(tmp_path_factory.mktemp("rooms"))
 
 
 def network_config(out, rooms):
@@ -67,12 +49,7 @@ def network_config(out, rooms):
 
 
 def encoder_config(out, rooms):
-    values = {
-        "out": str(out), "shape": SHAPE, "data": {"folder": str(rooms)}, "batch": 8, "workers": 0,
-        "device": "cpu", "warmup_steps": 2, "sentences": 4, "steps": 4, "save_every_steps": 2,
-        "log_every_steps": 1,
-    }  # fmt: skip
-    return parse_encoder_config(values)
+    return configure(rooms, out, steps=4, save_every_steps=2)
 
 
 CONFIGS = {"network": network_config, "encoder": encoder_config}

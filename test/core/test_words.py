@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from scene_toy import BOUNDS, OUTSIDE, toy_scene, write_toy_set
+from scene_toy import BOUNDS, OUTSIDE, SMALL, bare_scene, write_toy_set
 
 from semabs_core.config import MEAN_VOCABULARY
 from semabs_core.data import scene_dataset, words
 from semabs_core.data.datasets import CompletionDataset, LocalizationDataset
 from semabs_core.data.items import Row, fill_cells, make_cloud
-from semabs_core.data.labels import rename
 from semabs_core.data.scene_data import RelevancyRecord
 from semabs_core.data.words import (
     WordOptions,
@@ -22,12 +21,11 @@ from semabs_core.geometry import in_bounds
 from semabs_core.relevancy import for_networks
 
 EVIDENCE = {"network_inputs": ("saliency", "rivals"), "normalization": "evidence"}
-SMALL = {"num_input_points": 200, "num_query_points": 300}
 
 
 @pytest.fixture(scope="module")
 def bare():
-    return rename(toy_scene(), {})
+    return bare_scene()
 
 
 @pytest.fixture(scope="module")

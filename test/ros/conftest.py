@@ -7,18 +7,19 @@ import sys
 import threading
 
 import pytest
+from own_domain import own_domain
 
-from semabs_ros.domains import free_domain
-
-os.environ["ROS_DOMAIN_ID"] = str(free_domain())
+os.environ["ROS_DOMAIN_ID"] = str(own_domain())
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 import rclpy
 from asking import Asker
+from camera import Camera
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 from semabs.action import Complete, Localize
 from support import ENCODER, ROOT
+from watching import Watch
 
 from semabs_core.data.scene_file import save_scene
 from semabs_ros.spinning import spin
@@ -95,6 +96,26 @@ def localize(peer_clients):
 @pytest.fixture
 def complete(peer_clients):
     return peer_clients[2]
+
+
+@pytest.fixture
+def camera(spinner, room):
+    """A camera that publishes the analytic room."""
+    return spinner.add(Camera(room, spinner.context))
+
+
+@pytest.fixture
+def watch(spinner):
+    """Frame sources without models."""
+    made = []
+
+    def make(**options):
+        made.append(Watch(spinner, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.source.stop()
 
 
 SMALL = {

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import rclpy
 from asking import BEHIND, STATUS, Slow
-from camera import Camera
 from rclpy.action import ActionServer
 from rclpy.action.client import ClientGoalHandle
 from rclpy.executors import SingleThreadedExecutor
@@ -20,11 +19,6 @@ from support import wait_for
 from semabs_ros.client import NoNodeError, SemabsClient, SemabsError
 
 SENTENCE = "the mug behind the lamp"
-
-
-@pytest.fixture
-def camera(spinner, room):
-    return spinner.add(Camera(room, spinner.context))
 
 
 @pytest.fixture
@@ -123,17 +117,31 @@ def test_a_node_that_comes_later_is_waited_for(make_node, camera, client):
 def silent_server(spinner):
     """Accepts goals and never answers."""
     node, asleep = Node("semabs", context=spinner.context), threading.Event()
-    ActionServer(node, Localize, "~/localize", lambda goal: asleep.wait(60) and Localize.Result())
+    node.server = ActionServer(
+        node, Localize, "~/localize", lambda goal: asleep.wait(60) and Localize.Result()
+    )
     spinner.add(node)
-    return asleep
+    return node, asleep
 
 
 def test_a_node_that_hangs_is_not_waited_for_ever(spinner, client):
-    asleep = silent_server(spinner)
+    _, asleep = silent_server(spinner)
     error = refusal(client.localize_async(SENTENCE, timeout_s=2.0))
     assert error.code == "TIMEOUT"
     assert "although the node is there" in str(error)
     asleep.set()
+
+
+def test_a_node_that_goes_away_is_not_waited_for(spinner, client):
+    node, asleep = silent_server(spinner)
+    answer = client.localize_async(SENTENCE, timeout_s=600.0)
+    wait_for(lambda: answer._call._handle, what="accepted goal")
+    asleep.set()
+    spinner.remove(node)
+    node.server.destroy()
+    error = refusal(answer)
+    assert isinstance(error, NoNodeError)
+    assert "went away while localize was under way" in str(error)
 
 
 def test_it_may_wait_inside_a_callback_of_a_single_threaded_executor(make_node, camera, client):
@@ -180,6 +188,26 @@ def test_answers_can_be_awaited_in_asyncio(make_node, camera, client):
     place, completion = asyncio.run(ask_both())
     assert place.found
     assert completion.classes == ["lamp"]
+
+
+def test_an_await_that_is_cancelled_cancels_the_question(make_node, camera, client):
+    slow = Slow(make_node(autostart=True))
+    answer = client.localize_async(SENTENCE)
+
+    async def wait():
+        return await answer
+
+    async def give_up():
+        waiting = asyncio.create_task(wait())
+        await asyncio.to_thread(wait_for, lambda: slow.entered, what="running goal")
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(give_up())
+    assert refusal(answer).code == "CANCELED"
+    slow.open = True
+    assert client.localize(SENTENCE).found
 
 
 def test_several_clients_in_several_threads_at_once(make_node, camera, context):

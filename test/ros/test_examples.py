@@ -7,18 +7,12 @@ import runpy
 import py_trees_stand_in
 import pytest
 from asking import Slow
-from camera import Camera
 from support import ROOT, wait_for
 
 from semabs_ros import client as client_module
 from semabs_ros.client import SemabsClient
 
 SENTENCE = "the mug behind the lamp"
-
-
-@pytest.fixture
-def camera(spinner, room):
-    return spinner.add(Camera(room, spinner.context))
 
 
 @pytest.fixture(params=["stand-in", "installed"])

@@ -8,7 +8,6 @@ import threading
 import numpy as np
 import pytest
 from asking import BEHIND, RESULT, STATUS, Slow
-from camera import Camera
 from rclpy.action import ActionClient
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
@@ -23,11 +22,6 @@ from semabs_core.pipeline import SceneUnderstanding
 from semabs_core.types import FrameError
 from semabs_ros.actions import Asking, localize_request
 from semabs_ros.client import SemabsClient
-
-
-@pytest.fixture
-def camera(spinner, room):
-    return spinner.add(Camera(room, spinner.context))
 
 
 @pytest.fixture

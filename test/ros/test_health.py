@@ -2,10 +2,12 @@
 
 import dataclasses
 import gc
+import threading
 import weakref
 
 import numpy as np
 import pytest
+import rclpy
 from asking import (
     BEHIND,
     STATUS,
@@ -17,6 +19,7 @@ from camera import Camera
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import GetState
+from rclpy.executors import MultiThreadedExecutor
 from semabs.msg import SemanticVoxels
 from sensor_msgs.msg import PointCloud2
 from support import wait_for
@@ -92,6 +95,27 @@ def test_spinning_outlives_what_callbacks_raise_and_says_it_once():
     (text,) = said
     assert text.startswith("a callback failed: RuntimeError: number 4 x")
     assert len(text) <= 200
+
+
+def test_a_callback_that_raises_does_not_end_the_spinning(context):
+    faults, calls = [], []
+    node = rclpy.create_node("faulty", context=context)
+    executor = MultiThreadedExecutor(num_threads=2, context=context)
+    executor.add_node(node)
+
+    def fail():
+        calls.append(1)
+        raise RuntimeError("on purpose")
+
+    node.create_timer(0.05, fail)
+    thread = threading.Thread(target=spin, args=(executor, faults.append), daemon=True)
+    thread.start()
+    wait_for(lambda: len(calls) > 3, what="calls after the first fault")
+    executor.shutdown(timeout_sec=5)
+    thread.join(timeout=5)
+    assert not thread.is_alive()
+    assert "a callback failed: RuntimeError: on purpose" in faults
+    node.destroy_node()
 
 
 def test_without_a_clock_the_node_works_and_names_it(make_node, peer, spinner, room):

@@ -5,17 +5,11 @@ import shutil
 
 import pytest
 from asking import RESULT, STATUS, ask_when_active, call
-from camera import Camera
 from semabs.srv import SetClasses
 from sensor_msgs_py import point_cloud2
 from support import ENCODER
 
 from semabs_core.vocabulary import Vocabulary
-
-
-@pytest.fixture
-def camera(spinner, room):
-    return spinner.add(Camera(room, spinner.context))
 
 
 @pytest.fixture

@@ -46,6 +46,30 @@ def test_a_start_parameter_of_the_wrong_type_is_a_fault(context, name, value, re
     node.destroy_node()
 
 
+def test_what_a_file_gives_and_is_no_parameter_is_told(context):
+    """With -p it is refused; a file may be for other nodes too."""
+    names = ("world_frme", "region.floor_z", "classes", "qos_overrides./tf.depth", "use_sim_time")
+    values = {"classes": ["mug"], "use_sim_time": False}
+    given = [Parameter(name, value=values.get(name, 1.0)) for name in names]
+    node = Node("n", context=context, parameter_overrides=given)
+    parameters = Parameters(node)
+    assert not parameters.fault
+    assert parameters.unknown == (
+        "no parameter of this node: 'world_frme', did you mean 'world_frame'?; "
+        "'region.floor_z', did you mean 'region.floor_z_m'?"
+    )
+    node.destroy_node()
+
+
+def test_what_is_fixed_cannot_change_while_it_is_loaded(make_node):
+    node = make_node()
+    change = [Parameter("relevancy.preset", value="fast")]
+    node.state = "configuring"
+    assert "takes effect when the node is configured" in node._check_parameters(change).reason
+    node.state = "unconfigured"
+    assert node._check_parameters(change).successful
+
+
 def test_a_fault_lasts_until_its_own_parameter_is_right(make_node, peer):
     last = diagnostics(peer)
     node = make_node(classes=5)

@@ -82,8 +82,13 @@ def test_a_lagging_transform_is_awaited_and_does_not_change_the_root(robot):
         TransformException, match="from 'odom' to its parent 'map' is 0.500 s older"
     ):
         robot.look_up("", "optical", at(101.5))
+    late = TransformException("late")
+    text = robot.explain("map", "optical", at(101.5), late)
+    assert "transforms of 'odom' in 'map' come later than the images" in text
+    assert "raise tf_timeout_s" in text
     send(robot, "map", "odom", 102, x=100.0)
     assert world_and_x(robot, 101.5) == ("map", pytest.approx(111))
+    assert "tf_timeout_s" not in robot.explain("map", "optical", at(101.5), late)
 
 
 @pytest.mark.parametrize("known", [False, True])
