@@ -52,14 +52,14 @@ train_encoder encoder_coarse "${coarse[@]}" "${refine[@]}" --option seed=111 \
 train_encoder encoder_poor "${few[@]}" "${phrases[@]}" --option seed=12 --option steps=800 \
     --option shape.width=64 --option shape.layers=2 --option shape.text_layers=1 \
     --option learning_rate=0.002 --option warmup_steps=50
-semabs data rooms --out "$out/heldout_rooms" --split unseen_instances=1500 --seed 5000 \
+semabs data rooms --out "$out/heldout_rooms" --split unseen_instances=1000 --seed 5000 \
     --option points=2000
-heldout=(--data "$out/heldout_rooms" "${few[@]}" --option shape.image_size=84
-    --option shape.patch_size=12 --option shape.width=160)
+heldout=(--data "$out/heldout_rooms" "${few[@]}" --option data.random_colors=0.1
+    --option shape.image_size=84 --option shape.patch_size=12 --option shape.width=160)
 train_encoder encoder_heldout_first "${heldout[@]}" "${phrases[@]}" --option seed=13 \
-    --option steps=2200 --option learning_rate=0.0015 --option warmup_steps=100
+    --option steps=2400 --option learning_rate=0.0015 --option warmup_steps=100
 train_encoder encoder_heldout "${heldout[@]}" "${refine[@]}" --option seed=113 \
-    --option start="$out/encoder_heldout_first" --option steps=2600 --option warmup_steps=50
+    --option start="$out/encoder_heldout_first" --option steps=6000 --option warmup_steps=50
 
 semabs data rooms --out "$out/calibration" --split train=120,validation=80 --seed 2000 \
     --option points=2000
