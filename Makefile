@@ -14,7 +14,7 @@ export $(words)
 lower = $(shell echo $(1) | tr A-Z a-z)
 OPTIONS = $(foreach word,$(words),$${$(word):+--$(call lower,$(word))="$$$(word)"})
 # Test modules that run at the same time; 0: one after the other in one process, for --pdb and -s.
-JOBS ?= 2
+TEST_JOBS ?= 2
 ACTIVATE = env=$$("$(PYTHON)" scripts/environment.py --distro "$(DISTRO)" --versions "$(VERSIONS)") \
     && source "$$env"
 
@@ -27,7 +27,7 @@ demo:  ## run the whole system on a scene (SCENE=path) and write pictures to out
 	@$(ACTIVATE) && python -m semabs_ros.demo $(OPTIONS)
 
 test:  ## all tests
-	@$(ACTIVATE) && python -m pytest --numprocesses $(JOBS) --dist loadfile $(TESTS)
+	@$(ACTIVATE) && python -m pytest --numprocesses $(TEST_JOBS) --dist loadfile $(TESTS)
 
 lint:  ## ruff and mypy
 	@$(ACTIVATE) && ruff check . && ruff format --check . && mypy

@@ -57,18 +57,27 @@ class Portions:
         return max(1, self._volume_bytes // one)
 
     def halve(self) -> bool:
-        """Half of the tiles and queries at once, a quarter of the volumes.
+        """Half of the tiles and queries at once, and labels one by one.
 
         False, and no change, where it is the least already.
         """
         tiles, least = self._extractor.tile_batch, min(LEAST_QUERIES, self.queries)
-        if tiles == 1 and self.queries == least:
+        if tiles == 1 and self.queries == least and not self._volume_bytes:
             return False
         self._extractor.tile_batch = max(1, tiles // 2)
         self.queries = max(least, self.queries // 2)
-        self._volume_bytes //= 4
+        self._volume_bytes = 0
         self.halvings += 1
         return True
+
+    @property
+    def sizes(self) -> tuple[int, int, int, int]:
+        """All of it, to come back to."""
+        return self._extractor.tile_batch, self.queries, self._volume_bytes, self.halvings
+
+    @sizes.setter
+    def sizes(self, known: tuple[int, int, int, int]) -> None:
+        self._extractor.tile_batch, self.queries, self._volume_bytes, self.halvings = known
 
     @property
     def shortage(self) -> str:
@@ -99,20 +108,24 @@ def within_memory(request: Callable[Concatenate[S, P], R]) -> Callable[Concatena
     """A method that is tried again with half as much at once where memory does not suffice.
 
     Raises:
-        InferenceError: if it does not suffice for the least.
+        InferenceError: if it does not suffice for the least; then all stays as it was before.
     """
 
     @functools.wraps(request)
     def tried(scene: S, *args: P.args, **kwargs: P.kwargs) -> R:
+        before = scene.portions.sizes
         while True:
             try:
                 return request(scene, *args, **kwargs)
-            except torch.cuda.OutOfMemoryError as error:
+            except RuntimeError as error:
+                if not _short_of_memory(error):
+                    raise
                 traceback.clear_frames(error.__traceback__)  # they hold what took the memory
                 if not scene.portions.halve():
+                    least, scene.portions.sizes = scene.portions.queries, before
                     raise InferenceError(
                         "the GPU's memory does not suffice, not even for one tile and "
-                        f"{scene.portions.queries} queries at once: give it less else to do, take "
+                        f"{least} queries at once: give it less else to do, take "
                         "a smaller encoder or network, fewer classes, a smaller resolution, or "
                         "device cpu"
                     ) from error
@@ -121,6 +134,13 @@ def within_memory(request: Callable[Concatenate[S, P], R]) -> Callable[Concatena
             logger.warning(scene.portions.shortage)
 
     return tried
+
+
+def _short_of_memory(error: RuntimeError) -> bool:
+    """Whether a GPU's memory did not suffice: torch's own, or that of a library behind it."""
+    text = str(error)
+    others = "CUDA error: out of memory" in text or "_ALLOC_FAILED" in text
+    return isinstance(error, torch.cuda.OutOfMemoryError) or others
 
 
 def free_memory() -> None:

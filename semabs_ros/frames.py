@@ -260,15 +260,15 @@ class FrameSource:
         return source
 
     def _convert(self, entry: Waiting, info: CameraInfo) -> Source | None:
-        config, header = self._config(), entry.header
-        T_world_camera = entry.T_world_camera
+        config, header, T_world_camera = self._config(), entry.header, entry.T_world_camera
         assert T_world_camera is not None
         try:
             with self._convert_lock:
                 pair = entry.pair
-                rectified = config.rectified_images or any(t.rectified for t in self.topics[:1])
-                pose, how = T_world_camera, (rectified, config.ignore_frame_ids)
-                frame = messages_to_frame(pair.rgb, pair.depth, info, pose, self._rectifier, *how)
+                named = any(info.d) and any(topic.rectified for topic in self.topics[:1])
+                how = (config.rectified_images or named, config.ignore_frame_ids)
+                images = pair.rgb, pair.depth, info
+                frame = messages_to_frame(*images, T_world_camera, self._rectifier, *how)
         except (ConvertError, FrameError) as error:
             self._frame_fault = Problem(str(error), "bad frame")
         except Exception as error:

@@ -31,7 +31,7 @@ from semabs_ros.actions import Actions
 from semabs_ros.diagnostics import Health, diagnose, doubts, report_models, slowness
 from semabs_ros.frames import FrameSource
 from semabs_ros.goals import GoalQueue
-from semabs_ros.outputs import CLASSES, Outputs
+from semabs_ros.outputs import Outputs
 from semabs_ros.parameters import Parameters, program_options
 from semabs_ros.programs import start
 from semabs_ros.reports import Reporter
@@ -244,7 +244,7 @@ class SemabsNode(LifecycleNodeMixin, Node):
 
     def _publish_labels(self) -> None:
         header = Header(stamp=self.get_clock().now().to_msg())
-        self._outputs.publish(CLASSES, check_classes(self._config().classes), header)
+        self._outputs.labels(check_classes(self._config().classes), header)
 
     # --- health -----------------------------------------------------------------------------------
 

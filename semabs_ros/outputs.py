@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -73,6 +74,7 @@ class Outputs:
 
     def __init__(self, node: Node) -> None:
         self._labelled: list[str] | None = None
+        self._labelling = threading.RLock()
         self._topics = [
             (output, node.create_publisher(output.kind, f"~/{output.name}", _qos(output)))
             for output in OUTPUTS
@@ -88,8 +90,6 @@ class Outputs:
 
     def publish(self, occasion: str, *brought: Any) -> None:
         """Publish what an occasion brings, where somebody listens or it is latched."""
-        if occasion == CLASSES:
-            self._labelled = list(brought[0])
         for output, publisher in self._topics:
             if output.occasion != occasion:
                 continue
@@ -99,9 +99,16 @@ class Outputs:
     def completed(self, source: Source, completion: Completion) -> None:
         """A completion is done; what its labels mean is said first, where that is news."""
         header = results.world_header(source)
-        if completion.classes != self._labelled:
-            self.publish(CLASSES, completion.classes, header)
-        self.publish(COMPLETED, completion, header)
+        with self._labelling:
+            if completion.classes != self._labelled:
+                self.labels(completion.classes, header)
+            self.publish(COMPLETED, completion, header)
+
+    def labels(self, classes: Sequence[str], header: Header) -> None:
+        """What labels mean from now on."""
+        with self._labelling:
+            self.publish(CLASSES, classes, header)
+            self._labelled = list(classes)
 
     def localized(self, source: Source, wanted: Description, answer: Localization) -> None:
         """A localization is done."""

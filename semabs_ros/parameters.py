@@ -102,12 +102,12 @@ class Parameters:
 
     @property
     def unknown(self) -> str:
-        """What was given, in a file for instance, and is no parameter; empty where all are known.
+        """What was given, in a file for instance, and looks like a parameter but is none; or empty.
 
         It is no fault: a file may hold parameters for several nodes.
         """
         given = getattr(self._node, "_parameter_overrides", {})  # rclpy shows them nowhere else
-        names = unknown_names(given, list(OPTIONS))
+        names = [name for name in unknown_names(given, list(OPTIONS)) if "did you mean" in name]
         return f"no parameter of this node: {shorten('; '.join(names), 500)}" if names else ""
 
     def values(self) -> dict[str, Any]:

@@ -88,7 +88,7 @@ class PendingAnswer(Generic[T]):
         self._call.future.add_done_callback(lambda _: callback(self))
 
     def __await__(self) -> Generator[Any, None, T]:
-        """Wait in asyncio; cancelling the wait cancels the question."""
+        """Wait in asyncio; cancelling the wait cancels the question, for all who wait for it."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
 
@@ -137,7 +137,7 @@ class Call(ABC):
         self._deadline = time.monotonic() + timeout_s
         self._schedule, self._absent = schedule, absent
         self._sent = self._cancelled = False
-        self._seen = time.monotonic()
+        self._missing_since: float | None = None
 
     @property
     def remaining_s(self) -> float:
@@ -148,23 +148,23 @@ class Call(ABC):
         """That no answer came in time."""
         return (
             f"no answer to {self.what} within {self.timeout_s:g} s although the node is there: it "
-            "hangs or is overloaded; see its log and /diagnostics"
+            "hangs, is overloaded or was started again; see its log and /diagnostics"
         )
 
     def advance(self) -> None:
         """Send the question once somebody is there; end it when its time is up or they are gone."""
         if self.future.done():
             return
-        if self.ready():
-            self._seen = time.monotonic()
-        if not self._sent and self.ready():
+        now = time.monotonic()
+        self._missing_since = None if self.ready() else self._missing_since or now
+        if not self._sent and self._missing_since is None:
             self._sent = True
             self.send()
         elif not self._sent and not self.remaining_s:
             self.fail(NoNodeError("NO_NODE", self._absent(self.timeout_s)))
-        elif time.monotonic() > self._deadline + GRACE_S:
+        elif now > self._deadline + GRACE_S:
             self._abandon(SemabsError("TIMEOUT", self.overdue()))
-        elif self._sent and time.monotonic() > self._seen + GONE_S:
+        elif self._sent and self._missing_since and now - self._missing_since > GONE_S:
             text = f"the node went away while {self.what} was under way; see its log"
             self._abandon(NoNodeError("NO_NODE", text))
 

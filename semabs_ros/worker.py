@@ -29,7 +29,7 @@ from semabs_ros.reports import Reporter
 POLL_S = 0.01
 """How often a waiting transform is looked for."""
 BAD_FRAMES_S = 2.0
-"""A goal ends where for so long no frame that came could be used."""
+"""A goal ends where for so long none of several frames that came could be used."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 """After an unexpected error the continuous completion rests; twice as long after each further."""
 
@@ -237,13 +237,16 @@ class Worker:
     def _await_frame(self, goal: Goal) -> None:
         """Pin the newest frame; wait for one where there is none, or none that can be used."""
         hook = self._hook(goal)
-        last_report, bad_since = -np.inf, np.inf
+        last_report, bad_since, dropped, bad = -np.inf, np.inf, self._frames.dropped, 0
         unusable = fault = ""
         while True:
+            known = self._source
             try:
                 self._take_frame()
             except FrameError as error:  # the next one may be better
-                unusable = str(error)
+                unusable, bad = str(error), bad + 1
+            else:
+                unusable = unusable if self._source is known else ""
             if self._fresh():
                 return
             stage, now = "", time.monotonic()
@@ -252,7 +255,8 @@ class Worker:
                 problem = self._frames.problem()
                 fault = problem if problem.kind == "bad frame" else unusable
                 bad_since = min(bad_since, now) if fault else np.inf
-            if now - bad_since > BAD_FRAMES_S:
+            several = bad + self._frames.dropped - dropped > 1
+            if several and now - bad_since > BAD_FRAMES_S:
                 raise GoalEndedError("BAD_FRAME", fault)
             try:
                 hook(stage, 0.0)

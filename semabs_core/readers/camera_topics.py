@@ -24,6 +24,8 @@ OTHER_IMAGES = re.compile(
     r"|overlay|debug|detections?|annotated|texture|snr|relevancy)$"
 )
 """Words for images that are neither colour nor depth."""
+RECTIFIED = re.compile(r"(^|[/_-])rect(ified)?([_-][^/]*)?$|/rect(ified)?/")
+"""``image_rect``, ``image_rect_color``, or a folder ``rect``; not ``rect_robot/image_raw``."""
 WARPED = re.compile(r"(rgb|colou?r)_to_(depth|ir)")
 """Colour in the depth camera's view: holes where depth has none."""
 REGISTERED = re.compile(r"regist|align|depth_to_(rgb|colou?r)")
@@ -117,7 +119,7 @@ class Topic:
     @property
     def rectified(self) -> bool | None:
         """Whether the name says rectified or raw; None where it says nothing."""
-        if any(word.startswith("rect") for word in self.words):
+        if RECTIFIED.search(str(self.base).lower()):
             return True
         return False if "raw" in self.words else None
 

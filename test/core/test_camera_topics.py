@@ -332,3 +332,9 @@ def test_the_answer_to_the_question_is_taken():
 def test_no_camera_is_said_with_the_reason(layout, told, match):
     with pytest.raises(TopicError, match=match):
         choose_camera(topics(layout), told)
+
+
+def test_names_that_say_rectified():
+    rectified = ("/cam/image_rect", "/rgb/image_rect_color", "/cam/rect/image", "/cam/image-rect")
+    assert all(Topic(name, "").rectified for name in (*rectified, "/cam/image_rect/compressed"))
+    assert not any(Topic(name, "").rectified for name in ("/rect_robot/image_raw", "/rectangle/a"))

@@ -99,7 +99,32 @@ def test_where_the_least_does_not_fit_an_error_says_so(room, monkeypatch, reques
         with pytest.raises(InferenceError, match=f"one tile and {LEAST_QUERIES} queries at once"):
             ask()
     assert min(sizes) == 1
+    assert not scene.portions.shortage, "it did not help, so nothing is changed"
     ask()  # it outlives that
+
+
+def test_other_errors_are_nobodys_memory(room, monkeypatch):
+    scene = ready(room)
+
+    def fails(*_):
+        raise RuntimeError("CUDNN_STATUS_EXECUTION_FAILED")
+
+    monkeypatch.setattr(scene.completion, "encode_volume", fails)
+    with pytest.raises(RuntimeError, match="EXECUTION_FAILED"):
+        scene.complete(CLASSES)
+    assert not scene.portions.halvings
+
+
+def test_labels_go_one_by_one_where_nothing_else_is_left_to_shrink(room, monkeypatch):
+    """Such as after the advice was followed."""
+    scene = ready(room, query_batch=2000, relevancy={"tile_batch": 1})
+    scene.portions._volume_bytes = 2**40
+    sizes = refuse(
+        monkeypatch, scene.completion, "encode_volume", lambda _, f, *__: f.shape[1], most=1
+    )
+    expected = ready(room).complete(CLASSES)
+    np.testing.assert_array_equal(scene.complete(CLASSES).labels, expected.labels)
+    assert sizes == [3, 1, 1, 1]
 
 
 def test_fewer_queries_than_the_least_stay_as_they_are(room, monkeypatch):

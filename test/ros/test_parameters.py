@@ -48,7 +48,10 @@ def test_a_start_parameter_of_the_wrong_type_is_a_fault(context, name, value, re
 
 def test_what_a_file_gives_and_is_no_parameter_is_told(context):
     """With -p it is refused; a file may be for other nodes too."""
-    names = ("world_frme", "region.floor_z", "classes", "qos_overrides./tf.depth", "use_sim_time")
+    names = (
+        "world_frme", "region.floor_z", "classes", "qos_overrides./tf.depth", "use_sim_time",
+        "of_another_node",
+    )  # fmt: skip
     values = {"classes": ["mug"], "use_sim_time": False}
     given = [Parameter(name, value=values.get(name, 1.0)) for name in names]
     node = Node("n", context=context, parameter_overrides=given)
