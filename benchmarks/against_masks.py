@@ -8,11 +8,14 @@ or of its own voxel (*strict*).
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
@@ -24,6 +27,10 @@ from semabs_core.visualize.meshes import Mesh, class_meshes
 from semabs_core.visualize.render import shade
 from semabs_core.visualize.views import scene_views
 
+SCENES = Path(os.environ.get("SEMABS_SHARED", "../shared")) / "scenes"
+Checkpoint = Annotated[str, typer.Argument(help="completion network")]
+Resolution = Annotated[int, typer.Option(help="voxels per axis")]
+FigurePath = Annotated[Path | None, typer.Option("--figure", help="PNG of the completed scene")]
 FINE = 8
 """Polygons are drawn so many times larger."""
 
@@ -39,6 +46,12 @@ class Score:
 
     iou: float
     accuracy: float
+
+
+def check_scene(path: Path) -> None:
+    """Say what to do where a real scene is not there."""
+    if not path.is_file():
+        raise typer.BadParameter(f"there is no {path}: set SEMABS_SHARED to the folder of scenes")
 
 
 def draw_masks(path: Path, size: tuple[int, int]) -> dict[str, NDArray[np.bool_]]:

@@ -12,10 +12,8 @@ how much planes through the tops of floor and table lean.
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import typer
@@ -23,14 +21,26 @@ from rich.console import Console
 from rich.table import Table
 from scipy import ndimage
 
-from benchmarks.against_masks import Truth, draw_masks, figure, labelled, scores, voxels_of
+from benchmarks.against_masks import (
+    SCENES,
+    Checkpoint,
+    FigurePath,
+    Resolution,
+    Truth,
+    check_scene,
+    draw_masks,
+    figure,
+    labelled,
+    scores,
+    voxels_of,
+)
 from semabs_core.config import load_config
 from semabs_core.data.scene_file import load_scene
 from semabs_core.pipeline import SceneUnderstanding
 from semabs_core.types import Completion
 from semabs_core.visualize.png import write_png
 
-SCENE = Path(os.environ.get("SEMABS_SHARED", "../shared")) / "scenes/kinect_dining_room.npz"
+SCENE = SCENES / "kinect_dining_room.npz"
 MASKS = Path(__file__).with_name("kinect_masks.json")
 FLOOR_M = 0.1
 """So near to z = 0 a voxel's centre is at the floor's height."""
@@ -67,17 +77,12 @@ def lean_degrees(completion: Completion, name: str) -> float:
 
 
 def main(
-    checkpoint: Annotated[str, typer.Argument(help="completion network")] = (
-        "shipped:completion_any"
-    ),
-    resolution: Annotated[int, typer.Option(help="voxels per axis")] = 64,
-    figure_path: Annotated[
-        Path | None, typer.Option("--figure", help="PNG of the completed scene")
-    ] = None,
+    checkpoint: Checkpoint = "shipped:completion_any",
+    resolution: Resolution = 64,
+    figure_path: FigurePath = None,
 ) -> None:
     """Print how good a network is on the Kinect's frame, with the encoder's maps and with masks."""
-    if not SCENE.is_file():
-        raise typer.BadParameter(f"there is no {SCENE}: set SEMABS_SHARED to the folder of scenes")
+    check_scene(SCENE)
     config = load_config("semabs.yaml")
     completion = replace(config.completion, checkpoint=checkpoint, resolution=resolution)
     scene = SceneUnderstanding.from_config(replace(config, completion=completion))

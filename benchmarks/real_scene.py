@@ -9,7 +9,6 @@ The hair dryer on the floor is described, not completed: how far the best point 
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +19,19 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.against_masks import Truth, draw_masks, figure, labelled, readings, scores
+from benchmarks.against_masks import (
+    SCENES,
+    Checkpoint,
+    FigurePath,
+    Resolution,
+    Truth,
+    check_scene,
+    draw_masks,
+    figure,
+    labelled,
+    readings,
+    scores,
+)
 from semabs_core.config import load_config
 from semabs_core.data.scene_file import load_scene
 from semabs_core.geometry import transform_points, valid_depth
@@ -28,7 +39,7 @@ from semabs_core.pipeline import SceneUnderstanding
 from semabs_core.types import Completion, RGBDFrame
 from semabs_core.visualize.png import write_png
 
-SCENE = Path(os.environ.get("SEMABS_SHARED", "../shared")) / "scenes/arkit_vn_poster.npz"
+SCENE = SCENES / "arkit_vn_poster.npz"
 MASKS = Path(__file__).with_name("real_scene_masks.json")
 SAME = {"carpet": "floor", "ground": "floor"}
 """Labels of one thing, which has one mask."""
@@ -56,18 +67,13 @@ def behind(
 
 
 def main(
-    checkpoint: Annotated[str, typer.Argument(help="completion network")] = (
-        "shipped:completion_any"
-    ),
+    checkpoint: Checkpoint = "shipped:completion_any",
     localization: Annotated[str, typer.Option(help="network")] = "shipped:localization_any",
-    resolution: Annotated[int, typer.Option(help="voxels per axis")] = 64,
-    figure_path: Annotated[
-        Path | None, typer.Option("--figure", help="PNG of the completed scene")
-    ] = None,
+    resolution: Resolution = 64,
+    figure_path: FigurePath = None,
 ) -> None:
     """Print how good a network is on the real picture, with CLIP's maps and with masks."""
-    if not SCENE.is_file():
-        raise typer.BadParameter(f"there is no {SCENE}: set SEMABS_SHARED to the folder of scenes")
+    check_scene(SCENE)
     config = load_config("semabs.yaml")
     config = replace(
         config,

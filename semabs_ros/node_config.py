@@ -9,6 +9,8 @@ from pydantic.dataclasses import dataclass
 from semabs_core.config import STRICT, option
 
 READ_AT_START = ("config_file", "autostart", "result_timeout_s")
+LONGEST_QUEUE = 1000
+"""The most that ``sync_queue_size`` may be."""
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -46,7 +48,7 @@ class NodeConfig:
         "auto", "of the camera's subscriptions; auto matches the publishers", live=True
     )
     sync_queue_size: int = option(
-        10, "messages per topic that wait for their partners", ge=1, le=1000
+        10, "messages per topic that wait for their partners", ge=1, le=LONGEST_QUEUE
     )
     sync_slop_s: float = option(
         0.05, "how far stamps of one frame may lie apart", unit="s", ge=0, le=10

@@ -14,7 +14,7 @@ from semabs_core.description import check_classes
 from semabs_core.text import shorten
 from semabs_ros.node_config import NodeConfig
 from semabs_ros.options import CORE_OPTIONS, NODE_OPTIONS, OPTIONS, Option, descriptor, plain
-from semabs_ros.programs import ProgramOption, unknown_names
+from semabs_ros.programs import ProgramOption, hinted, unknown_names
 
 
 def _flatten(config: Any, prefix: str = "") -> dict[str, Any]:
@@ -107,7 +107,8 @@ class Parameters:
         It is no fault: a file may hold parameters for several nodes.
         """
         given = getattr(self._node, "_parameter_overrides", {})  # rclpy shows them nowhere else
-        names = [name for name in unknown_names(given, list(OPTIONS)) if "did you mean" in name]
+        unknown = unknown_names(given, list(OPTIONS)).items()
+        names = [hinted(name, near) for name, near in unknown if near]
         return f"no parameter of this node: {shorten('; '.join(names), 500)}" if names else ""
 
     def values(self) -> dict[str, Any]:

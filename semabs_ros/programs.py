@@ -120,18 +120,23 @@ def _check_command_line(
         refuse(program, f"{error} (see {program} --help)")
     if unknown:
         refuse(program, f"unknown argument {' '.join(unknown)!r} (see {program} --help)")
-    for text in unknown_names(_given_parameters(arguments), [option.name for option in options]):
-        refuse(program, f"unknown parameter {text} (see {program} --help)")
+    known = [option.name for option in options]
+    for name, near in unknown_names(_given_parameters(arguments), known).items():
+        refuse(program, f"unknown parameter {hinted(name, near)} (see {program} --help)")
 
 
-def unknown_names(given: Iterable[str], known: Sequence[str]) -> list[str]:
-    """Which of the names that are given to parameters are none, with what may be meant."""
-    found = []
-    for name in given:
-        if name not in known and name.split(".")[0] not in _OF_RCLPY:
-            near = difflib.get_close_matches(name, known, 1)
-            found.append(repr(name) + (f", did you mean {near[0]!r}?" if near else ""))
-    return found
+def unknown_names(given: Iterable[str], known: Sequence[str]) -> dict[str, str]:
+    """Which of the names that are given to parameters are none: the nearest known one of each.
+
+    It is empty where nothing known is near.
+    """
+    unknown = [n for n in given if n not in known and n.split(".")[0] not in _OF_RCLPY]
+    return {name: next(iter(difflib.get_close_matches(name, known, 1)), "") for name in unknown}
+
+
+def hinted(name: str, near: str) -> str:
+    """An unknown name with what may be meant."""
+    return repr(name) + (f", did you mean {near!r}?" if near else "")
 
 
 def _given_parameters(arguments: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from rclpy.node import Node
 
 from semabs_core.problem import NONE, Problem
 from semabs_core.text import shorten
-from semabs_ros.node_config import NodeConfig
+from semabs_ros.node_config import LONGEST_QUEUE, NodeConfig
 from semabs_ros.pairing import Pairing
 from semabs_ros.subscriptions import Topic
 
@@ -35,6 +35,8 @@ def explain_silence(
 def _others(node: Node, topics: Sequence[Topic]) -> str:
     """What is published of the types of topics that have no publisher; empty where nothing is."""
     lacking = {f"sensor_msgs/msg/{topic.kind.__name__}" for topic in topics if not topic.publishers}
+    if not lacking:
+        return ""
     own = f"{node.get_fully_qualified_name()}/"
     found = [
         name
@@ -67,6 +69,6 @@ def _mismatch(topics: Sequence[Topic], pairing: Pairing, slop_s: float, queue_si
         first, second = topics[:2] if ahead > 0 else topics[1::-1]
         text += f": those of {first.name} are {abs(ahead):.3g} s ahead of those of {second.name}"
         needed = math.ceil(abs(ahead) * first.rate_hz()) + 1
-        if queue_size < needed <= 1000:  # the most that there can be
+        if queue_size < needed <= LONGEST_QUEUE:
             text += f"; if these only arrive later, set sync_queue_size to {needed} or more"
     return Problem(text, "stamps")
