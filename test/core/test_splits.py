@@ -59,7 +59,11 @@ def test_a_hostile_pickle_runs_nothing(tmp_path):
         (pickle.dumps(["a.hdf5"]), "must hold a dict, got list"),
         (pickle.dumps({"train": "a.hdf5"}), "map every split to a list"),
         (pickle.dumps({"train": [1]}), "must be strings, in split 'train'"),
-        (pickle.dumps({"train": {1, "a.hdf5"}}), "must be strings, in split 'train'"),
+        pytest.param(
+            pickle.dumps({"train": {1, "a.hdf5"}}),  # bytes that differ between processes
+            "must be strings, in split 'train'",
+            id="mixed set",
+        ),
         (pickle.dumps({"train": ["/etc/passwd"]}), "inside the folder, got '/etc/passwd'"),
         (pickle.dumps({"train": ["a/../../b"]}), "inside the folder"),
     ],
