@@ -22,21 +22,27 @@ DEFAULT_MARGIN = 0.15
 
 @dataclass(frozen=True)
 class Calibration:
-    """A logistic model of a logit (Platt, 1999): ``probability = sigmoid(scale * logit + bias)``.
+    """A logistic model of a logit (Platt, 1999) with a ceiling.
+
+    ``probability = ceiling * sigmoid(scale * logit + bias)``: what nobody has seen may stay
+    uncertain, however sure the network is.
 
     Attributes:
         scale: the inverse of a temperature, positive.
         bias: what training on as many positives as negatives has shifted.
+        ceiling: the probability of the highest logits, in (0, 1].
     """
 
     scale: float = 1.0
     bias: float = 0.0
+    ceiling: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.scale) and math.isfinite(self.bias) and self.scale > 0):
+        finite = math.isfinite(self.scale) and math.isfinite(self.bias)
+        if not (finite and self.scale > 0 and 0 < self.ceiling <= 1):
             raise ValueError(
-                f"a calibration needs a positive scale and a finite bias, got {self.scale:g} and "
-                f"{self.bias:g}"
+                "a calibration needs a positive scale, a finite bias and a ceiling in (0, 1], got "
+                f"{self.scale:g}, {self.bias:g} and {self.ceiling:g}"
             )
 
     def probability(self, logits: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -45,7 +51,7 @@ class Calibration:
         value -= self.bias
         np.exp(value.clip(-60, 60, out=value), out=value)
         value += 1
-        return np.reciprocal(value, out=value)
+        return np.divide(np.float32(self.ceiling), value, out=value)
 
     def to_dict(self) -> dict[str, float]:
         """As it is stored in a checkpoint's metadata, under ``calibration``."""

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
+from scipy.special import expit, xlogy
 
 from semabs_core.calibration import Calibration
 from semabs_core.evaluation.metrics import CutoffScores
 
 BINS = 10
+NO_CEILING = 6.0
+"""Logit of a ceiling from which on there is none: 0.9975."""
 TOLERANCE = 0.01
 """Share of the IoU that is given away for a higher cutoff. Near the best one the IoU is flat, and
 what is wrongly said, behind a wall or of a thing that nobody asked for, costs a robot more than
@@ -48,7 +51,7 @@ class Answers:
 
 
 def fit_calibration(answers: Answers) -> Calibration:
-    """The logistic model under which the answers are most likely.
+    """The logistic model with a ceiling under which the answers are most likely.
 
     Raises:
         ValueError: if all answers are right or all are wrong, so that nothing can be told apart.
@@ -61,14 +64,25 @@ def fit_calibration(answers: Answers) -> Calibration:
         )
 
     def cost(values: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        scale = np.exp(values[0])
-        z = scale * x + values[1]
-        error = 1 / (1 + np.exp(-np.clip(z, -60, 60))) - y
-        loss = float(np.mean(np.logaddexp(0, z) - y * z))
-        return loss, np.array([np.mean(error * x) * scale, np.mean(error)])
+        scale, bias = np.exp(values[0]), values[1]
+        ceiling = 1.0 if values[2] >= NO_CEILING else expit(values[2])
+        share = expit(np.clip(scale * x + bias, -60, 60))
+        p = np.clip(ceiling * share, 1e-12, 1 - 1e-12)
+        loss = -float(np.mean(xlogy(y, p) + xlogy(1 - y, 1 - p)))
+        error = (p - y) / (1 - p)  # dloss / dlog p
+        by_bias = error * (1 - share)
+        slopes = np.mean(by_bias * x) * scale, np.mean(by_bias), np.mean(error) * (1 - ceiling)
+        return loss, np.array(slopes)
 
-    found = minimize(cost, np.zeros(2), jac=True, method="L-BFGS-B", bounds=[(-5, 5), (-30, 30)])
-    return Calibration(float(np.exp(found.x[0])), float(found.x[1]))
+    def fitted(ceiling: float) -> OptimizeResult:
+        most = (-5, NO_CEILING) if ceiling < NO_CEILING else (NO_CEILING, NO_CEILING)
+        bounds = [(-5, 5), (-30, 30), most]
+        start = np.array([0.0, 0.0, ceiling])
+        return minimize(cost, start, jac=True, method="L-BFGS-B", bounds=bounds)
+
+    found = min((fitted(ceiling) for ceiling in (NO_CEILING, 2.0, 0.0)), key=lambda one: one.fun)
+    ceiling = 1.0 if found.x[2] >= NO_CEILING else float(expit(found.x[2]))
+    return Calibration(float(np.exp(found.x[0])), float(found.x[1]), ceiling)
 
 
 def reliability(

@@ -41,23 +41,28 @@ from semabs_core.types import FREE
 from semabs_core.voxels import grid_axes
 
 
-def drawn(scale, bias, count=200_000, seed=0):
+def drawn(scale, bias, ceiling=1.0, count=200_000, seed=0):
     """Logits whose answers are right with the probability of a known calibration."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 2, count)
-    right = rng.random(count) < 1 / (1 + np.exp(-(scale * logits + bias)))
+    right = rng.random(count) < ceiling / (1 + np.exp(-(scale * logits + bias)))
     return Answers(logits, right.astype(np.float64))
 
 
-@pytest.mark.parametrize(("scale", "bias"), [(1.0, 0.0), (0.4, -1.5), (2.5, 0.8)])
-def test_a_known_calibration_is_found_again(scale, bias):
-    found = fit_calibration(drawn(scale, bias))
-    assert found.scale == pytest.approx(scale, rel=0.03)
-    assert found.bias == pytest.approx(bias, abs=0.03)
+@pytest.mark.parametrize(
+    ("scale", "bias", "ceiling"),
+    [(1.0, 0.0, 1.0), (0.4, -1.5, 1.0), (2.5, 0.8, 1.0), (1.1, -1.0, 0.6), (2.0, 1.0, 0.3)],
+)
+def test_a_known_calibration_is_found_again(scale, bias, ceiling):
+    found = fit_calibration(drawn(scale, bias, ceiling))
+    assert found.scale == pytest.approx(scale, rel=0.05)
+    assert found.bias == pytest.approx(bias, abs=0.05)
+    assert found.ceiling == pytest.approx(ceiling, rel=0.01)
 
 
-def test_after_it_seven_of_ten_mean_seven_of_ten():
-    answers = drawn(0.5, -1.0)
+@pytest.mark.parametrize("ceiling", [1.0, 0.65])
+def test_after_it_seven_of_ten_mean_seven_of_ten(ceiling):
+    answers = drawn(0.5, -1.0, ceiling)
     for probability, share, count in reliability(answers, fit_calibration(answers)):
         assert share == pytest.approx(probability, abs=0.02 if count > 5000 else 0.1)
 
@@ -98,8 +103,9 @@ def test_a_network_without_one_is_taken_as_it_is():
     plain = read_calibration({})
     assert plain.probability(np.zeros(1))[0] == 0.5
     assert plain.probability(np.float32(0)) == 0.5, "of one logit too"
-    stored = Calibration(0.5, -1.0)
+    stored = Calibration(0.5, -1.0, 0.7)
     assert read_calibration({"calibration": stored.to_dict()}) == stored
+    assert stored.probability(np.float32([2.0, 90.0])) == pytest.approx([0.35, 0.7])
 
 
 def test_seen_surfaces_have_a_cutoff_of_their_own():
@@ -215,9 +221,11 @@ def test_what_was_seen_to_be_free_is_no_answer():
     )
 
 
-@pytest.mark.parametrize("values", [(0.0, 0.0), (-1.0, 0.0), (1.0, np.nan)])
+@pytest.mark.parametrize(
+    "values", [(0.0, 0.0), (-1.0, 0.0), (1.0, np.nan), (1.0, 0.0, 0.0), (1.0, 0.0, 1.1)]
+)
 def test_wrong_values_are_refused(values):
-    with pytest.raises(ValueError, match="positive scale and a finite bias"):
+    with pytest.raises(ValueError, match=r"positive scale, a finite bias and a ceiling in \(0, 1]"):
         Calibration(*values)
 
 
