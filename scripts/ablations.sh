@@ -63,7 +63,7 @@ train_one() {
                 --option network.network_inputs="[$reads]" --option data.records="[$records]" \
                 --option data.num_input_points=12000 --option data.source=rgb \
                 --option data.preset=fast@small --option optimization.precision=auto \
-                --option optimization.max_steps=500 --option optimization.learning_rate=0.003 \
+                --option optimization.max_steps=400 --option optimization.learning_rate=0.003 \
                 --option seed="$seed" "${options[@]}"
         for relevancy in fast@{small,coarse,poor,fine,heldout} masks; do
             rows="$folder/$relevancy.parquet"
