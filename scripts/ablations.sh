@@ -20,15 +20,12 @@ semabs data rooms --out "$out/test" --seed 0 \
     --split unseen_instances=12,unseen_instances_synonyms=12
 see() {  # folder, name of an encoder
     local encoder="local-dir:$out/encoder_$2"
-    case $2 in
-        small) encoder=shipped:encoder ;;
-        fine) encoder=shipped:encoder_fine ;;
-    esac
+    [ "$2" != small ] || encoder=shipped:encoder
     shared data relevancy "$out/$1" --encoder "$encoder" --preset fast --tag "$2" \
         --augmentations 0 --source rgb
 }
 for name in small coarse poor; do see table "$name"; done
-for name in small coarse poor fine heldout; do see test "$name"; done
+for name in small poor heldout; do see test "$name"; done
 
 # name, relevancy to train on, what the network reads, further options. The first five of them grow
 # step by step, the others leave out one thing of the last step, or do it in another way.
@@ -63,9 +60,9 @@ train_one() {
                 --option network.network_inputs="[$reads]" --option data.records="[$records]" \
                 --option data.num_input_points=12000 --option data.source=rgb \
                 --option data.preset=fast@small --option optimization.precision=auto \
-                --option optimization.max_steps=400 --option optimization.learning_rate=0.003 \
+                --option optimization.max_steps=350 --option optimization.learning_rate=0.003 \
                 --option seed="$seed" "${options[@]}"
-        for relevancy in fast@{small,coarse,poor,fine,heldout} masks; do
+        for relevancy in fast@{small,poor,heldout} masks; do
             rows="$folder/$relevancy.parquet"
             [ -f "$rows" ] || python -m semabs_core.cli eval "$folder" --data "$out/test" \
                 --preset "$relevancy" --out "$rows" --workers 0 --grid 32
@@ -82,7 +79,7 @@ export out root OMP_NUM_THREADS=1
     for seed in $seeds; do runs | sed "s/^/$seed /"; done
     alone | sed "s/^/${seeds%% *} /"
 } | xargs -P "$processes" -L 1 bash -c 'train_one "$@"' _
-for relevancy in fast@{small,coarse,poor,fine,heldout} masks; do
+for relevancy in fast@{small,poor,heldout} masks; do
     rows=()
     for name in $(runs | cut -d' ' -f1); do
         for seed in $seeds; do rows+=("$name=$out/small/$name-$seed/$relevancy.parquet"); done

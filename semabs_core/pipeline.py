@@ -74,6 +74,7 @@ class SceneUnderstanding:
             relevancy.rollout_layers,
             relevancy.tile_batch,
         )
+        self._device = completion.lower.device
         self.portions = Portions(self.extractor, config.query_batch, self._device)
         self._reader = FrameReader(self.extractor, self.chosen, relevancy, self.portions)
         self.presence = make_presence_classifier(
@@ -161,9 +162,11 @@ class SceneUnderstanding:
     def forget_frame(self) -> None:
         """Let go of the current frame and of all that is cached for it."""
         self._state = None
+        self._reader.still.forget()
 
     def make_room(self) -> None:
         """Let go of what is cached on a GPU for the current frame."""
+        self._reader.still.forget()
         if self._state is not None:
             self._state.make_room()
 
@@ -292,10 +295,6 @@ class SceneUnderstanding:
             timings_s=watch.timings_s,
             stamp_s=state.frame.stamp_s,
         )
-
-    @property
-    def _device(self) -> torch.device:
-        return self.completion.lower.device
 
     def _current(self) -> FrameState:
         if self._state is None:

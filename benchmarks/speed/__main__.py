@@ -17,8 +17,8 @@ from semabs_core.devices import choose_device
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 PARTS = (
-    "relevancy", "images", "completion", "descriptions", "older", "stages", "sizes", "node",
-    "messages",
+    "relevancy", "images", "completion", "descriptions", "older", "stages", "still", "sizes",
+    "node", "messages",
 )  # fmt: skip
 ANY, OWN = "shipped:completion_any", "shipped:completion"
 
@@ -37,7 +37,7 @@ def main(
     """Ratios that were measured side by side."""
     torch.set_num_threads(threads or os.cpu_count() or 1)
     watch, device = Clock(clock, rounds), choose_device("auto")
-    labels = (1, 8, 40, 50, 100, 200) if full else (1, 8, 40, 100)
+    labels = (1, 8, 40, 50, 100, 200) if full else (1, 8, 40, 50, 100)
     images = ((320, 240), (640, 480), (1280, 720), (1920, 1080))
     grids = (64, 128, 240) if full else (64, 240)
 
@@ -65,6 +65,7 @@ def main(
         "stages": [
             lambda: frames.stage_table(watch, 128 if device.type == "cuda" else 64, 5 * rounds)
         ],
+        "still": [lambda: frames.still_table(watch)],
         "sizes": [
             lambda: frames.size_table(
                 watch,

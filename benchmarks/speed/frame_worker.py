@@ -3,10 +3,12 @@
 ``python frame_worker.py CONFIG WIDTH HEIGHT CLASSES THREADS RESOLUTION [COMPLETION LOCALIZATION
 PRESET ENCODER]``: it uses nothing of this folder, and what all versions have. With the last four,
 folders of networks and the relevancy they get, versions do the same, whatever their defaults are.
+A picture and its negative take turns, so that of none is anything known from the one before.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import resource
 import sys
@@ -49,7 +51,8 @@ def main() -> None:
     scene = SceneUnderstanding.from_config(replace(config, completion=completion))
     names = [word if not k else f"{word} {k}" for k in range(20) for word in WORDS][: int(count)]
     frame = analytic_scene(int(width), int(height)).frame(0)
-    for _ in sys.stdin:
+    frames = itertools.cycle([frame, replace(frame, rgb=255 - frame.rgb)])
+    for _, frame in zip(sys.stdin, frames):
         wall, cpu = time.perf_counter(), time.process_time()
         scene.set_frame(frame)
         labels = scene.complete(names).labels

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from semabs_core.config import SemabsConfig
 from semabs_core.description import check_classes, parse_description
+from semabs_core.embedded_tiles import EmbeddedTiles
 from semabs_core.pipeline import SceneUnderstanding
-from semabs_core.relevancy import EmbeddedTiles, OnProgress, for_networks
+from semabs_core.relevancy import OnProgress, for_networks
 from semabs_core.types import BroughtRelevancy, Completion, Localization, RGBDFrame
 from semabs_core.vocabulary import never_shown
 

@@ -56,8 +56,9 @@ def calibrate(
 
 def _report(what: str, fit: Fit) -> None:
     worth = fit.calibration
+    ceiling = f"{worth.ceiling:.3f} " if worth.ceiling < 1 else ""
     say(
-        f"{what}: score = sigmoid({worth.scale:.3f} logit {worth.bias:+.3f}), "
+        f"{what}: score = {ceiling}sigmoid({worth.scale:.3f} logit {worth.bias:+.3f}), "
         f"cutoff {fit.cutoff:.1f} (IoU {fit.iou:.3f})"
     )
     for probability, share, count in fit.reliability:
