@@ -116,7 +116,7 @@ class RelevancyConfig:
         True, "keep a frame's embedded tiles, so that a new word costs a fraction of the first"
     )
     still_tolerance: float = option(
-        4.0, "gray levels within which a part of a kept tile is unchanged; 0: none", ge=0, le=255
+        6.0, "gray levels within which parts of a kept tile are unchanged; 0: none", ge=0, le=255
     )
 
 

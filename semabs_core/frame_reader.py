@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semabs_core.config import ConfigError, RelevancyConfig
-from semabs_core.embedded_tiles import EmbeddedTiles, StillTiles
+from semabs_core.embedded_tiles import EmbeddedTiles
 from semabs_core.evidence import Weigher
 from semabs_core.frame_state import GIVEN, FrameState, Stopwatch
 from semabs_core.models import RelevancyChoice
@@ -19,6 +19,7 @@ from semabs_core.network_config import NetworkConfig, point_features
 from semabs_core.networks import SpatialNetwork
 from semabs_core.portions import Portions
 from semabs_core.relevancy import RelevancyExtractor, for_networks
+from semabs_core.still_tiles import StillTiles
 from semabs_core.types import InferenceError
 
 Map = NDArray[np.float32]
@@ -30,7 +31,7 @@ class FrameReader:
     Args:
         extractor: makes relevancy maps.
         chosen: how they are made.
-        options: which mean is subtracted, and whether embedded tiles are kept.
+        options: which mean is subtracted, and which embedded tiles are kept.
         portions: how many volumes are made at once.
 
     Attributes:
@@ -46,7 +47,7 @@ class FrameReader:
     ) -> None:
         self.extractor, self.chosen, self.options = extractor, chosen, options
         self.portions = portions
-        self.still = StillTiles(options.still_tolerance)
+        self.still = StillTiles(extractor, options.still_tolerance)
 
     def relevancy(
         self, state: FrameState, config: NetworkConfig, names: Sequence[str], watch: Stopwatch
@@ -312,5 +313,5 @@ class FrameReader:
         if state.tiles is None and not self.options.keep_tiles:
             return self.extractor.embed(picture, watch.report), shape
         if state.tiles is None:
-            state.tiles = self.still.embed(self.extractor, picture, watch.report)
+            state.tiles = self.still.embed(picture, watch.report)
         return state.tiles, shape

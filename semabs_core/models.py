@@ -31,6 +31,7 @@ from semabs_core.precision import fastest, formats_to_try
 from semabs_core.presence import calibrated_prompts
 from semabs_core.relevancy import DEFAULT_PROMPTS
 from semabs_core.sparse_volume import example_volume
+from semabs_core.tiling import PRESETS
 from semabs_core.weights.fingerprint import same_encoder
 from semabs_core.weights.published import resolve_checkpoint
 from semabs_core.weights.shipped import LOCAL, PREFIX
@@ -173,6 +174,15 @@ class RelevancyChoice:
     augmentations: int | None
 
 
+def _noted(network: SpatialNetwork, name: str) -> Any:
+    """What a checkpoint says of its relevancy; a preset without the tag that a data set gave it."""
+    value = network.metadata.get(name)
+    if name != "preset" or value is None:
+        return value
+    preset = str(value).partition("@")[0]
+    return preset if preset in PRESETS else None  # masks and simulated are none
+
+
 def choose_relevancy(
     config: SemabsConfig, networks: Sequence[SpatialNetwork], encoder_name: str = ""
 ) -> RelevancyChoice:
@@ -191,7 +201,7 @@ def choose_relevancy(
 
     def stored(name: str) -> Any:
         readers = networks if name == "prompts" else bound
-        there = [n.metadata[name] for n in readers if name in n.metadata]
+        there = [value for n in readers if (value := _noted(n, name)) is not None]
         if any(value != there[0] for value in there):
             raise ConfigError(
                 "the completion and localization checkpoints were trained with different "
@@ -201,7 +211,7 @@ def choose_relevancy(
 
     preset = wanted.preset or stored("preset") or "ours"
     augmentations = wanted.augmentations
-    if augmentations is None and all(n.metadata.get("preset") in (preset, None) for n in bound):
+    if augmentations is None and all(_noted(n, "preset") in (preset, None) for n in bound):
         augmentations = stored("augmentations")
     vocabulary = wanted.mean_vocabulary
     if vocabulary is None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from semabs_core.devices import large_empty
-from semabs_core.embedded_tiles import EmbeddedTiles, State
+from semabs_core.embedded_tiles import EmbeddedTiles, KeptTiles, State
 from semabs_core.encoder import ImageTextEncoder
 from semabs_core.tiling import PRESETS, TILINGS, placement, tile_grids
 from semabs_core.types import MIN_IMAGE_EDGE
@@ -155,27 +155,31 @@ class RelevancyExtractor:
         self,
         image: NDArray[np.uint8],
         on_progress: OnProgress | None = None,
-        before: Sequence[EmbeddedTiles] = (),
-        changed: NDArray[np.bool_] | None = None,
+        kept: KeptTiles | None = None,
     ) -> Iterator[EmbeddedTiles]:
         """Run the image tower over all tiles of an image, a batch at a time.
 
         Args:
             image: (H, W, 3) uint8 RGB.
             on_progress: called before each batch.
-            before: all batches of another image of this size, of which tiles are taken over.
-            changed: (n,) which of the n tiles of the image, without its jittered copies, are not.
+            kept: the tiles of another image; those that look alike are taken over.
 
         Yields:
             The batches. They can be kept (about 0.1 MB a tile for ViT-B/32 in half precision) and
             given to :meth:`maps` again with other labels.
+
+        Raises:
+            ValueError: if the kept tiles are of an image of another size or of other batches.
         """
         image = check_image(image)
         picture = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).contiguous()
         grids = tile_grids(image.shape[0], image.shape[1], self.preset, self.tiling)
         per_view = sum(map(len, grids))
+        if kept is not None and len(kept.changed) != per_view:
+            raise ValueError(
+                f"the kept tiles are {len(kept.changed)}, not {per_view}: another size"
+            )
         total, done = per_view * (1 + self.augmentations), 0
-        earlier = iter(before)
         for view in self._views(picture):
             for grid in grids:
                 corners = [(row, column) for row in grid.rows for column in grid.columns]
@@ -185,15 +189,17 @@ class RelevancyExtractor:
                     batch = corners[first : first + self.tile_batch]
                     slots = torch.arange(done, done + len(batch))
                     done += len(batch)
-                    known = next(earlier) if before else None
-                    if known is None or changed is None:
+                    if kept is None:
                         yield self._embed_batch(view, batch, grid.size, slots)
                         continue
-                    rows = np.flatnonzero(changed[slots.numpy() % per_view])
+                    known = kept.batches.popleft() if kept.batches else None
+                    if known is None or not torch.equal(known.slots, slots):
+                        raise ValueError(f"the kept tiles are not in batches of {self.tile_batch}")
+                    rows = np.flatnonzero(kept.changed[slots.numpy() % per_view])
                     if len(rows):
                         some = [batch[row] for row in rows]
                         found = self._embed_batch(view, some, grid.size, slots[rows])
-                        known = known.with_rows(torch.from_numpy(rows), found)
+                        known = known.with_rows(rows, found)
                     yield known
 
     def maps(

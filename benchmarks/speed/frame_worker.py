@@ -3,12 +3,11 @@
 ``python frame_worker.py CONFIG WIDTH HEIGHT CLASSES THREADS RESOLUTION [COMPLETION LOCALIZATION
 PRESET ENCODER]``: it uses nothing of this folder, and what all versions have. With the last four,
 folders of networks and the relevancy they get, versions do the same, whatever their defaults are.
-A picture and its negative take turns, so that of none is anything known from the one before.
+Nothing is taken over from the frame before.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import resource
 import sys
@@ -48,11 +47,12 @@ def main() -> None:
         relevancy = replace(config.relevancy, preset=rest[2], augmentations=0)
         encoder = replace(config.encoder, model=rest[3])
         config = replace(config, encoder=encoder, localization=localization, relevancy=relevancy)
+    if hasattr(config.relevancy, "still_tolerance"):
+        config = replace(config, relevancy=replace(config.relevancy, still_tolerance=0.0))
     scene = SceneUnderstanding.from_config(replace(config, completion=completion))
     names = [word if not k else f"{word} {k}" for k in range(20) for word in WORDS][: int(count)]
     frame = analytic_scene(int(width), int(height)).frame(0)
-    frames = itertools.cycle([frame, replace(frame, rgb=255 - frame.rgb)])
-    for _, frame in zip(sys.stdin, frames):
+    for _ in sys.stdin:
         wall, cpu = time.perf_counter(), time.process_time()
         scene.set_frame(frame)
         labels = scene.complete(names).labels

@@ -60,6 +60,7 @@ class NodeAtWork:
         values = {
             "autostart": True, "classes": CLASSES, "relevancy.preset": "chefer_et_al",
             "completion.checkpoint": "untrained", "localization.checkpoint": "untrained",
+            "relevancy.still_tolerance": 0.0,
         }  # fmt: skip
         overrides = [Parameter(name, value=value) for name, value in values.items()]
         self._node = SemabsNode(context=self._context, parameter_overrides=overrides)

@@ -6,7 +6,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,9 @@ class Models:
     """
 
     def __init__(self, config: SemabsConfig, device: str | None = None) -> None:
-        self.scene = SceneUnderstanding.from_config(config, device)
+        # An answer is to depend on nobody else's picture.
+        relevancy = replace(config.relevancy, still_tolerance=0.0)
+        self.scene = SceneUnderstanding.from_config(replace(config, relevancy=relevancy), device)
         self._lock = threading.Lock()
         self._tiles: OrderedDict[bytes, list[EmbeddedTiles]] = OrderedDict()
         self._frame: RGBDFrame | None = None

@@ -16,6 +16,8 @@ from semabs_core.evaluation.metrics import CutoffScores
 BINS = 10
 NO_CEILING = 6.0
 """Logit of a ceiling from which on there is none: 0.9975."""
+CLEAR_GAIN = 10.0
+"""Nats of likelihood that a ceiling must gain, over all answers: few do not tell it from a bias."""
 TOLERANCE = 0.01
 """Share of the IoU that is given away for a higher cutoff. Near the best one the IoU is flat, and
 what is wrongly said, behind a wall or of a thing that nobody asked for, costs a robot more than
@@ -80,7 +82,10 @@ def fit_calibration(answers: Answers) -> Calibration:
         start = np.array([0.0, 0.0, ceiling])
         return minimize(cost, start, jac=True, method="L-BFGS-B", bounds=bounds)
 
-    found = min((fitted(ceiling) for ceiling in (NO_CEILING, 2.0, 0.0)), key=lambda one: one.fun)
+    open_, *capped = (fitted(ceiling) for ceiling in (NO_CEILING, 2.0, 0.0))
+    found = min(capped, key=lambda one: one.fun)
+    if len(x) * (open_.fun - found.fun) < CLEAR_GAIN:
+        found = open_
     ceiling = 1.0 if found.x[2] >= NO_CEILING else float(expit(found.x[2]))
     return Calibration(float(np.exp(found.x[0])), float(found.x[1]), ceiling)
 

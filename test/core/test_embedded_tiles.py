@@ -1,5 +1,7 @@
 """Tiles of a still camera: what has changed is embedded, the rest is taken again."""
 
+import weakref
+from collections import deque
 from dataclasses import replace
 
 import numpy as np
@@ -8,8 +10,9 @@ import torch
 from pipeline_toy import CLASSES, build, toy_encoder
 from support import RELEVANCY_FIXTURES
 
-from semabs_core.embedded_tiles import CELLS, EmbeddedTiles, StillTiles, tile_looks
+from semabs_core.embedded_tiles import EmbeddedTiles, KeptTiles
 from semabs_core.relevancy import RelevancyExtractor
+from semabs_core.still_tiles import CELLS, StillTiles, tile_looks
 from semabs_core.tiling import PRESETS, TileGrid, tile_grids
 
 LABELS = ["lamp", "box"]
@@ -88,11 +91,12 @@ def test_tiles_of_fewer_pixels_than_cells_have_looks_too():
 
 @pytest.mark.parametrize("preset", ["fast", "ours"])
 def test_a_still_picture_is_embedded_once(picture, embedded, preset):
-    extractor, still = RelevancyExtractor(toy_encoder(), preset, augmentations=1), StillTiles(4)
-    first = still.embed(extractor, picture)
+    extractor = RelevancyExtractor(toy_encoder(), preset, augmentations=1)
+    still = StillTiles(extractor, 4)
+    first = still.embed(picture)
     assert sum(embedded) > 0
     embedded.clear()
-    again = still.embed(extractor, noisy(picture, 1, 0))
+    again = still.embed(noisy(picture, 1, 0))
     assert embedded == []
     assert all(a is b for a, b in zip(again, first, strict=True))
 
@@ -103,12 +107,12 @@ def test_where_something_changes_tiles_are_embedded_anew(picture, embedded, pres
     extractor = RelevancyExtractor(
         toy_encoder(), preset, augmentations=0, rollout_layers=rollout_layers
     )
-    still = StillTiles(4)
-    before = still.embed(extractor, picture)
+    still = StillTiles(extractor, 4)
+    before = list(still.embed(picture))
     kept = [batch.state for batch in before]
     other, shown = repainted(picture, CORNER), showing(picture, CORNER)
     embedded.clear()
-    tiles = still.embed(extractor, other)
+    tiles = still.embed(other)
     if rollout_layers == 1:
         assert sum(embedded) == shown.sum() * (2 if preset == "ours" else 1)
     assert 0 < shown.sum() < len(shown)
@@ -124,25 +128,27 @@ def test_where_something_changes_tiles_are_embedded_anew(picture, embedded, pres
 
 
 def test_what_changes_slowly_is_seen(picture, embedded):
-    extractor, still = RelevancyExtractor(toy_encoder(), "fast"), StillTiles(4.5)
+    extractor = RelevancyExtractor(toy_encoder(), "fast")
+    still = StillTiles(extractor, 4.5)
     picture = picture // 2
-    still.embed(extractor, picture)
+    still.embed(picture)
     everything = sum(embedded)
     embedded.clear()
     counts = []
     for step in range(1, 7):  # a gray level each time
-        still.embed(extractor, picture + np.uint8(step))
+        still.embed(picture + np.uint8(step))
         counts.append(sum(embedded))
     assert counts == [0, 0, 0, 0, everything, everything]
 
 
 def test_only_what_was_embedded_counts_as_seen(picture, embedded):
     """The corner changes and changes back: it is embedded twice, the rest never again."""
-    extractor, still = RelevancyExtractor(toy_encoder(), "fast"), StillTiles(4)
-    still.embed(extractor, picture)
+    extractor = RelevancyExtractor(toy_encoder(), "fast")
+    still = StillTiles(extractor, 4)
+    still.embed(picture)
     embedded.clear()
-    still.embed(extractor, repainted(picture, CORNER))
-    tiles = still.embed(extractor, picture)
+    still.embed(repainted(picture, CORNER))
+    tiles = still.embed(picture)
     assert sum(embedded) == 2 * showing(picture, CORNER).sum()
     np.testing.assert_allclose(
         extractor.maps(tiles, picture.shape[:2], LABELS),
@@ -155,8 +161,8 @@ def test_only_what_was_embedded_counts_as_seen(picture, embedded):
 @pytest.mark.parametrize("change", ["size", "batch", "tolerance", "forgotten"])
 def test_everything_is_embedded_anew(picture, embedded, change):
     extractor = RelevancyExtractor(toy_encoder(), "fast")
-    still = StillTiles(0 if change == "tolerance" else 4)
-    still.embed(extractor, picture)
+    still = StillTiles(extractor, 0 if change == "tolerance" else 4)
+    still.embed(picture)
     embedded.clear()
     if change == "size":
         picture = picture[:-8]
@@ -164,7 +170,7 @@ def test_everything_is_embedded_anew(picture, embedded, change):
         extractor.tile_batch = 5
     if change == "forgotten":
         still.forget()
-    tiles = still.embed(extractor, picture)
+    tiles = still.embed(picture)
     assert sum(embedded) == sum(map(len, grids_of(picture)))
     np.testing.assert_allclose(
         extractor.maps(tiles, picture.shape[:2], LABELS),
@@ -174,24 +180,56 @@ def test_everything_is_embedded_anew(picture, embedded, change):
     )
 
 
-def test_an_embedding_that_was_stopped_leaves_what_was_known(picture, embedded):
-    extractor, still = RelevancyExtractor(toy_encoder(), "fast"), StillTiles(4)
-    first = still.embed(extractor, picture)
-    embedded.clear()
+def test_after_an_embedding_that_was_stopped_nothing_is_known(picture, embedded):
+    extractor = RelevancyExtractor(toy_encoder(), "fast", tile_batch=64)
+    still = StillTiles(extractor, 4)
+    still.embed(picture)
 
     def stop(stage, fraction):
-        raise KeyboardInterrupt
+        if fraction > 0.3:
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        still.embed(extractor, 255 - picture, stop)
-    assert still.embed(extractor, picture) == first
-    assert embedded == []
+        still.embed(255 - picture, stop)
+    embedded.clear()
+    still.embed(picture)
+    assert sum(embedded) == sum(map(len, grids_of(picture)))
+
+
+def test_the_tiles_of_two_pictures_are_never_held_at_once(picture, monkeypatch):
+    extractor = RelevancyExtractor(toy_encoder(), "fast", tile_batch=32)
+    still, alive, most = StillTiles(extractor, 4), [], []
+    embed = toy_encoder().embed_tiles
+
+    def watched(tiles):
+        most.append(sum(len(state().attention) for state in alive if state()))
+        state = embed(tiles)
+        alive.append(weakref.ref(state))
+        return state
+
+    monkeypatch.setattr(toy_encoder(), "embed_tiles", watched)
+    count = sum(map(len, grids_of(picture)))
+    still.embed(picture)
+    still.embed(255 - picture)
+    assert count - 32 <= max(most) <= count + 32
+
+
+@pytest.mark.parametrize(
+    ("batch", "count", "message"),
+    [(64, 7, "the kept tiles are 7, not 392"), (5, 392, "not in batches of 64")],
+)
+def test_kept_tiles_that_do_not_fit_are_refused(picture, batch, count, message):
+    extractor = RelevancyExtractor(toy_encoder(), "fast", tile_batch=batch)
+    kept = KeptTiles(deque(extractor.embed(picture)), np.ones(count, np.bool_))
+    extractor.tile_batch = 64
+    with pytest.raises(ValueError, match=message):
+        list(extractor.embed(picture, kept=kept))
 
 
 def test_rows_of_a_batch_take_others():
     batch = EmbeddedTiles(torch.zeros(4, 2), torch.zeros(4, 2), torch.arange(4))
     other = EmbeddedTiles(torch.ones(2, 2), torch.full((2, 2), 2.0), torch.tensor([1, 3]))
-    found = batch.with_rows(torch.tensor([1, 3]), other)
+    found = batch.with_rows(np.array([1, 3]), other)
     assert found.state[:, 0].tolist() == [0, 1, 0, 1]
     assert found.mirrored[:, 0].tolist() == [0, 2, 0, 2]
     assert not batch.state.any()
@@ -206,8 +244,10 @@ def test_a_still_camera_pays_for_its_first_frame(room, embedded):
     assert sum(embedded) > 0
     embedded.clear()
     scene.set_frame(replace(frame, rgb=noisy(frame.rgb, 2, 1)))
-    again = scene.complete(CLASSES)
+    stages = set()
+    again = scene.complete(CLASSES, lambda stage, fraction: stages.add(stage))
     assert embedded == []
+    assert "relevancy" in stages
     np.testing.assert_array_equal(again.labels, first.labels)
     for forget in (scene.forget_frame, scene.make_room):
         forget()

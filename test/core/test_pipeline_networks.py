@@ -105,3 +105,23 @@ def test_what_a_config_leaves_open_is_as_the_networks_were_trained(room, tmp_pat
     scene = build(relevancy={"preset": None}, **checkpoints)
     assert scene.chosen.preset == "chefer_et_al", "evidence can be made of any relevancy"
     assert scene.chosen.augmentations == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("fast@mine", "fast"), "fast"),
+        (("fast@mine", "fast@other"), "fast"),
+        (("masks", "simulated"), "ours"),
+        (("masks", "fast"), "fast"),
+    ],
+)
+def test_what_relevancy_is_called_in_a_data_set_is_no_preset(room, tmp_path, names, expected):
+    """A tag tells encoders apart there, and masks are no encoder's."""
+    size = {"voxel_shape": (16, 16, 16), "levels": 2, "channels": 8, "f_maps": 8, "hidden": 8}
+    checkpoints = {}
+    for task, name in zip(("completion", "localization"), names, strict=True):
+        network = build_network(NetworkConfig(task, normalization="evidence", **size))
+        save_network(network, tmp_path / task, {"preset": name})
+        checkpoints[task] = {"checkpoint": str(tmp_path / task)}
+    assert build(relevancy={"preset": None}, **checkpoints).chosen.preset == expected
