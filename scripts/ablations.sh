@@ -52,7 +52,7 @@ train_one() {
     for option in "$@"; do options+=(--option "$option"); done
     mkdir -p "$folder"
     {
-        grep -qs '"cutoff"' "$folder/network.json" ||
+        { grep -qs '"cutoff"' "$folder/network.json" ||
             python -m semabs_core.cli train completion --data "$out/table" --out "$folder" \
                 --config "$root/config/training/any_encoder.yaml" --resume \
                 --option network.voxel_shape="[32, 32, 32]" --option network.fine_maps=0 \
@@ -61,13 +61,14 @@ train_one() {
                 --option data.num_input_points=12000 --option data.source=rgb \
                 --option data.preset=fast@small --option optimization.precision=auto \
                 --option optimization.max_steps=350 --option optimization.learning_rate=0.003 \
-                --option seed="$seed" "${options[@]}"
-        for relevancy in fast@{small,poor,heldout} masks; do
-            rows="$folder/$relevancy.parquet"
-            [ -f "$rows" ] || python -m semabs_core.cli eval "$folder" --data "$out/test" \
-                --preset "$relevancy" --out "$rows" --workers 0 --grid 32
-        done
-    } >>"$folder/log.txt" 2>&1 || {
+                --option seed="$seed" "${options[@]}"; } &&
+            for relevancy in fast@{small,poor,heldout} masks; do
+                rows="$folder/$relevancy.parquet"
+                [ -f "$rows" ] || python -m semabs_core.cli eval "$folder" --data "$out/test" \
+                    --preset "$relevancy" --out "$rows" --workers 0 --grid 32 || break
+            done
+    } >>"$folder/log.txt" 2>&1
+    [ -f "$folder/masks.parquet" ] || {
         echo "FAILED: $name, seed $seed; see $folder/log.txt" >&2
         return 1
     }

@@ -165,13 +165,13 @@ class SceneUnderstanding:
         self._reader.still.forget()
 
     def make_room(self) -> None:
-        """Let go of what is cached on a GPU for the current frame."""
+        """Let go of what is cached on a GPU."""
         self._reader.still.forget()
         if self._state is not None:
             self._state.make_room()
 
     def set_frame(self, frame: RGBDFrame) -> None:
-        """Make a frame the current one; what is known of the last one is forgotten.
+        """Make a frame the current one; of the last one, tiles that look alike are kept.
 
         Raises:
             FrameError: if no depth reading falls into the region; then there is no current frame.

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.ndimage import gaussian_filter
 
 from benchmarks.speed.clock import Clock
 from benchmarks.speed.frame_worker import WORDS, peak_gib
@@ -29,6 +30,12 @@ CONFIG, PRESET = "semabs.yaml", "ours"
 """The default configuration, and the relevancy that networks get beside an older commit."""
 NOISE = 3.0
 """Of a still camera's pictures, gray levels."""
+PICTURES = (
+    ("still", False, 0.0),
+    ("still, noise over 1 px", False, 1.0),
+    ("a thing moves", True, 0.0),
+)
+"""Name, whether a thing moves, and how wide the noise is [pixels]."""
 
 
 @contextmanager
@@ -128,10 +135,11 @@ def still_table(clock: Clock) -> Table:
         relevancy = replace(config.relevancy, preset=preset, augmentations=0)
         given = (replace(relevancy, still_tolerance=0.0), relevancy)
         scenes = [SceneUnderstanding.from_config(replace(config, relevancy=r)) for r in given]
-        for name, moving in (("still", False), ("a thing moves", True)):
+        for name, moving, width in PICTURES:
             spent: list[list[float]] = [[], []]
             for _ in range(clock.rounds + 1):
-                picture = frame.rgb + rng.normal(0, NOISE, frame.rgb.shape)
+                noise = gaussian_filter(rng.normal(0, 1, frame.rgb.shape), (width, width, 0))
+                picture = frame.rgb + NOISE / noise.std() * noise
                 if moving:
                     row, column = rng.integers(0, (420, 580))
                     picture[row : row + 60, column : column + 60] = (200, 30, 30)
