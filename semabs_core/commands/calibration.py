@@ -26,6 +26,9 @@ def calibrate(
     figure: Annotated[
         Path | None, typer.Option(help="PNG of the scores and of the share that is right")
     ] = None,
+    keep_cutoffs: Annotated[
+        bool, typer.Option(help="change what scores are worth alone, not what is answered")
+    ] = False,
     device: Annotated[str, typer.Option()] = "auto",
 ) -> None:
     """Make a network's scores mean what they say, and choose its cutoffs, on validation scenes."""
@@ -38,8 +41,10 @@ def calibrate(
         check_folder(figure.parent)
     with progress_bar("calibration") as advance:
         result = calibrate_checkpoint(
-            checkpoint, data, split, preset or None, limit or None, device, advance
+            checkpoint, data, split, preset or None, limit or None, device, advance, keep_cutoffs
         )
+    if keep_cutoffs:
+        say("the cutoffs below are the best ones; those of the network stay as they were")
     _report(f"{checkpoint}", result.everywhere)
     if result.margins:
         regions = (f"{name or 'all'} {margin:.1f}" for name, margin in result.margins.items())

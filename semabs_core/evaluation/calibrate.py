@@ -229,6 +229,7 @@ def calibrate_checkpoint(
     limit: int | None = None,
     device: str = "auto",
     on_scene: Callable[[int, int], None] | None = None,
+    keep_cutoffs: bool = False,
 ) -> CalibrationResult:
     """Fit a checkpoint's calibration and choose its cutoffs; all go into its ``network.json``.
 
@@ -240,6 +241,8 @@ def calibrate_checkpoint(
         limit: scenes of the split, evenly over it; None for all.
         device: where to compute.
         on_scene: called with scenes done and to do.
+        keep_cutoffs: whether cutoffs and margins that the checkpoint has stay as they are, so that
+            what it answers does, and only its scores change.
 
     Raises:
         CheckpointError: if there is no such network.
@@ -274,11 +277,22 @@ def calibrate_checkpoint(
     everywhere, margins = fits.pop(KEY), choose_margins(gatherer.margin_scores)
     found: dict[str, Any] = {key: fit.to_dict() for key, fit in fits.items()}
     found |= {MARGINS_KEY: margins} if margins else {}
+    found |= {"cutoff": everywhere.cutoff, "validation_iou": everywhere.iou}
+    found[KEY] = everywhere.calibration.to_dict()
+    if keep_cutoffs:
+        found = _with_cutoffs(found, network.metadata)
     noted = {key: value for key, value in network.metadata.items() if key not in FITTED}
-    noted |= {"cutoff": everywhere.cutoff, "validation_iou": everywhere.iou}
-    noted[KEY] = everywhere.calibration.to_dict()
     save_network(network, folder, noted | found)
     return CalibrationResult(everywhere, fits.get(HIDDEN_KEY), fits.get(SURFACE_KEY), margins)
+
+
+def _with_cutoffs(found: Mapping[str, Any], noted: Mapping[str, Any]) -> dict[str, Any]:
+    """What was fitted, with the cutoffs and margins of a checkpoint's metadata where it has any."""
+    kept = {key: noted[key] for key in ("cutoff", "validation_iou", MARGINS_KEY) if key in noted}
+    for key in (HIDDEN_KEY, SURFACE_KEY):
+        if key in found and key in noted:
+            kept[key] = {**found[key], "cutoff": noted[key]["cutoff"]}
+    return {**found, **kept}
 
 
 def _evenly(count: int, limit: int | None) -> list[int]:
