@@ -228,10 +228,11 @@ def test_several_clients_in_several_threads_at_once(make_node, camera, context):
     assert found == ["map"] * 12
 
 
-def test_running_waiting_and_unsent_questions_can_be_cancelled(make_node, camera, client):
-    unsent = client.localize_async(SENTENCE)
-    unsent.cancel()
-    assert "before it was sent" in str(refusal(unsent))
+def test_running_waiting_and_unsent_questions_can_be_cancelled(context, make_node, camera, client):
+    with SemabsClient("nobody", context=context) as lonely:  # `client` may still see an older node
+        unsent = lonely.localize_async(SENTENCE)
+        unsent.cancel()
+        assert "before it was sent" in str(refusal(unsent))
     slow = Slow(make_node(autostart=True))
     running = client.localize_async(SENTENCE)
     wait_for(lambda: slow.entered, what="running goal")
