@@ -7,6 +7,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +18,30 @@ import torch
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 """``cpu``: processor seconds of this process, for a machine that others use; with one thread."""
 PACKAGES = ("torch", "open-clip-torch", "timm", "numpy", "scipy")
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What was measured in turns.
+
+    Attributes:
+        seconds: of each work, one per round.
+    """
+
+    seconds: Mapping[str, list[float]]
+
+    def __getitem__(self, name: str) -> float:
+        """The median seconds of a work."""
+        return statistics.median(self.seconds[name])
+
+    def ratio(self, name: str, *others: str) -> float:
+        """The median over rounds of a work's share of the others together.
+
+        Within a round a machine changes little, from round to round by more than what is asked.
+        """
+        least = map(sum, zip(*(self.seconds[other] for other in others), strict=True))
+        rounds = zip(self.seconds[name], least, strict=True)
+        return statistics.median(spent / beside for spent, beside in rounds)
 
 
 class Clock:
@@ -41,15 +66,15 @@ class Clock:
             torch.cuda.synchronize()
         return self._now() - start
 
-    def compare(self, works: Mapping[str, Callable[[], object]]) -> dict[str, float]:
-        """The median seconds of each, after a call to warm up."""
+    def compare(self, works: Mapping[str, Callable[[], object]]) -> Spent:
+        """Each once per round, after a call to warm up; every other round backwards."""
         for work in works.values():
             work()
         spent: dict[str, list[float]] = {name: [] for name in works}
-        for _ in range(self.rounds):
-            for name, work in works.items():
-                spent[name].append(self.seconds(work))
-        return {name: statistics.median(values) for name, values in spent.items()}
+        for number in range(self.rounds):
+            for name in list(works)[:: -1 if number % 2 else 1]:
+                spent[name].append(self.seconds(works[name]))
+        return Spent(spent)
 
 
 def machine() -> dict[str, Any]:

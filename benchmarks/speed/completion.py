@@ -86,10 +86,10 @@ def completion_table(clock: Clock, checkpoint: str, resolutions: Sequence[int]) 
         found = clock.compare({"bare": bare, "pass": one_pass, "ours": complete})
         chunk = _chunk_seconds(clock, scene, min(CHUNK, resolution**3))
         chunks = max(1.0, resolution**3 / CHUNK)
-        ours, least = found["ours"], found["bare"] + found["pass"]
+        ours, ratio = found["ours"], found.ratio("ours", "bare", "pass")
         table.rows.append([
             f"{resolution}^3", len(grid.open), len(grid.open) / resolution**3, found["bare"],
-            found["pass"], ours, ours / least, chunk * chunks * len(CLASSES) / ours,
+            found["pass"], ours, ratio, chunk * chunks * len(CLASSES) / ours,
         ])  # fmt: skip
     return table
 

@@ -224,6 +224,7 @@ def message_table(clock: Clock) -> Table:
         "voxels": lambda: results.completion_to_voxels(answer, Header()),
         "markers": lambda: results.completion_to_markers(answer, Header()),
     }
-    for name, spent in clock.compare(makers).items():
-        table.rows.append([f"completion/{name}", POINTS, 1000 * spent])
+    spent = clock.compare(makers)
+    for name in makers:
+        table.rows.append([f"completion/{name}", POINTS, 1000 * spent[name]])
     return table

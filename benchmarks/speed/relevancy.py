@@ -69,7 +69,7 @@ def relevancy_table(
             )
             table.rows.append([
                 str(dtype).removeprefix("torch."), count, found["bare"], found["ours"],
-                found["ours"] / found["bare"],
+                found.ratio("ours", "bare"),
                 (found["bare"] + count * backward) / found["ours"], error**0.5,
             ])  # fmt: skip
     return table
@@ -94,7 +94,7 @@ def image_table(clock: Clock, sizes: Sequence[tuple[int, int]], device: torch.de
                 extractor.encoder.encode_image(batch)
 
         found = clock.compare({"bare": bare, "ours": lambda i=image: extractor(i, WORDS[:12])})  # type: ignore[misc]
-        ratio = found["ours"] / found["bare"]
+        ratio = found.ratio("ours", "bare")
         table.rows.append([f"{width}x{height}", found["bare"], found["ours"], ratio])
     return table
 

@@ -22,6 +22,9 @@ def calibrate(
     preset: Annotated[
         list[str] | None, typer.Option(help="names of stored relevancy, repeatable")
     ] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(help="pictures, repeatable; rgb, where nothing is said")
+    ] = None,
     limit: Annotated[int, typer.Option(help="scenes; 0: all", min=0)] = 0,
     figure: Annotated[
         Path | None, typer.Option(help="PNG of the scores and of the share that is right")
@@ -32,6 +35,7 @@ def calibrate(
     device: Annotated[str, typer.Option()] = "auto",
 ) -> None:
     """Make a network's scores mean what they say, and choose its cutoffs, on validation scenes."""
+    from semabs_core.data.scene_data import SOURCES
     from semabs_core.evaluation.calibrate import calibrate_checkpoint
     from semabs_core.visualize.reliability import save_reliability
 
@@ -41,7 +45,15 @@ def calibrate(
         check_folder(figure.parent)
     with progress_bar("calibration") as advance:
         result = calibrate_checkpoint(
-            checkpoint, data, split, preset or None, limit or None, device, advance, keep_cutoffs
+            checkpoint,
+            data,
+            split,
+            preset or None,
+            limit or None,
+            device,
+            advance,
+            keep_cutoffs,
+            source or SOURCES[:1],
         )
     if keep_cutoffs:
         say("the cutoffs below are the best ones; those of the network stay as they were")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from semabs_core.calibration import (
 )
 from semabs_core.checkpoint import load_network, save_network
 from semabs_core.data.datasets import DATASETS, input_options
+from semabs_core.data.scene_data import SOURCES
 from semabs_core.devices import choose_device
 from semabs_core.evaluation.answered import strongest
 from semabs_core.evaluation.fitting import Answers, Fit
@@ -230,6 +232,7 @@ def calibrate_checkpoint(
     device: str = "auto",
     on_scene: Callable[[int, int], None] | None = None,
     keep_cutoffs: bool = False,
+    sources: Sequence[str] = SOURCES[:1],
 ) -> CalibrationResult:
     """Fit a checkpoint's calibration and choose its cutoffs; all go into its ``network.json``.
 
@@ -243,6 +246,8 @@ def calibrate_checkpoint(
         on_scene: called with scenes done and to do.
         keep_cutoffs: whether cutoffs and margins that the checkpoint has stay as they are, so that
             what it answers does, and only its scores change.
+        sources: pictures whose relevancy is averaged over, ``rgb`` and ``domain_randomized_rgb``;
+            a scene that has no such picture counts with the one it has.
 
     Raises:
         CheckpointError: if there is no such network.
@@ -252,11 +257,12 @@ def calibrate_checkpoint(
     network = load_network(folder).to(choose_device(device)).eval()
     config = network.config
     names = list(records or [network.metadata.get("preset", "ours")])
+    options = input_options(config)
     sets = [
         DATASETS[config.task](
-            data, split, config.approach, name, full=True, seed=number, **input_options(config)
+            data, split, config.approach, name, source=source, full=True, seed=number, **options
         )
-        for number, name in enumerate(names)
+        for number, (name, source) in enumerate(itertools.product(names, sources))
     ]
     todo = [(items, index) for items in sets for index in _evenly(len(items), limit)]
     gatherer = AnswerGatherer(network)

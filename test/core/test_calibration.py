@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 from pipeline_toy import open_grid
-from scene_toy import write_toy_set
+from scene_toy import toy_record, write_toy_set
 from training_toy import ToyScenes
 from typer.testing import CliRunner
 
@@ -22,7 +22,7 @@ from semabs_core.calibration import (
 from semabs_core.checkpoint import load_network, save_network
 from semabs_core.cli import app
 from semabs_core.config import QueryConfig
-from semabs_core.data.scene_data import SceneFileError
+from semabs_core.data.hdf5 import SceneFileError, read_scene, write_relevancy
 from semabs_core.evaluation.answered import AskedVoxels
 from semabs_core.evaluation.calibrate import (
     AnswerGatherer,
@@ -273,6 +273,29 @@ def test_cutoffs_can_stay_while_scores_are_calibrated(tmp_path):
     assert judgement.calibration == result.hidden.calibration
     assert judgement.surface_calibration == result.surface.calibration
     assert read_calibration(stored) == result.everywhere.calibration
+
+
+def test_pictures_in_other_colours_count_too(tmp_path):
+    """What a cutoff must do for both is neither what it does for the one nor for the other."""
+    folder = tmp_path / "data"
+    for path in write_toy_set(folder, split="validation", randomized=True):
+        record = toy_record(read_scene(folder / path), seed=9)
+        write_relevancy(folder / path, "domain_randomized_rgb", "ours", record)
+    config = NetworkConfig(
+        voxel_shape=(8, 8, 8), channels=4, f_maps=4, levels=2, hidden=16, text_dim=6
+    )
+    save_network(build_network(config), tmp_path / "net", {"preset": "ours"})
+    found = {}
+    for sources in (["rgb"], ["domain_randomized_rgb"], ["rgb", "domain_randomized_rgb"]):
+        fit = calibrate_checkpoint(tmp_path / "net", folder, sources=sources).everywhere
+        found[len(found)] = [(said * n, share * n, n) for said, share, n in fit.reliability]
+    counts = [sum(n for *_, n in lines) for lines in found.values()]
+    right = [sum(share for _, share, _ in lines) for lines in found.values()]
+    assert counts[2] == counts[0] + counts[1]
+    assert right[2] == pytest.approx(right[0] + right[1])
+    assert found[0] != found[1]
+    with pytest.raises(ValueError, match="source must be one of"):
+        calibrate_checkpoint(tmp_path / "net", folder, sources=["bgr"])
 
 
 def test_a_split_that_is_not_there_is_named(tmp_path):
