@@ -1,6 +1,7 @@
 """Every kind of image tower once, with random weights: what is made of it, and is it right.
 
     python -m benchmarks.towers                      # one model of each family, run
+    python -m benchmarks.towers EVA02-L-14           # these
     python -m benchmarks.towers --every              # all that open_clip knows, none run
 
 Relevancy is compared with plain autograd through open_clip's model as it is, its attention being
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from typing import Annotated
 from unittest import mock
 
 import open_clip
@@ -122,7 +124,10 @@ def look(name: str) -> list[str]:
 
 
 def main(
-    names: list[str] | None = None, every: bool = False, tiles: int = 2, runs: int = 5
+    names: Annotated[list[str] | None, typer.Argument(help="models, of open_clip")] = None,
+    every: Annotated[bool, typer.Option(help="all that open_clip knows, none run")] = False,
+    tiles: int = 2,
+    runs: int = 5,
 ) -> None:
     """Print a table of the kinds of towers."""
     table = Table("model", "tower")

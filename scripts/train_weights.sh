@@ -165,16 +165,16 @@ train_any localization "" "${described[@]}" "${points[@]}" --option optimization
 rooms=any_more train_any localization _fine --option start="$out/networks/localization_any" \
     "${described[@]}" "${points[@]}" --option data.records="[simulated, fast, fast, fast]" \
     --option seed=61 --option optimization.max_steps=700 --option optimization.learning_rate=0.0012
-semabs calibrate "$out/networks/completion_any" --data "$out/any_more" --preset fast \
-    --preset simulated --limit 24
 semabs data rooms --out "$out/easy_scores" --split validation=12 --seed 80 "${known[@]}"
 semabs data rooms --out "$out/robot_scores" --split validation=12 --seed 7080 \
     --option views=robot "${known[@]}"
 semabs data join "$out/scores" "$out/easy_scores" "$out/robot_scores"
 for name in encoder_fine encoder; do
     shared data relevancy "$out/scores" --encoder "local-dir:$out/$name" --preset fast \
-        --augmentations 0 --source rgb --tag "$name"
+        --augmentations 0 --source rgb --source domain_randomized_rgb --tag "$name"
 done
+semabs calibrate "$out/networks/completion_any" --data "$out/scores" \
+    --preset fast@encoder_fine --source rgb --source domain_randomized_rgb
 semabs calibrate "$out/networks/completion_any" --data "$out/scores" --keep-cutoffs --limit 16 \
     --preset fast@encoder_fine --preset fast@encoder --preset simulated
 semabs calibrate "$out/networks/localization_any" --data "$out/any_more" --preset fast \

@@ -25,7 +25,7 @@ from semabs_core.data.datasets import DATASETS, input_options
 from semabs_core.data.scene_data import SOURCES
 from semabs_core.devices import choose_device
 from semabs_core.evaluation.answered import strongest
-from semabs_core.evaluation.fitting import Answers, Fit
+from semabs_core.evaluation.fitting import HIDDEN_TOLERANCE, TOLERANCE, Answers, Fit
 from semabs_core.evaluation.metrics import CutoffScores, MetricCounter, grid_name
 from semabs_core.evaluation.scene import (
     EvaluationOptions,
@@ -279,7 +279,12 @@ def calibrate_checkpoint(
         SURFACE_KEY: (gatherer.surface_scores, gatherer.surfaces),
     }
     joined = {key: (scores, Answers.joined(parts)) for key, (scores, parts) in asked.items()}
-    fits = {key: Fit.of(*part) for key, part in joined.items() if key == KEY or part[1].mixed}
+    tolerances = {HIDDEN_KEY: HIDDEN_TOLERANCE}
+    fits = {
+        key: Fit.of(*part, tolerances.get(key, TOLERANCE))
+        for key, part in joined.items()
+        if key == KEY or part[1].mixed
+    }
     everywhere, margins = fits.pop(KEY), choose_margins(gatherer.margin_scores)
     found: dict[str, Any] = {key: fit.to_dict() for key, fit in fits.items()}
     found |= {MARGINS_KEY: margins} if margins else {}

@@ -20,9 +20,10 @@ CLEAR_GAIN = 10.0
 """Nats of likelihood that a ceiling must gain, over all answers: few do not tell it from a bias."""
 TOLERANCE = 0.01
 """Share of the IoU that is given away for a higher cutoff. Near the best one the IoU is flat, and
-what is wrongly said, behind a wall or of a thing that nobody asked for, costs a robot more than
-what is not said.
+what is wrongly said, of a thing that nobody asked for, costs a robot more than what is not said.
 """
+HIDDEN_TOLERANCE = 0.02
+"""The same where nothing was measured, so that nothing holds back a wall that grows too thick."""
 
 
 @dataclass(frozen=True)
@@ -127,14 +128,19 @@ class Fit:
     reliability: list[tuple[float, float, int]]
 
     @staticmethod
-    def of(scores: CutoffScores, answers: Answers) -> Fit:
+    def of(scores: CutoffScores, answers: Answers, tolerance: float = TOLERANCE) -> Fit:
         """From the IoU at each cutoff and from answers.
+
+        Args:
+            scores: of all labels.
+            answers: of all labels.
+            tolerance: share of the IoU that is given away for a higher cutoff.
 
         Raises:
             ValueError: as :func:`fit_calibration` does.
         """
         calibration = fit_calibration(answers)
-        iou, cutoff, _ = scores.best(TOLERANCE)
+        iou, cutoff, _ = scores.best(tolerance)
         return Fit(cutoff, iou, calibration, reliability(answers, calibration))
 
     def to_dict(self) -> dict[str, float]:

@@ -28,7 +28,15 @@ from semabs_core.evaluation.calibrate import (
     AnswerGatherer,
     calibrate_checkpoint,
 )
-from semabs_core.evaluation.fitting import Answers, fit_calibration, reliability
+from semabs_core.evaluation.fitting import (
+    HIDDEN_TOLERANCE,
+    TOLERANCE,
+    Answers,
+    Fit,
+    fit_calibration,
+    reliability,
+)
+from semabs_core.evaluation.metrics import CutoffScores
 from semabs_core.evaluation.scene import SceneLogits
 from semabs_core.grid_answers import label_grid
 from semabs_core.network_config import NetworkConfig
@@ -80,6 +88,16 @@ def test_shares_count_as_shares():
 def test_all_right_or_all_wrong_says_nothing(right):
     with pytest.raises(ValueError, match="must be partly right and partly wrong: take more scenes"):
         fit_calibration(Answers(np.arange(3.0), np.full(3, right)))
+
+
+def test_of_cutoffs_that_are_nearly_as_good_the_highest_is_taken():
+    """Where nothing was measured, more is given away for it."""
+    curve = {0.0: 0.49, 1.0: 0.5, 2.0: 0.496, 2.5: 0.492, 3.0: 0.3}
+    scores = CutoffScores("point", list(curve))
+    scores.add({scores.name: np.array([list(curve.values())])})
+    answers = drawn(1.0, 0.0, count=2000)
+    assert Fit.of(scores, answers).cutoff == 2.0
+    assert Fit.of(scores, answers, HIDDEN_TOLERANCE).cutoff == 2.5
 
 
 @pytest.mark.parametrize(
@@ -231,16 +249,20 @@ def test_wrong_values_are_refused(values):
         Calibration(*values)
 
 
-def test_a_checkpoint_gets_its_calibration_and_cutoff(tmp_path):
+def test_a_checkpoint_gets_its_calibration_and_cutoff(tmp_path, monkeypatch):
     """Over two relevancies of one data set; what the pipeline reads is what was fitted."""
     write_toy_set(tmp_path / "data", split="validation")
     config = NetworkConfig(
         voxel_shape=(8, 8, 8), channels=4, f_maps=4, levels=2, hidden=16, text_dim=6
     )
     save_network(build_network(config), tmp_path / "net", {"preset": "ours"})
+    used = []
+    fit_of = Fit.of
+    monkeypatch.setattr(Fit, "of", lambda *args: used.append(args[2]) or fit_of(*args))
     result = calibrate_checkpoint(
         tmp_path / "net", tmp_path / "data", records=["ours", "simulated"]
     )
+    assert used == [TOLERANCE, HIDDEN_TOLERANCE, TOLERANCE]
     stored = load_network(tmp_path / "net")
     judgement = read_judgement(stored.metadata)
     assert judgement.cutoff == result.hidden.cutoff
