@@ -84,7 +84,7 @@ for task in completion localization; do
         semabs summarize "${single[@]}" --cutoff stored --out "$out/${task}_each_seed.md"
 done
 if [ -z "$trained" ]; then
-    # As a robot is answered, of the default and `ours`, whose cutoffs are fitted as the default's.
+    # As a robot is answered, of the default and `ours`, whose cutoffs are fitted to natural colours.
     semabs data rooms --out "$out/fit" --split validation=12 --seed 40 --option points=60000
     shared data relevancy "$out/fit" --encoder shipped:encoder --precision bf16 --preset ours \
         --augmentations 0 --source rgb

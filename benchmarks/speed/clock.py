@@ -39,8 +39,8 @@ class Spent:
 
         Within a round a machine changes little, from round to round by more than what is asked.
         """
-        least = map(sum, zip(*(self.seconds[other] for other in others), strict=True))
-        rounds = zip(self.seconds[name], least, strict=True)
+        together = map(sum, zip(*(self.seconds[other] for other in others), strict=True))
+        rounds = zip(self.seconds[name], together, strict=True)
         return statistics.median(spent / beside for spent, beside in rounds)
 
 

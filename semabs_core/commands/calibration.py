@@ -23,7 +23,7 @@ def calibrate(
         list[str] | None, typer.Option(help="names of stored relevancy, repeatable")
     ] = None,
     source: Annotated[
-        list[str] | None, typer.Option(help="pictures, repeatable; rgb, where nothing is said")
+        list[str] | None, typer.Option(help="rgb, domain_randomized_rgb, or both, repeated")
     ] = None,
     limit: Annotated[int, typer.Option(help="scenes; 0: all", min=0)] = 0,
     figure: Annotated[
@@ -48,12 +48,12 @@ def calibrate(
             checkpoint,
             data,
             split,
-            preset or None,
-            limit or None,
-            device,
-            advance,
-            keep_cutoffs,
-            source or SOURCES[:1],
+            records=preset or None,
+            limit=limit or None,
+            device=device,
+            on_scene=advance,
+            keep_cutoffs=keep_cutoffs,
+            sources=source or SOURCES[:1],
         )
     if keep_cutoffs:
         say("the cutoffs below are the best ones; those of the network stay as they were")

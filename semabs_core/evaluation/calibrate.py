@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -236,6 +235,9 @@ def calibrate_checkpoint(
 ) -> CalibrationResult:
     """Fit a checkpoint's calibration and choose its cutoffs; all go into its ``network.json``.
 
+    Cutoffs are higher than the best ones by what :data:`semabs_core.evaluation.fitting.TOLERANCE`
+    and :data:`~semabs_core.evaluation.fitting.HIDDEN_TOLERANCE` give away of the IoU.
+
     Args:
         folder: of a network in our own format.
         data: the data set's folder.
@@ -262,7 +264,8 @@ def calibrate_checkpoint(
         DATASETS[config.task](
             data, split, config.approach, name, source=source, full=True, seed=number, **options
         )
-        for number, (name, source) in enumerate(itertools.product(names, sources))
+        for number, name in enumerate(names)
+        for source in sources
     ]
     todo = [(items, index) for items in sets for index in _evenly(len(items), limit)]
     gatherer = AnswerGatherer(network)

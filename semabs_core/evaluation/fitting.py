@@ -23,7 +23,7 @@ TOLERANCE = 0.01
 what is wrongly said, of a thing that nobody asked for, costs a robot more than what is not said.
 """
 HIDDEN_TOLERANCE = 0.02
-"""The same where nothing was measured, so that nothing holds back a wall that grows too thick."""
+"""The same where nothing was measured: no reading holds back a wall there that grows too thick."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from semabs_core.checkpoint import load_network, save_network
 from semabs_core.cli import app
 from semabs_core.config import QueryConfig
 from semabs_core.data.hdf5 import SceneFileError, read_scene, write_relevancy
+from semabs_core.data.scene_data import SOURCES
 from semabs_core.evaluation.answered import AskedVoxels
 from semabs_core.evaluation.calibrate import (
     AnswerGatherer,
@@ -297,8 +298,7 @@ def test_cutoffs_can_stay_while_scores_are_calibrated(tmp_path):
     assert read_calibration(stored) == result.everywhere.calibration
 
 
-def test_pictures_in_other_colours_count_too(tmp_path):
-    """What a cutoff must do for both is neither what it does for the one nor for the other."""
+def test_pictures_in_other_colours_count_too(tmp_path, monkeypatch):
     folder = tmp_path / "data"
     for path in write_toy_set(folder, split="validation", randomized=True):
         record = toy_record(read_scene(folder / path), seed=9)
@@ -307,15 +307,13 @@ def test_pictures_in_other_colours_count_too(tmp_path):
         voxel_shape=(8, 8, 8), channels=4, f_maps=4, levels=2, hidden=16, text_dim=6
     )
     save_network(build_network(config), tmp_path / "net", {"preset": "ours"})
-    found = {}
-    for sources in (["rgb"], ["domain_randomized_rgb"], ["rgb", "domain_randomized_rgb"]):
-        fit = calibrate_checkpoint(tmp_path / "net", folder, sources=sources).everywhere
-        found[len(found)] = [(said * n, share * n, n) for said, share, n in fit.reliability]
-    counts = [sum(n for *_, n in lines) for lines in found.values()]
-    right = [sum(share for _, share, _ in lines) for lines in found.values()]
-    assert counts[2] == counts[0] + counts[1]
-    assert right[2] == pytest.approx(right[0] + right[1])
-    assert found[0] != found[1]
+    fit, said = Fit.of, []
+    monkeypatch.setattr(Fit, "of", lambda *args: said.append(args[1].logits) or fit(*args))
+    for sources in (SOURCES[:1], SOURCES[1:], SOURCES):
+        calibrate_checkpoint(tmp_path / "net", folder, sources=sources)
+    natural, random, both = said[::3]
+    assert np.abs(natural - random).max() > 1e-3
+    np.testing.assert_allclose(both, np.concatenate([natural, random]), atol=1e-5)
     with pytest.raises(ValueError, match="source must be one of"):
         calibrate_checkpoint(tmp_path / "net", folder, sources=["bgr"])
 
@@ -341,6 +339,9 @@ def test_the_command_draws_the_reliability(tmp_path):
     wrong = CliRunner().invoke(app, [*call, "--figure", str(tmp_path / "figure.pdf")])
     assert wrong.exit_code == 2
     assert "--figure is a PNG file, got figure.pdf" in " ".join(wrong.output.split())
+    wrong = CliRunner().invoke(app, [*call, "--source", "depth"])
+    assert wrong.exit_code != 0
+    assert "source must be one of" in str(wrong.exception)
     result = CliRunner().invoke(app, [*call, "--figure", str(tmp_path / "figure.png")])
     assert result.exit_code == 0, result.output
     for what in ("net", "hidden", "seen surfaces"):
