@@ -169,10 +169,13 @@ semabs data rooms --out "$out/easy_scores" --split validation=12 --seed 80 "${kn
 semabs data rooms --out "$out/robot_scores" --split validation=12 --seed 7080 \
     --option views=robot "${known[@]}"
 semabs data join "$out/scores" "$out/easy_scores" "$out/robot_scores"
-for name in encoder_fine encoder; do
-    shared data relevancy "$out/scores" --encoder "local-dir:$out/$name" --preset fast \
-        --augmentations 0 --source rgb --source domain_randomized_rgb --tag "$name"
-done
+see_scores() {  # encoder, pictures
+    shared data relevancy "$out/scores" --encoder "local-dir:$out/$1" --preset fast \
+        --augmentations 0 --source "$2" --tag "$1"
+}
+see_scores encoder_fine rgb
+see_scores encoder_fine domain_randomized_rgb
+see_scores encoder rgb
 semabs calibrate "$out/networks/completion_any" --data "$out/scores" \
     --preset fast@encoder_fine --source rgb --source domain_randomized_rgb
 semabs calibrate "$out/networks/completion_any" --data "$out/scores" --keep-cutoffs --limit 16 \

@@ -35,7 +35,6 @@ def calibrate(
     device: Annotated[str, typer.Option()] = "auto",
 ) -> None:
     """Make a network's scores mean what they say, and choose its cutoffs, on validation scenes."""
-    from semabs_core.data.scene_data import SOURCES
     from semabs_core.evaluation.calibrate import calibrate_checkpoint
     from semabs_core.visualize.reliability import save_reliability
 
@@ -53,7 +52,7 @@ def calibrate(
             device=device,
             on_scene=advance,
             keep_cutoffs=keep_cutoffs,
-            sources=source or SOURCES[:1],
+            sources=source or None,
         )
     if keep_cutoffs:
         say("the cutoffs below are the best ones; those of the network stay as they were")

@@ -231,7 +231,7 @@ def calibrate_checkpoint(
     device: str = "auto",
     on_scene: Callable[[int, int], None] | None = None,
     keep_cutoffs: bool = False,
-    sources: Sequence[str] = SOURCES[:1],
+    sources: Sequence[str] | None = None,
 ) -> CalibrationResult:
     """Fit a checkpoint's calibration and choose its cutoffs; all go into its ``network.json``.
 
@@ -249,7 +249,7 @@ def calibrate_checkpoint(
         keep_cutoffs: whether cutoffs and margins that the checkpoint has stay as they are, so that
             what it answers does, and only its scores change.
         sources: pictures whose relevancy is averaged over, ``rgb`` and ``domain_randomized_rgb``;
-            a scene that has no such picture counts with the one it has.
+            None for ``rgb``. A scene that has no such picture counts with the one it has.
 
     Raises:
         CheckpointError: if there is no such network.
@@ -265,7 +265,7 @@ def calibrate_checkpoint(
             data, split, config.approach, name, source=source, full=True, seed=number, **options
         )
         for number, name in enumerate(names)
-        for source in sources
+        for source in sources or SOURCES[:1]
     ]
     todo = [(items, index) for items in sets for index in _evenly(len(items), limit)]
     gatherer = AnswerGatherer(network)
