@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,11 @@ def choose_device(device: str) -> torch.device:
             "check nvidia-smi and that torch is a CUDA build, or use device auto"
         )
     return chosen
+
+
+def host_memory() -> int:
+    """Bytes of memory that this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def large_empty(size: Sequence[int], device: torch.device) -> torch.Tensor:

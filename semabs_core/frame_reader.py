@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -76,25 +77,24 @@ class FrameReader:
         if not config.reads_relevancy:
             shared = state.volumes.get((config.task,))
             if shared is None:
-                (shared,) = self._make_volumes(state, network, {(config.task,): None}, watch)
+                shared = next(self._make_volumes(state, network, {(config.task,): None}, watch))
             yield from (shared for _ in names)
             return
         request = self._request(state, config, names)
         keys = {name: (config.task, name, request.get(name, ())) for name in names}
         missing = [name for name, key in keys.items() if key not in state.volumes]
         found = self._read(state, config, missing, watch, names) if missing else {}
-        made: dict[tuple, Tensor] = {}
+        due = {keys[name]: found[name] for name in missing}
+        made = self._make_volumes(state, network, due, watch)
         for number, name in enumerate(names):
-            volume = made.get(keys[name], state.volumes.get(keys[name]))
-            if volume is None:
-                if name not in found:  # it made room for the others meanwhile
+            if keys[name] in due and name not in names[:number]:
+                yield next(made)
+                continue
+            volume = state.volumes.get(keys[name])
+            if volume is None:  # it made room for the others meanwhile
+                if name not in found:
                     found = self._read(state, config, [name], watch, names)
-                due = {keys[other]: found[other] for other in names[number:] if other in found}
-                some = [key for key in due if key not in state.volumes]
-                some = some[: self.portions.labels(config)]
-                chosen = {key: due[key] for key in some}
-                made = dict(zip(some, self._make_volumes(state, network, chosen, watch)))
-                volume = made[keys[name]]
+                volume = next(self._make_volumes(state, network, {keys[name]: found[name]}, watch))
             yield volume
 
     def image_features(self, state: FrameState, watch: Stopwatch) -> list[Tensor]:
@@ -110,30 +110,47 @@ class FrameReader:
         network: SpatialNetwork,
         relevancy: Mapping[tuple, Tensor | None],
         watch: Stopwatch,
-    ) -> list[Tensor]:
-        """Volumes (1, 1, C, X, Y, Z) of relevancy (K, h, w), made together, kept by their keys."""
+    ) -> Iterator[Tensor]:
+        """Volumes (1, 1, C, X, Y, Z) of relevancy (K, h, w) in its order, kept by their keys."""
         config, device = network.config, network.lower.device
         rgb = None
         if "rgb" in config.network_inputs:
             rgb = torch.from_numpy(state.frame.rgb).reshape(-1, 3)[state.pixels].float() / 255
-        features = []
-        for maps in relevancy.values():
-            values, rivals, cutoff = None, None, config.patch_mask_cutoff
-            if maps is not None:
-                values, *others = state.at_points(maps)
-                rivals = others[0] if others else None
-            features.append(point_features(config.network_inputs, values, rgb, cutoff, rivals))
-        watch.report("volumes", 0.0)
         with watch.stage("volumes"):
             tsdf = state.tsdf(config.voxel_shape)[None] if config.reads_tsdf else None
-            points = torch.stack(features).to(device)[None]
             cells = [state.cells(network)]
-            volumes = [network.encode_volume(state.input_xyz[None], points, tsdf, cells)]
-            if len(features) > 1:  # copies: a view would keep the volumes of all others alive
-                volumes = [volume.clone() for volume in volumes[0].split(1, dim=1)]
-        for key, volume in zip(relevancy, volumes, strict=True):
-            state.volumes.put(key, volume)
-        return volumes
+
+        def encode(some: Sequence[Tensor | None]) -> list[Tensor]:
+            features = []
+            for maps in some:
+                values, rivals, cutoff = None, None, config.patch_mask_cutoff
+                if maps is not None:
+                    values, *others = state.at_points(maps)
+                    rivals = others[0] if others else None
+                features.append(point_features(config.network_inputs, values, rgb, cutoff, rivals))
+            points = torch.stack(features).to(device)[None]
+            volumes = network.encode_volume(state.input_xyz[None], points, tsdf, cells)
+            if len(features) == 1:
+                return [volumes]
+            # Copies: a view would keep the volumes of all others alive.
+            return [volume.clone() for volume in volumes.split(1, dim=1)]
+
+        def pieces() -> Iterator[Callable[[], list[Tensor]]]:
+            for start in range(0, len(maps), size):
+                watch.report("volumes", start / len(maps))
+                yield partial(encode, maps[start : start + size])
+
+        maps, size = list(relevancy.values()), self.portions.labels(config)
+        made = self.portions.run_volumes(pieces(), len(maps), config)
+        keys = iter(relevancy)
+        while True:
+            with watch.stage("volumes"):
+                volumes = next(made, None)
+            if volumes is None:
+                return
+            for volume in volumes:
+                state.volumes.put(next(keys), volume)
+                yield volume
 
     def _of_request(self, config: NetworkConfig) -> bool:
         """Whether the words of a request count for each other, not the mean vocabulary alone.

@@ -17,11 +17,12 @@ from semabs_core.config import QueryConfig, RegionConfig, SemabsConfig
 from semabs_core.embedded_tiles import EmbeddedTiles
 from semabs_core.evidence import Weigher
 from semabs_core.given_relevancy import GivenRelevancy
+from semabs_core.image_points import maps_at, points_of_image
 from semabs_core.lru import LruCache
 from semabs_core.networks import SpatialNetwork
 from semabs_core.query_grid import GridViews, QueryGrid, make_query_grid
 from semabs_core.refinement import Refiner
-from semabs_core.relevancy import OnProgress, maps_at, points_of_image
+from semabs_core.relevancy import OnProgress
 from semabs_core.types import FrameError, Region, RGBDFrame
 from semabs_core.voxels import Cells, tsdf_grid
 

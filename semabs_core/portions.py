@@ -7,23 +7,26 @@ import gc
 import logging
 import math
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import torch
 
 from semabs_core.answering import QUERY_BATCH
+from semabs_core.cores import side_by_side
+from semabs_core.devices import host_memory
 from semabs_core.network_config import NetworkConfig
 from semabs_core.relevancy import RelevancyExtractor
 from semabs_core.types import InferenceError
 
 LEAST_QUERIES = 2**12
 VOLUME_SHARE = 4
-"""Labels that go through a U-Net together may take one part in so many of a GPU's memory."""
+"""Labels that go through a U-Net together may take one part in so many of the memory."""
 FINEST_AT_ONCE = 8
 """A U-Net holds about so many tensors of its finest level at the same time."""
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -46,15 +49,32 @@ class Portions:
     ) -> None:
         self._extractor = extractor
         self.queries = query_batch or QUERY_BATCH.get(device.type, QUERY_BATCH["cpu"])
+        self._on_gpu = device.type == "cuda"
         self._volume_bytes = 0  # on a CPU, several labels take as long as one after the other
-        if device.type == "cuda":
+        if self._on_gpu:
             self._volume_bytes = torch.cuda.mem_get_info(device)[1] // VOLUME_SHARE
         self.halvings = 0
 
     def labels(self, config: NetworkConfig) -> int:
         """How many labels go through a network's U-Net at once, at least 1."""
-        one = FINEST_AT_ONCE * 4 * config.channels * math.prod(config.voxel_shape)
-        return max(1, self._volume_bytes // one)
+        return max(1, self._volume_bytes // _label_bytes(config))
+
+    def run_volumes(
+        self, pieces: Iterable[Callable[[], T]], count: int, config: NetworkConfig
+    ) -> Iterator[T]:
+        """What pieces of work make, each of which goes through a network's U-Net once.
+
+        On a CPU side by side, where its memory suffices for one on each core.
+
+        Args:
+            pieces: the work, in the order of what comes out.
+            count: how many pieces there are.
+            config: of the network.
+        """
+        side = torch.get_num_threads() * _label_bytes(config)
+        if self._on_gpu or side > host_memory() // VOLUME_SHARE:
+            return (piece() for piece in pieces)
+        return side_by_side(pieces, count)
 
     def halve(self) -> bool:
         """Half of the tiles and queries at once, and labels one by one.
@@ -90,6 +110,11 @@ class Portions:
             "query_batch to these, ask for fewer classes or a smaller resolution, or set "
             "relevancy.keep_tiles false"
         )
+
+
+def _label_bytes(config: NetworkConfig) -> int:
+    """What a label takes that goes through a network's U-Net, about."""
+    return FINEST_AT_ONCE * 4 * config.channels * math.prod(config.voxel_shape)
 
 
 class HasPortions(Protocol):

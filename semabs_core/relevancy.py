@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms import v2
 
+from semabs_core.cores import side_by_side
 from semabs_core.devices import large_empty
 from semabs_core.embedded_tiles import EmbeddedTiles, KeptTiles, State
 from semabs_core.encoder import ImageTextEncoder
-from semabs_core.tiling import PRESETS, TILINGS, placement, tile_grids
+from semabs_core.tiling import PRESETS, TILINGS, TileBatch, placement, tile_batches, tile_grids
 from semabs_core.types import MIN_IMAGE_EDGE
 
 DEFAULT_PROMPTS = ("a photograph of a {} in a home.",)
@@ -31,33 +33,6 @@ OnProgress = Callable[[str, float], None]
 def for_networks(maps: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
     """Step 7: maps (..., H, W) less the mean map (H, W), times the gain, as networks read them."""
     return np.float32(RELEVANCY_GAIN) * (maps - mean)
-
-
-def points_of_image(pixels: NDArray[np.intp], shape: Sequence[int]) -> NDArray[np.float32]:
-    """Where pixels are in their image, which spans -1..1: (N, 2), to the right and downwards.
-
-    Args:
-        pixels: (N,) flat indices.
-        shape: (H, W) of the image.
-    """
-    row, column = np.divmod(pixels, shape[1])
-    size = np.array([shape[1], shape[0]])
-    return ((2 * np.stack([column, row], axis=-1) + 1) / size - 1).astype(np.float32)
-
-
-def maps_at(maps: NDArray[np.float32], points: NDArray[np.float32]) -> Tensor:
-    """Values of maps, enlarged bilinearly to the image (align_corners=False), at points of it.
-
-    Args:
-        maps: (L, h, w) float32.
-        points: (N, 2) float32 of :func:`points_of_image`.
-
-    Returns:
-        (L, N) float32.
-    """
-    values = torch.from_numpy(np.ascontiguousarray(maps))[None]
-    grid = torch.from_numpy(points)[None, None]
-    return F.grid_sample(values, grid, padding_mode="border", align_corners=False)[0, :, 0]
 
 
 def default_tile_batch(encoder: ImageTextEncoder) -> int:
@@ -164,9 +139,10 @@ class RelevancyExtractor:
             on_progress: called before each batch.
             kept: the tiles of another image; those that look alike are taken over.
 
-        Yields:
-            The batches. They can be kept (about 0.1 MB a tile for ViT-B/32 in half precision) and
-            given to :meth:`maps` again with other labels.
+        Returns:
+            The batches, each made when it is asked for or shortly before. They can be kept (about
+            0.1 MB a tile for ViT-B/32 in half precision) and given to :meth:`maps` again with other
+            labels.
 
         Raises:
             ValueError: if the kept tiles are of an image of another size or of other batches.
@@ -179,28 +155,26 @@ class RelevancyExtractor:
             raise ValueError(
                 f"the kept tiles are {len(kept.changed)}, not {per_view}: another size"
             )
-        total, done = per_view * (1 + self.augmentations), 0
-        for view in self._views(picture):
-            for grid in grids:
-                corners = [(row, column) for row in grid.rows for column in grid.columns]
-                for first in range(0, len(corners), self.tile_batch):
+        total, batches = per_view * (1 + self.augmentations), tile_batches(grids, self.tile_batch)
+
+        def pieces() -> Iterator[Callable[[], EmbeddedTiles]]:
+            for number, view in enumerate(self._views(picture)):
+                for batch in batches:
+                    slots = torch.arange(len(batch.corners)) + (number * per_view + batch.first)
                     if on_progress:
-                        on_progress("relevancy", done / total)
-                    batch = corners[first : first + self.tile_batch]
-                    slots = torch.arange(done, done + len(batch))
-                    done += len(batch)
+                        on_progress("relevancy", int(slots[0]) / total)
                     if kept is None:
-                        yield self._embed_batch(view, batch, grid.size, slots)
+                        yield partial(self._embed_batch, view, batch.size, batch.corners, slots)
                         continue
                     known = kept.batches.popleft() if kept.batches else None
                     if known is None or not torch.equal(known.slots, slots):
                         raise ValueError(f"the kept tiles are not in batches of {self.tile_batch}")
-                    rows = np.flatnonzero(kept.changed[slots.numpy() % per_view])
-                    if len(rows):
-                        some = [batch[row] for row in rows]
-                        found = self._embed_batch(view, some, grid.size, slots[rows])
-                        known = known.with_rows(rows, found)
-                    yield known
+                    changed = kept.changed[slots.numpy() % per_view]
+                    yield partial(self._renew_batch, known, changed, view, batch)
+
+        if self.encoder.device.type == "cuda":
+            return (piece() for piece in pieces())
+        return side_by_side(pieces(), len(batches) * (1 + self.augmentations))
 
     def maps(
         self,
@@ -300,7 +274,7 @@ class RelevancyExtractor:
                 jittered = jitter(picture)
             yield jittered
 
-    def _prepare(self, view: Tensor, corners: list[tuple[int, int]], size: int) -> Tensor:
+    def _prepare(self, view: Tensor, corners: Sequence[tuple[int, int]], size: int) -> Tensor:
         """Cut tiles out, resize with 8-bit rounding as PIL does, normalise."""
         tiles = torch.stack([view[:, r : r + size, c : c + size] for r, c in corners])
         edge = self.encoder.image_size
@@ -312,12 +286,24 @@ class RelevancyExtractor:
         return tiles.sub_(mean.to(tiles.device)).div_(std.to(tiles.device)).to(self.encoder.dtype)
 
     def _embed_batch(
-        self, view: Tensor, corners: list[tuple[int, int]], size: int, slots: Tensor
+        self, view: Tensor, size: int, corners: Sequence[tuple[int, int]], slots: Tensor
     ) -> EmbeddedTiles:
         """The tiles of a view (3, H, W) at these corners."""
         tiles = self._prepare(view, corners, size)
         flipped = self._embed(tiles.flip(-1)) if self.preset.horizontal_flip else None
         return EmbeddedTiles(self._embed(tiles), flipped, slots)
+
+    def _renew_batch(
+        self, known: EmbeddedTiles, changed: NDArray[np.bool_], view: Tensor, batch: TileBatch
+    ) -> EmbeddedTiles:
+        """A batch of another picture, with those of its tiles (T,) anew that have changed."""
+        rows = np.flatnonzero(changed)
+        if not len(rows):
+            return known
+        corners = [batch.corners[row] for row in rows]
+        return known.with_rows(
+            rows, self._embed_batch(view, batch.size, corners, known.slots[rows])
+        )
 
     def _embed(self, tiles: Tensor) -> State:
         """The last block's state; for a deeper roll-out the tiles themselves."""

@@ -54,6 +54,32 @@ class TileGrid:
         return len(self.rows) * len(self.columns)
 
 
+@dataclass(frozen=True)
+class TileBatch:
+    """Tiles of one scale that go through an image tower together.
+
+    Attributes:
+        size: edge of a tile, pixels.
+        corners: row and column of the first pixel of each.
+        first: the number of the first one among the tiles of the picture.
+    """
+
+    size: int
+    corners: tuple[tuple[int, int], ...]
+    first: int
+
+
+def tile_batches(grids: Sequence[TileGrid], most: int) -> list[TileBatch]:
+    """All tiles of a picture, scale by scale, up to so many at a time."""
+    batches, done = [], 0
+    for grid in grids:
+        corners = [(row, column) for row in grid.rows for column in grid.columns]
+        for start in range(0, len(corners), most):
+            batches.append(TileBatch(grid.size, tuple(corners[start : start + most]), done))
+            done += len(batches[-1].corners)
+    return batches
+
+
 def tile_grids(height: int, width: int, preset: Preset, tiling: str = "full") -> list[TileGrid]:
     """The tiles of an image, a grid per scale.
 

@@ -25,8 +25,8 @@ from semabs_core.geometry import (
     transform_points,
     valid_depth,
 )
+from semabs_core.image_points import points_of_image
 from semabs_core.network_config import PAD_RELATION
-from semabs_core.relevancy import points_of_image
 from semabs_core.types import Camera
 from semabs_core.voxels import cells_of, grid_index, tsdf_grid
 

@@ -15,9 +15,10 @@ from semabs_core.data.items import VIEW, Cloud
 from semabs_core.data.scene_data import SPECIAL_NAMES, RelevancyRecord, SceneData
 from semabs_core.data.simulated import MASK_SHARE, simulate_relevancy
 from semabs_core.evidence import Weigher
+from semabs_core.image_points import maps_at
 from semabs_core.network_config import point_features
 from semabs_core.refinement import Refiner
-from semabs_core.relevancy import for_networks, maps_at
+from semabs_core.relevancy import for_networks
 
 SIMULATED = {"simulated": MASK_SHARE, "masks": 1.0}
 """Names of relevancy that is no encoder's and how often it is a segmenter's masks, see

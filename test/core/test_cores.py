@@ -1,0 +1,123 @@
+"""Work side by side on the cores of a CPU."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from semabs_core.cores import ROUNDS, side_by_side
+
+CORES = 2
+MANY = ROUNDS * CORES
+
+
+@pytest.fixture(autouse=True)
+def two_cores() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(CORES)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_results_come_in_the_order_of_the_pieces() -> None:
+    later = threading.Event()
+
+    def first() -> int:
+        assert later.wait(30)  # the second one ends before the first
+        return 0
+
+    def second() -> int:
+        later.set()
+        return 1
+
+    rest = [lambda number=number: number for number in range(2, 20)]
+    assert list(side_by_side([first, second, *rest], 20)) == list(range(20))
+
+
+def test_every_piece_has_one_core_and_the_caller_keeps_all() -> None:
+    threads = list(side_by_side([torch.get_num_threads] * 10, 10))
+    assert threads == [1] * 10
+    assert torch.get_num_threads() == CORES
+    seen: list[int] = []
+    other = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    other.start()
+    other.join()
+    assert seen == [CORES]
+
+
+def test_few_pieces_are_the_caller_s_with_all_cores() -> None:
+    where = list(side_by_side([threading.get_ident] * (MANY - 1), MANY - 1))
+    assert set(where) == {threading.get_ident()}
+    where = list(side_by_side([threading.get_ident] * MANY, MANY))
+    assert threading.get_ident() not in where
+
+
+def test_one_core_needs_no_other_thread() -> None:
+    torch.set_num_threads(1)
+    where = list(side_by_side([threading.get_ident] * MANY, MANY))
+    assert set(where) == {threading.get_ident()}
+
+
+def test_pieces_compute_as_the_caller_does() -> None:
+    def modes() -> tuple[bool, bool]:
+        return torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+
+    assert set(side_by_side([modes] * MANY, MANY)) == {(True, False)}
+    with torch.no_grad():
+        assert set(side_by_side([modes] * MANY, MANY)) == {(False, False)}
+    with torch.inference_mode():
+        assert set(side_by_side([modes] * MANY, MANY)) == {(False, True)}
+
+
+def test_what_a_piece_raises_comes_at_its_turn_and_the_pool_goes_on() -> None:
+    def broken() -> int:
+        raise ValueError("the third one")
+
+    pieces = [lambda: 0, lambda: 1, broken, *[lambda: 3] * 10]
+    results = side_by_side(pieces, len(pieces))
+    assert [next(results), next(results)] == [0, 1]
+    with pytest.raises(ValueError, match="the third one"):
+        next(results)
+    assert list(side_by_side([lambda: 4] * MANY, MANY)) == [4] * MANY
+
+
+def test_a_caller_that_stops_waits_for_what_has_begun_and_begins_no_more() -> None:
+    begun, ended = [], []
+
+    def piece() -> None:
+        begun.append(1)
+        ended.append(1)
+
+    results = side_by_side((piece for _ in range(1000)), 1000)
+    next(results)
+    results.close()
+    count = len(begun)
+    assert count == len(ended) <= 1 + 2 * CORES + 1
+    assert list(side_by_side([lambda: 4] * MANY, MANY)) == [4] * MANY
+    assert len(begun) == count
+
+
+def test_pieces_are_taken_only_a_little_ahead() -> None:
+    taken: list[int] = []
+
+    def pieces() -> Iterator:
+        for number in range(1000):
+            taken.append(number)
+            yield lambda: None
+
+    results = side_by_side(pieces(), 1000)
+    for asked in range(1, 5):
+        next(results)
+        assert len(taken) <= asked + 2 * CORES + 1
+    results.close()
+
+
+def test_a_stop_between_pieces_reaches_the_caller() -> None:
+    def pieces() -> Iterator:
+        yield from [lambda: 0] * 6
+        raise KeyboardInterrupt
+
+    results = side_by_side(pieces(), 7)
+    with pytest.raises(KeyboardInterrupt):
+        list(results)
