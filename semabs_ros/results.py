@@ -152,25 +152,28 @@ def completion_to_markers(completion: Completion, header: Header) -> bytes:
     flat = np.flatnonzero(surface_voxels(completion.labels)).astype(np.int32)
     labels = completion.labels.ravel()[flat]
     flat = flat[np.argsort(labels, kind="stable")]  # by label; of bytes that is a radix sort
-    ends = np.searchsorted(np.sort(labels), np.arange(len(completion.classes) + 2))
-    T = completion.T_world_grid
+    ends = np.bincount(labels, minlength=len(completion.classes) + 1).cumsum()
+    T, size_m = completion.T_world_grid, completion.voxel_size_m
+    x, y, z = (
+        ((np.arange(count) + 0.5) * size_m).take(index)
+        for count, index in zip(
+            completion.labels.shape, np.unravel_index(flat, completion.labels.shape), strict=True
+        )
+    )
+    centres = np.stack([x, y, z], axis=1)
     for i, (name, rgb) in enumerate(
         zip(completion.classes, class_colors(completion.classes), strict=True)
     ):
-        own = flat[ends[i + 1] : ends[i + 2]]
-        if not len(own):
+        own = slice(ends[i], ends[i + 1])
+        if own.start == own.stop:
             continue
-        centres = np.empty((len(own), 3))
-        for axis, index in enumerate(np.unravel_index(own, completion.labels.shape)):
-            np.multiply(index + 0.5, completion.voxel_size_m, out=centres[:, axis])
         boxes = Marker(
             header=header, ns="completion", id=i + 1, type=Marker.CUBE_LIST, action=Marker.ADD,
             pose=matrix_to_pose(T), color=color(rgb),
         )  # fmt: skip
-        boxes.scale = Vector3(**dict.fromkeys("xyz", 0.96 * float(completion.voxel_size_m)))
-        points[len(markers)] = centres
-        middle = centres.mean(axis=0)
-        middle[2] = centres[:, 2].max() + 2 * completion.voxel_size_m
+        boxes.scale = Vector3(**dict.fromkeys("xyz", 0.96 * float(size_m)))
+        points[len(markers)] = centres[own]
+        middle = np.array([x[own].mean(), y[own].mean(), z[own].max() + 2 * size_m])
         markers += [boxes, text_marker(name, middle @ T[:3, :3].T + T[:3, 3], i + 1, header)]
     return markers_to_bytes(MarkerArray(markers=markers), points)
 
