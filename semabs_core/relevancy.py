@@ -24,8 +24,10 @@ RENDER_PROMPTS = ("a render of a {} in a game engine.",)
 RELEVANCY_GAIN = 50.0
 """Step 7, for the networks: brings mean-subtracted maps to values around +-1."""
 GPU_TILE_BATCH = 128
-CPU_TOKENS = 4096
-"""About so many tokens of an image tower go through it together on a CPU."""
+CPU_TOKENS = 2048
+"""About so many tokens of an image tower go through it together on a CPU: they stay in its cache,
+and there is work for many cores.
+"""
 OnProgress = Callable[[str, float], None]
 """Called as ``on_progress(stage, fraction)`` between batches; raise from it to stop."""
 
