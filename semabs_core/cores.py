@@ -18,12 +18,18 @@ ROUNDS = 2
 """With fewer pieces for each core, too many cores would wait for the last ones."""
 
 
+def least_pieces() -> int:
+    """From so many pieces of work on, each gets one core; 1 where there is but one."""
+    cores = torch.get_num_threads()
+    return ROUNDS * cores if cores > 1 else 1
+
+
 def side_by_side(pieces: Iterable[Callable[[], R]], count: int) -> Iterator[R]:
     """The results of pieces of work, in their order, each made by one core.
 
     Small layers of a model gain little from a second core, whole models side by side all of it.
-    There are as many threads as torch has for the caller. With one, or fewer than :data:`ROUNDS`
-    pieces for each, the caller works itself, with all cores for each piece.
+    There are as many threads as torch has for the caller. With one, or fewer pieces than
+    :func:`least_pieces`, the caller works itself, with all cores for each piece.
 
     Args:
         pieces: taken when their turn comes, at most two for each thread ahead of what is asked for.
@@ -34,7 +40,7 @@ def side_by_side(pieces: Iterable[Callable[[], R]], count: int) -> Iterator[R]:
             and when the caller stops asking.
     """
     cores = torch.get_num_threads()
-    if cores < 2 or count < ROUNDS * cores:
+    if cores == 1 or count < least_pieces():
         yield from (piece() for piece in pieces)
         return
     grad, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()

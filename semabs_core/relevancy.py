@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms import v2
 
-from semabs_core.cores import side_by_side
+from semabs_core.cores import least_pieces, side_by_side
 from semabs_core.devices import large_empty
 from semabs_core.embedded_tiles import EmbeddedTiles, KeptTiles, State
 from semabs_core.encoder import ImageTextEncoder
@@ -24,7 +24,7 @@ RENDER_PROMPTS = ("a render of a {} in a game engine.",)
 RELEVANCY_GAIN = 50.0
 """Step 7, for the networks: brings mean-subtracted maps to values around +-1."""
 GPU_TILE_BATCH = 128
-CPU_TOKENS = 2048
+CPU_TOKENS = 1024
 """About so many tokens of an image tower go through it together on a CPU: they stay in its cache,
 and there is work for many cores.
 """
@@ -157,7 +157,8 @@ class RelevancyExtractor:
             raise ValueError(
                 f"the kept tiles are {len(kept.changed)}, not {per_view}: another size"
             )
-        total, batches = per_view * (1 + self.augmentations), tile_batches(grids, self.tile_batch)
+        total, size = per_view * (1 + self.augmentations), self.batch_size(per_view)
+        batches = tile_batches(grids, size)
 
         def pieces() -> Iterator[Callable[[], EmbeddedTiles]]:
             for number, view in enumerate(self._views(picture)):
@@ -170,13 +171,23 @@ class RelevancyExtractor:
                         continue
                     known = kept.batches.popleft() if kept.batches else None
                     if known is None or not torch.equal(known.slots, slots):
-                        raise ValueError(f"the kept tiles are not in batches of {self.tile_batch}")
+                        raise ValueError(f"the kept tiles are not in batches of {size}")
                     changed = kept.changed[slots.numpy() % per_view]
                     yield partial(self._renew_batch, known, changed, view, batch)
 
         if self.encoder.device.type == "cuda":
             return (piece() for piece in pieces())
         return side_by_side(pieces(), len(batches) * (1 + self.augmentations))
+
+    def batch_size(self, tiles: int) -> int:
+        """How many tiles go through the tower together, of so many of a picture.
+
+        No more than ``tile_batch``; on a CPU so few that there is work for every core.
+        """
+        pieces = least_pieces()
+        if self.encoder.device.type == "cuda" or tiles < pieces:
+            return self.tile_batch
+        return min(self.tile_batch, tiles // pieces)
 
     def maps(
         self,

@@ -80,7 +80,7 @@ class StillTiles:
             on_progress("relevancy", 0.0)
         height, width, _ = picture.shape
         looks = tile_looks(picture, tile_grids(height, width, extractor.preset, extractor.tiling))
-        made, kept = (picture.shape, extractor.tile_batch), None
+        made, kept = (picture.shape, extractor.batch_size(len(looks))), None
         tiles, last, same = self._tiles, self._looks, made == self._made
         self.forget()
         if same:

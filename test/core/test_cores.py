@@ -3,13 +3,17 @@
 import threading
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
+from pipeline_toy import build
 
+from semabs_core import portions
 from semabs_core.cores import ROUNDS, side_by_side
 
 CORES = 2
 MANY = ROUNDS * CORES
+WORDS = ["floor", "table", "blue box", "lamp", "shelf", "bed"]
 
 
 @pytest.fixture(autouse=True)
@@ -121,3 +125,48 @@ def test_a_stop_between_pieces_reaches_the_caller() -> None:
     results = side_by_side(pieces(), 7)
     with pytest.raises(KeyboardInterrupt):
         list(results)
+
+
+def test_a_frame_is_the_same_on_one_core_and_on_two(room) -> None:
+    scene = build(relevancy={"preset": "fast", "still_tolerance": 6.0})
+    torch.set_num_threads(1)
+    scene.set_frame(room.frame(0))
+    alone = scene.complete(WORDS)
+    torch.set_num_threads(CORES)
+    scene.forget_frame()
+    scene.set_frame(room.frame(0))
+    both = scene.complete(WORDS)
+    np.testing.assert_array_equal(both.labels, alone.labels)
+    np.testing.assert_allclose(both.scores, alone.scores, atol=1e-5)
+    assert len(scene._state.volumes) == len(WORDS)
+
+
+def test_a_frame_that_is_stopped_on_two_cores_is_done_later(room) -> None:
+    scene = build(relevancy={"preset": "fast"})
+    scene.set_frame(room.frame(0))
+    expected = scene.complete(WORDS)
+    for stage in ("relevancy", "volumes"):
+        scene.forget_frame()
+        scene.set_frame(room.frame(0))
+
+        def stop(now: str, fraction: float, stage: str = stage) -> None:
+            if now == stage and fraction > 0.3:
+                raise InterruptedError
+
+        with pytest.raises(InterruptedError):
+            scene.complete(WORDS, on_progress=stop)
+        again = scene.complete(WORDS)
+        np.testing.assert_array_equal(again.labels, expected.labels)
+
+
+def test_volumes_that_do_not_fit_side_by_side_are_made_in_turn(room, monkeypatch) -> None:
+    scene = build()
+    config = scene.completion.config
+
+    def where() -> set[int]:
+        pieces = [threading.get_ident] * MANY
+        return set(scene.portions.run_volumes(pieces, MANY, config))
+
+    assert threading.get_ident() not in where()
+    monkeypatch.setattr(portions, "host_memory", lambda: 2**20)
+    assert where() == {threading.get_ident()}

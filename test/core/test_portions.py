@@ -43,8 +43,9 @@ def refuse(monkeypatch, owner, name, size, most):
 @pytest.mark.parametrize("stage", ["tiles", "queries"])
 def test_what_does_not_fit_is_halved_until_it_does(room, monkeypatch, caplog, stage):
     monkeypatch.setattr(portions, "LEAST_QUERIES", 100)
-    expected = ready(room).complete(CLASSES)
-    scene = ready(room, relevancy={"still_tolerance": 0.0})
+    relevancy = {"preset": "fast", "still_tolerance": 0.0}
+    expected = ready(room, relevancy=relevancy).complete(CLASSES)
+    scene = ready(room, relevancy=relevancy)
     owner, name, size, most = {
         "tiles": (scene.extractor, "_embed", len, 2),
         "queries": (scene.completion, "answer_together", lambda s, _: s.shape[-2], 500),
