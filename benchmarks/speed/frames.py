@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 
-from benchmarks.speed.clock import Clock
+from benchmarks.speed.clock import Clock, Spent
 from benchmarks.speed.frame_worker import WORDS, peak_gib
 from benchmarks.speed.report import Table
 from benchmarks.speed.workers import ROOT, Worker
@@ -88,13 +88,15 @@ def older_table(clock: Clock, commit: str) -> Table:
                     kept.append(frames.ask("frame"))
             for frames in pair:
                 frames.close()
-            before, after = (statistics.median(f[clock.name] for f in kept[1:]) for kept in found)
+            each = ([frame[clock.name] for frame in kept[1:]] for kept in found)
+            spent = Spent(dict(zip(("older", "now"), each, strict=True)))
             old, new = (np.array(kept[-1]["labels"]) for kept in found)
             there = (old != 0) & (old != 255)
             same = float((old == new)[there].mean())
             shape = json.loads((network / "network.json").read_text())["network"]["voxel_shape"]
             table.rows.append([
-                network.name, f"{shape[0]}^3", before, after, before / after, same,
+                network.name, f"{shape[0]}^3", spent["older"], spent["now"],
+                spent.ratio("older", "now"), same,
             ])  # fmt: skip
     return table
 
