@@ -108,7 +108,7 @@ class RelevancyConfig:
     )
     tile_batch: int | None = option(
         None,
-        "tiles per forward pass, bounds the memory; unset: 128 on GPU, 4 to 64 on CPU",
+        "tiles per forward pass, bounds the memory; unset: 128 on GPU, at most 64 per core",
         ge=1,
         le=4096,
     )

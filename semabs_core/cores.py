@@ -1,4 +1,4 @@
-"""Work that goes side by side on a CPU: one core for each piece, not all cores for one piece."""
+"""Work that goes side by side on a CPU: a core for each piece, not all cores for one piece."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ R = TypeVar("R")
 
 ROUNDS = 2
 """With fewer pieces for each core, too many cores would wait for the last ones."""
+MOST_THREADS = 16
+"""More threads of Python would wait for each other; each gets several cores instead."""
 
 
 def least_pieces() -> int:
-    """From so many pieces of work on, each gets one core; 1 where there is but one."""
+    """From so many pieces of work on, each gets a core of its own; 1 where there is but one."""
     cores = torch.get_num_threads()
-    return ROUNDS * cores if cores > 1 else 1
+    return ROUNDS * min(cores, MOST_THREADS) if cores > 1 else 1
 
 
 def side_by_side(pieces: Iterable[Callable[[], R]], count: int) -> Iterator[R]:
@@ -32,12 +34,13 @@ def side_by_side(pieces: Iterable[Callable[[], R]], count: int) -> Iterator[R]:
     :func:`least_pieces`, the caller works itself, with all cores for each piece.
 
     Args:
-        pieces: taken when their turn comes, at most two for each thread ahead of what is asked for.
-        count: how many there are.
+        pieces: taken when their turn comes, one for each thread ahead of what is asked for. They
+            compute with or without gradients as the caller does, but not in its autocast.
+        count: how many of them there is something to do for.
 
     Raises:
-        Exception: what a piece raises, at its turn. The others that have begun are waited for then,
-            and when the caller stops asking.
+        Exception: what a piece raises, at its turn. No other begins then, nor when the caller stops
+            asking; those that have begun end unseen.
     """
     cores = torch.get_num_threads()
     if cores == 1 or count < least_pieces():
@@ -49,36 +52,40 @@ def side_by_side(pieces: Iterable[Callable[[], R]], count: int) -> Iterator[R]:
         with torch.inference_mode(inference), torch.set_grad_enabled(grad):
             return piece()
 
-    pool, begun = _pool(os.getpid(), cores), deque[Future[R]]()
+    threads = min(cores, MOST_THREADS)
+    pool, begun = _pool(os.getpid(), threads, cores), deque[Future[R]]()
     try:
         for piece in pieces:
             begun.append(pool.submit(run, piece))
-            if len(begun) > 2 * cores:
+            if len(begun) > threads:
                 yield begun.popleft().result()
         while begun:
             yield begun.popleft().result()
     finally:
         for future in begun:
             future.cancel()
-        for future in begun:
-            if not future.cancelled():
-                future.exception()
 
 
 @functools.cache
-def _pool(process: int, cores: int) -> ThreadPoolExecutor:
-    """So many threads of a process, in each of which torch uses one core."""
-    started = Barrier(cores + 1)
-    pool = ThreadPoolExecutor(cores, thread_name_prefix="semabs-core")
-    for _ in range(cores):
-        pool.submit(_start, started)
-    started.wait()
-    torch.set_num_threads(cores)  # what threads that come later begin with
+def _pool(process: int, threads: int, cores: int) -> ThreadPoolExecutor:
+    """So many threads of a process, among which torch's cores are shared out."""
+    started = Barrier(threads + 1)
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="semabs-core")
+    try:
+        for _ in range(threads):
+            pool.submit(_start, started, cores // threads)
+        started.wait()
+    except BaseException:  # a thread too many, or an interrupt: none of them stays waiting
+        started.abort()
+        pool.shutdown(wait=False)
+        raise
+    finally:
+        torch.set_num_threads(cores)  # what threads that come later begin with
     return pool
 
 
-def _start(started: Barrier) -> None:
-    """Take one core for the calling thread, for good."""
+def _start(started: Barrier, cores: int) -> None:
+    """Take a share of the cores for the calling thread, for good."""
     torch.get_num_threads()  # else the first operation in it asks for all cores again
-    torch.set_num_threads(1)
+    torch.set_num_threads(cores)
     started.wait()

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semabs_core.config import ConfigError
 
 if TYPE_CHECKING:
     import torch
+
+
+CONTAINER_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+"""Where Linux says how much memory a container may have, by the version of its control groups."""
 
 
 def choose_device(device: str) -> torch.device:
@@ -31,8 +39,10 @@ def choose_device(device: str) -> torch.device:
 
 
 def host_memory() -> int:
-    """Bytes of memory that this machine has."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Bytes of memory that this process may have: the machine's, or its container's."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limits = [limit.read_text().strip() for limit in CONTAINER_LIMITS if limit.is_file()]
+    return min([total, *(int(limit) for limit in limits if limit.isdecimal())])
 
 
 def large_empty(size: Sequence[int], device: torch.device) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -66,11 +66,12 @@ class FrameReader:
 
     def volumes(
         self, state: FrameState, network: SpatialNetwork, names: Sequence[str], watch: Stopwatch
-    ) -> Iterator[Tensor]:
+    ) -> Generator[Tensor, None, None]:
         """The volume (1, 1, C, X, Y, Z) of each name of a request, one after the other.
 
         The relevancy of all names that need it is extracted together, before the first volume; on a
-        GPU as many volumes as its memory allows are made together, too. Networks that read no
+        GPU as many volumes as its memory allows are made together, too, and on a CPU the next ones
+        while one is used. Close it where not all of them are asked for. Networks that read no
         relevancy have one volume for all names.
         """
         config = network.config
@@ -141,7 +142,7 @@ class FrameReader:
                 yield partial(encode, maps[start : start + size])
 
         maps, size = list(relevancy.values()), self.portions.labels(config)
-        made = self.portions.run_volumes(pieces(), len(maps), config)
+        made = self.portions.run_volumes(pieces(), -(-len(maps) // size), config)
         keys = iter(relevancy)
         while True:
             with watch.stage("volumes"):

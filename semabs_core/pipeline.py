@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -228,8 +229,7 @@ class SceneUnderstanding:
         grid = state.grid(options)
         absent = self._absent(names, watch)
         asked = [name for name in names if name not in absent]
-        volumes = self._reader.volumes(state, self.completion, asked, watch) if asked else ()
-        best, label = self._best(asked, grid, volumes, watch)
+        best, label = self._best(asked, state, grid, watch)
         number = np.array([names.index(name) + 1 for name in asked or names], dtype=np.uint8)[label]
         labels, scores = label_grid(grid, number, best, self.judgement, options.resolution)
         size, T_world_grid = state.grid_frame(options.resolution)
@@ -311,20 +311,20 @@ class SceneUnderstanding:
         return [name for name, chance in zip(told, shown, strict=True) if chance < least]
 
     def _best(
-        self, names: Sequence[str], grid: QueryGrid, volumes: Iterable[Tensor], watch: Stopwatch
+        self, names: Sequence[str], state: FrameState, grid: QueryGrid, watch: Stopwatch
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """The completion network's best logit (M,), and the number (M,) of its class."""
         aware = self.completion.config.approach == "semantic_aware"
         text = [[self._text([name])] if aware else [] for name in names]
-        return best_on_grid(self.completion, grid, volumes, text, self.portions.queries, watch)
+        with closing(self._reader.volumes(state, self.completion, names, watch)) as volumes:
+            return best_on_grid(self.completion, grid, volumes, text, self.portions.queries, watch)
 
     def _description_logits(
         self, description: Description, state: FrameState, grid: QueryGrid, watch: Stopwatch
     ) -> NDArray[np.float32]:
         """Logits (M,) that the described thing is there: of the network that knows such things."""
         if not description.relation:
-            volume = self._reader.volumes(state, self.completion, description.names, watch)
-            return self._best(description.names, grid, volume, watch)[0]
+            return self._best(description.names, state, grid, watch)[0]
         names, text = self._localization_words(description), []
         volumes = list(self._reader.volumes(state, self.localization, names, watch))
         if self.localization.config.approach == "semantic_aware":

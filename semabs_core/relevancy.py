@@ -38,7 +38,7 @@ def for_networks(maps: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArra
 
 
 def default_tile_batch(encoder: ImageTextEncoder) -> int:
-    """Tiles per forward pass: 128 on a GPU; on a CPU 4 to 64, fewer of towers with more tokens."""
+    """Most tiles per forward pass: on a GPU 128, on a CPU 4 to 64, fewer where tokens are many."""
     if encoder.device.type == "cuda":
         return GPU_TILE_BATCH
     rows, columns = encoder.patch_grid
@@ -67,8 +67,8 @@ class RelevancyExtractor:
         seed: of the colour jitter.
         rollout_layers: how many of the last attention layers it is rolled out over. More than one
             goes through autograd, which is slower.
-        tile_batch: tiles per forward pass, which bounds the memory; None for
-            :func:`default_tile_batch`.
+        tile_batch: tiles per forward pass, of which each core of a CPU has one, which bounds the
+            memory; None for :func:`default_tile_batch`.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class RelevancyExtractor:
 
         Args:
             image: (H, W, 3) uint8 RGB.
-            on_progress: called before each batch.
+            on_progress: called before each batch; on a CPU one batch for each core is made ahead.
             kept: the tiles of another image; those that look alike are taken over.
 
         Returns:
@@ -163,7 +163,7 @@ class RelevancyExtractor:
         def pieces() -> Iterator[Callable[[], EmbeddedTiles]]:
             for number, view in enumerate(self._views(picture)):
                 for batch in batches:
-                    slots = torch.arange(len(batch.corners)) + (number * per_view + batch.first)
+                    slots = torch.from_numpy(batch.numbers) + number * per_view
                     if on_progress:
                         on_progress("relevancy", int(slots[0]) / total)
                     if kept is None:
@@ -172,12 +172,13 @@ class RelevancyExtractor:
                     known = kept.batches.popleft() if kept.batches else None
                     if known is None or not torch.equal(known.slots, slots):
                         raise ValueError(f"the kept tiles are not in batches of {size}")
-                    changed = kept.changed[slots.numpy() % per_view]
+                    changed = kept.changed[batch.numbers]
                     yield partial(self._renew_batch, known, changed, view, batch)
 
         if self.encoder.device.type == "cuda":
             return (piece() for piece in pieces())
-        return side_by_side(pieces(), len(batches) * (1 + self.augmentations))
+        due = [batch for batch in batches if kept is None or kept.changed[batch.numbers].any()]
+        return side_by_side(pieces(), len(due) * (1 + self.augmentations))
 
     def batch_size(self, tiles: int) -> int:
         """How many tiles go through the tower together, of so many of a picture.

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 TILINGS = ("full", "published")
@@ -61,12 +63,12 @@ class TileBatch:
     Attributes:
         size: edge of a tile, pixels.
         corners: row and column of the first pixel of each.
-        first: the number of the first one among the tiles of the picture.
+        numbers: (n,) int64, which of the picture's tiles they are.
     """
 
     size: int
     corners: tuple[tuple[int, int], ...]
-    first: int
+    numbers: NDArray[np.int64]
 
 
 def tile_batches(grids: Sequence[TileGrid], most: int) -> list[TileBatch]:
@@ -75,8 +77,9 @@ def tile_batches(grids: Sequence[TileGrid], most: int) -> list[TileBatch]:
     for grid in grids:
         corners = [(row, column) for row in grid.rows for column in grid.columns]
         for start in range(0, len(corners), most):
-            batches.append(TileBatch(grid.size, tuple(corners[start : start + most]), done))
-            done += len(batches[-1].corners)
+            some = tuple(corners[start : start + most])
+            batches.append(TileBatch(grid.size, some, np.arange(done, done + len(some))))
+            done += len(some)
     return batches
 
 

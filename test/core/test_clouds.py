@@ -12,7 +12,7 @@ from semabs_core.data import items as items_module
 from semabs_core.data.augment import random_transform, rotation
 from semabs_core.data.items import make_cloud
 from semabs_core.geometry import in_bounds
-from semabs_core.relevancy import maps_at, points_of_image
+from semabs_core.image_points import maps_at, points_of_image
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 """A GPU whose memory does not suffice, played on the CPU; labels that go through together."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
 from pipeline_toy import CLASSES, build
 
-from semabs_core import portions
+from semabs_core import devices, portions
 from semabs_core.portions import LEAST_QUERIES
 from semabs_core.types import InferenceError
 
@@ -38,6 +40,15 @@ def refuse(monkeypatch, owner, name, size, most):
 
     monkeypatch.setattr(owner, name, refusing)
     return sizes
+
+
+def test_a_container_may_have_less_memory_than_the_machine(tmp_path, monkeypatch):
+    machine = tmp_path / "machine", tmp_path / "no such file"
+    machine[0].write_text("max\n")
+    monkeypatch.setattr(devices, "CONTAINER_LIMITS", machine)
+    assert devices.host_memory() == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    machine[0].write_text("1048576\n")
+    assert devices.host_memory() == 2**20
 
 
 @pytest.mark.parametrize("stage", ["tiles", "queries"])
