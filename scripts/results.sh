@@ -54,9 +54,9 @@ rules=("$core"/evaluation/*.py "$core"/{calibration,config,query_grid}.py)
 hash_of() { cat "$1"/network.* "$shipped"/encoder*/* "${rules[@]}" | sha256sum | head -c 8; }
 splits="unseen_instances=$rooms,unseen_instances_dr=$rooms,unseen_instances_synonyms=$rooms"
 semabs data rooms --out "$out/rooms" --split "$splits" --seed 0
-shared data relevancy "$out/rooms" --encoder shipped:encoder --precision bf16 \
+shared data relevancy "$out/rooms" --encoder shipped:encoder \
     --preset ours --preset chefer_et_al --augmentations 0
-shared data relevancy "$out/rooms" --encoder shipped:encoder_fine --precision bf16 \
+shared data relevancy "$out/rooms" --encoder shipped:encoder_fine \
     --preset fast --tag fine --augmentations 0
 for preset in ours chefer_et_al fast@fine; do
     semabs pointing "$out/rooms" --preset "$preset" --out "$out/pointing_$preset.md"
@@ -86,7 +86,7 @@ done
 if [ -z "$trained" ]; then
     # As a robot is answered, of the default and `ours`, whose cutoffs are fitted to natural colours.
     semabs data rooms --out "$out/fit" --split validation=12 --seed 40 --option points=60000
-    shared data relevancy "$out/fit" --encoder shipped:encoder --precision bf16 --preset ours \
+    shared data relevancy "$out/fit" --encoder shipped:encoder --preset ours \
         --augmentations 0 --source rgb
     declare -A default_of=([completion]=any [localization]=fine)
     for task in completion localization; do

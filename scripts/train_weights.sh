@@ -72,7 +72,7 @@ done
 
 tests="unseen_instances=80,unseen_instances_dr=80,unseen_instances_synonyms=80"
 semabs data rooms --out "$out/rooms" --split "train=800,validation=50,$tests" --seed 0
-shared data relevancy "$out/rooms" --encoder shipped:encoder --precision bf16 \
+shared data relevancy "$out/rooms" --encoder shipped:encoder \
     --preset ours --preset chefer_et_al --augmentations 0
 
 # name, task, approach, preset, further options; as many at once as there are GPUs, or else cores
@@ -119,7 +119,7 @@ room_set() {  # name, seed, rooms to train on (easy, as robots see them), to val
     semabs data rooms --out "$out/robot_$name" --split "train=$robot,validation=$validation" \
         --seed $((7000 + seed)) --option views=robot "${known[@]}"
     semabs data join "$out/any_$name" "$out/easy_$name" "$out/robot_$name"
-    shared data relevancy "$out/any_$name" --encoder "local-dir:$out/$encoder" --precision bf16 \
+    shared data relevancy "$out/any_$name" --encoder "local-dir:$out/$encoder" \
         --preset fast --augmentations 0 --source rgb --source domain_randomized_rgb
 }
 room_set rooms 0 220 420 24 encoder
