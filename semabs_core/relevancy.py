@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from torchvision.transforms import v2
 
 from semabs_core.cores import least_pieces, side_by_side
 from semabs_core.devices import large_empty
-from semabs_core.embedded_tiles import EmbeddedTiles, KeptTiles, State
+from semabs_core.embedded_tiles import EmbeddedTiles, KeptTiles, State, default_tile_batch
 from semabs_core.encoder import ImageTextEncoder
 from semabs_core.tiling import PRESETS, TILINGS, TileBatch, placement, tile_batches, tile_grids
 from semabs_core.types import MIN_IMAGE_EDGE
@@ -23,11 +24,8 @@ DEFAULT_PROMPTS = ("a photograph of a {} in a home.",)
 RENDER_PROMPTS = ("a render of a {} in a game engine.",)
 RELEVANCY_GAIN = 50.0
 """Step 7, for the networks: brings mean-subtracted maps to values around +-1."""
-GPU_TILE_BATCH = 128
-CPU_TOKENS = 1024
-"""About so many tokens of an image tower go through it together on a CPU: they stay in its cache,
-and there is work for many cores.
-"""
+BATCHES_AHEAD = 32
+"""So many are embedded before their relevancy is made, for which a CPU's cores work together."""
 OnProgress = Callable[[str, float], None]
 """Called as ``on_progress(stage, fraction)`` between batches; raise from it to stop."""
 
@@ -35,14 +33,6 @@ OnProgress = Callable[[str, float], None]
 def for_networks(maps: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.float32]:
     """Step 7: maps (..., H, W) less the mean map (H, W), times the gain, as networks read them."""
     return np.float32(RELEVANCY_GAIN) * (maps - mean)
-
-
-def default_tile_batch(encoder: ImageTextEncoder) -> int:
-    """Most tiles per forward pass: on a GPU 128, on a CPU 4 to 64, fewer where tokens are many."""
-    if encoder.device.type == "cuda":
-        return GPU_TILE_BATCH
-    rows, columns = encoder.patch_grid
-    return min(64, max(4, CPU_TOKENS // (rows * columns)))
 
 
 def check_prompts(prompts: Sequence[str]) -> None:
@@ -68,7 +58,7 @@ class RelevancyExtractor:
         rollout_layers: how many of the last attention layers it is rolled out over. More than one
             goes through autograd, which is slower.
         tile_batch: tiles per forward pass, of which each core of a CPU has one, which bounds the
-            memory; None for :func:`default_tile_batch`.
+            memory; None for :func:`~semabs_core.embedded_tiles.default_tile_batch`.
     """
 
     def __init__(
@@ -217,12 +207,14 @@ class RelevancyExtractor:
         per_view = sum(map(len, grids))
         patches = self.encoder.patch_grid
         mean = torch.zeros(per_view, len(text), *patches, device=self.encoder.device)
-        for batch in tiles:
-            relevancy = self._relevancy(batch.state, text)
-            if batch.mirrored is not None:
-                relevancy = (relevancy + self._relevancy(batch.mirrored, text).flip(-1)) / 2
-            slots = (batch.slots % per_view).to(mean.device)
-            mean.index_add_(0, slots, relevancy.float())
+        tiles, ahead = iter(tiles), 1 if mean.is_cuda else BATCHES_AHEAD
+        while some := list(islice(tiles, ahead)):
+            for batch in some:
+                relevancy = self._relevancy(batch.state, text)
+                if batch.mirrored is not None:
+                    relevancy = (relevancy + self._relevancy(batch.mirrored, text).flip(-1)) / 2
+                slots = (batch.slots % per_view).to(mean.device)
+                mean.index_add_(0, slots, relevancy.float())
         mean /= 1 + self.augmentations
         if mix is not None:
             mean = torch.einsum("kl,tlrc->tkrc", mix.to(mean.device), mean)

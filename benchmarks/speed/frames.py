@@ -54,7 +54,7 @@ def checkout(commit: str) -> Iterator[Path]:
 
 def for_older(network: Path, folder: Path) -> Path:
     """A copy of a network whose calibrations say nothing that older versions do not know."""
-    copy = Path(shutil.copytree(network, folder / network.name))
+    copy = Path(shutil.copytree(network, folder / network.name, dirs_exist_ok=True))
     noted = json.loads((copy / "network.json").read_text())
     for fitted in noted["metadata"].values():
         if isinstance(fitted, dict):
@@ -67,19 +67,26 @@ def older_table(clock: Clock, commit: str) -> Table:
     """A frame of today beside one of an older commit; they take turns."""
     table = Table(
         f"A completed frame beside commit {commit}, 640x480, 12 classes, 64^3",
-        "Everything from the frame's arrival to its labels, a new frame each time: relevancy "
-        f"(preset {PRESET}), volumes, labels. Both have the encoder of the older commit and the "
-        "same networks: those that it completed with by default, and those that are the default "
-        "now. What is the same is counted over the voxels that the older commit calls occupied.",
-        ("networks", "grid", "older [s]", "now [s]", "older / now", "same labels"),
+        "Everything from the frame's arrival to its labels, a new frame each time: relevancy, "
+        "volumes, labels. Both have the same encoder, preset and networks: those of the older "
+        "commit's default, with the networks of today's, and all as today's default has it. What "
+        "is the same is counted over the voxels that the older commit calls occupied.",
+        (
+            "encoder", "preset", "network", "grid", "older [s]", "now [s]", "older / now",
+            "same labels",
+        ),
     )
     threads = str(torch.get_num_threads())
     with checkout(commit) as place:
         localization = place / SHIPPED / "localization"
-        encoder = f"local-dir:{place / SHIPPED / 'encoder'}"
-        for shipped in (place / SHIPPED / "completion", ROOT / SHIPPED / "completion_any"):
+        before, now = place / SHIPPED, ROOT / SHIPPED
+        for encoder, preset, shipped in (
+            (before / "encoder", PRESET, before / "completion"),
+            (before / "encoder", PRESET, now / "completion_any"),
+            (now / "encoder_fine", "fast", now / "completion_any"),
+        ):
             network = for_older(shipped, place.parent)
-            given = (str(network), str(localization), PRESET, encoder)
+            given = (str(network), str(localization), preset, f"local-dir:{encoder}")
             words = (CONFIG, "640", "480", "12", threads, "64", *given)
             pair = [Worker(WORKER, place, *words), Worker(WORKER, ROOT, *words)]
             found = [[frames.ask("frame")] for frames in pair]  # warms up
@@ -95,7 +102,7 @@ def older_table(clock: Clock, commit: str) -> Table:
             same = float((old == new)[there].mean())
             shape = json.loads((network / "network.json").read_text())["network"]["voxel_shape"]
             table.rows.append([
-                network.name, f"{shape[0]}^3", spent["older"], spent["now"],
+                encoder.name, preset, network.name, f"{shape[0]}^3", spent["older"], spent["now"],
                 spent.ratio("older", "now"), same,
             ])  # fmt: skip
     return table
