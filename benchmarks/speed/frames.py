@@ -75,7 +75,7 @@ def older_table(clock: Clock, commit: str) -> Table:
             "encoder", "preset", "network", "grid", "older [s]", "now [s]", "older / now",
             "same labels",
         ),
-    )
+    )  # fmt: skip
     threads = str(torch.get_num_threads())
     with checkout(commit) as place:
         localization = place / SHIPPED / "localization"
