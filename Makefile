@@ -27,7 +27,7 @@ demo:  ## run the whole system on a scene (SCENE=path) and write pictures to out
 	@$(ACTIVATE) && python -m semabs_ros.demo $(OPTIONS)
 
 test:  ## all tests
-	@$(ACTIVATE) && python -m pytest --numprocesses $(TEST_JOBS) --dist loadfile $(TESTS)
+	@$(ACTIVATE) && python -m pytest --numprocesses $(TEST_JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint:  ## ruff and mypy
 	@$(ACTIVATE) && ruff check . && ruff format --check . && mypy
