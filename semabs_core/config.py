@@ -71,10 +71,10 @@ class EncoderConfig:
 class RelevancyConfig:
     """How relevancy maps are made. Networks want the relevancy that they were trained with."""
 
-    preset: Literal["ours", "chefer_et_al", "fast"] | None = option(
+    preset: Literal["ours", "chefer_et_al", "fast", "sparse"] | None = option(
         None,
-        "scales and views: ours (exact), fast (robots), chefer_et_al (whole image); unset: the "
-        "checkpoint's, else ours",
+        "scales and views: ours (exact), fast (no jittered or mirrored views), sparse (less "
+        "overlap too), chefer_et_al (whole image); unset: the checkpoint's, else ours",
     )
     tiling: Literal["full", "published"] = option(
         "full", "full covers the whole image, published is for parity only"

@@ -51,7 +51,7 @@ class RelevancyExtractor:
 
     Args:
         encoder: the vision-language model.
-        preset: ``ours``, ``chefer_et_al`` or ``fast``.
+        preset: a name out of :data:`semabs_core.tiling.PRESETS`.
         tiling: ``full``, or ``published`` for parity with the published code.
         augmentations: colour-jittered copies; None for the preset's number.
         seed: of the colour jitter.

@@ -19,15 +19,17 @@ class Preset:
     """How an image is looked at.
 
     Attributes:
-        fractions: tile edges as fractions (numerator, denominator) of the image's shorter side; the
-            stride is a quarter of the edge.
+        fractions: tile edges as fractions (numerator, denominator) of the image's shorter side.
         augmentations: colour-jittered copies besides the image.
         horizontal_flip: whether every tile is seen mirrored too.
+        strides: how many strides an edge is long; each pixel is in about so many tiles, squared, of
+            each scale.
     """
 
     fractions: tuple[tuple[int, int], ...]
     augmentations: int
     horizontal_flip: bool
+    strides: int = 4
 
 
 FOUR_SCALES = ((1, 1), (2, 3), (1, 2), (1, 4))
@@ -35,7 +37,17 @@ PRESETS = {
     "ours": Preset(FOUR_SCALES, augmentations=5, horizontal_flip=True),
     "chefer_et_al": Preset(((1, 1),), augmentations=0, horizontal_flip=False),
     "fast": Preset(FOUR_SCALES, augmentations=0, horizontal_flip=False),
+    "sparse": Preset(FOUR_SCALES, augmentations=0, horizontal_flip=False, strides=2),
 }
+
+
+def preset_of(relevancy: str) -> str | None:
+    """The preset of stored relevancy, whose name may have a tag (``fast@mine``).
+
+    None of what no encoder made: masks and simulated relevancy.
+    """
+    name = relevancy.partition("@")[0]
+    return name if name in PRESETS else None
 
 
 @dataclass(frozen=True)
@@ -94,7 +106,7 @@ def tile_grids(height: int, width: int, preset: Preset, tiling: str = "full") ->
     grids = []
     for numerator, denominator in preset.fractions:
         size = shorter * numerator // denominator
-        stride = size // 4
+        stride = size // preset.strides
         rows = list(range(0, height - size + 1, stride))
         columns = list(range(0, width - size + 1, stride))
         if tiling == "published":

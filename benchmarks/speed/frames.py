@@ -27,8 +27,8 @@ from semabs_core.types import RGBDFrame
 
 WORKER = "frame_worker.py"
 SHIPPED = Path("semabs_core/weights/shipped")
-CONFIG, PRESET = "semabs.yaml", "ours"
-"""The default configuration, and the relevancy that networks get beside an older commit."""
+CONFIG, PRESET, DEFAULT_PRESET = "semabs.yaml", "ours", "sparse"
+"""The default configuration, the most exact relevancy, and that of the configuration."""
 NOISE = 3.0
 """Of a still camera's pictures, gray levels."""
 PICTURES = (
@@ -68,9 +68,10 @@ def older_table(clock: Clock, commit: str) -> Table:
     table = Table(
         f"A completed frame beside commit {commit}, 640x480, 12 classes, 64^3",
         "Everything from the frame's arrival to its labels, a new frame each time: relevancy, "
-        "volumes, labels. Both have the same encoder, preset and networks: those of the older "
-        "commit's default, with the networks of today's, and all as today's default has it. What "
-        "is the same is counted over the voxels that the older commit calls occupied.",
+        "volumes, labels. Both have the same encoder and networks: those of the older commit's "
+        "default, with the networks of today's, and those of today's default, with the preset that "
+        "both know and with today's. What is the same is counted over the voxels that the older "
+        "commit calls occupied.",
         (
             "encoder", "preset", "network", "grid", "older [s]", "now [s]", "older / now",
             "same labels",
@@ -80,15 +81,18 @@ def older_table(clock: Clock, commit: str) -> Table:
     with checkout(commit) as place:
         localization = place / SHIPPED / "localization"
         before, now = place / SHIPPED, ROOT / SHIPPED
-        for encoder, preset, shipped in (
-            (before / "encoder", PRESET, before / "completion"),
-            (before / "encoder", PRESET, now / "completion_any"),
-            (now / "encoder_fine", "fast", now / "completion_any"),
+        for encoder, presets, shipped in (
+            (before / "encoder", (PRESET, PRESET), before / "completion"),
+            (before / "encoder", (PRESET, PRESET), now / "completion_any"),
+            (now / "encoder_fine", ("fast", "fast"), now / "completion_any"),
+            (now / "encoder_fine", ("fast", DEFAULT_PRESET), now / "completion_any"),
         ):
             network = for_older(shipped, place.parent)
-            given = (str(network), str(localization), preset, f"local-dir:{encoder}")
-            words = (CONFIG, "640", "480", "12", threads, "64", *given)
-            pair = [Worker(WORKER, place, *words), Worker(WORKER, ROOT, *words)]
+            size = (CONFIG, "640", "480", "12", threads, "64", str(network), str(localization))
+            pair = [
+                Worker(WORKER, where, *size, preset, f"local-dir:{encoder}")
+                for where, preset in zip((place, ROOT), presets, strict=True)
+            ]
             found = [[frames.ask("frame")] for frames in pair]  # warms up
             for _ in range(clock.rounds):
                 for frames, kept in zip(pair, found, strict=True):
@@ -102,7 +106,7 @@ def older_table(clock: Clock, commit: str) -> Table:
             same = float((old == new)[there].mean())
             shape = json.loads((network / "network.json").read_text())["network"]["voxel_shape"]
             table.rows.append([
-                encoder.name, preset, network.name, f"{shape[0]}^3", spent["older"], spent["now"],
+                encoder.name, ", now ".join(dict.fromkeys(presets)), network.name, f"{shape[0]}^3", spent["older"], spent["now"],
                 spent.ratio("older", "now"), same,
             ])  # fmt: skip
     return table
@@ -120,7 +124,7 @@ def stage_table(clock: Clock, resolution: int, frames: int) -> Table:
     frame = analytic_scene(640, 480).frame(0)
     config = load_config(CONFIG)
     completion = replace(config.completion, resolution=resolution)
-    for preset in ("fast", PRESET):
+    for preset in (DEFAULT_PRESET, PRESET):
         relevancy = replace(config.relevancy, preset=preset, augmentations=0, still_tolerance=0.0)
         scene = SceneUnderstanding.from_config(
             replace(config, completion=completion, relevancy=relevancy)
@@ -153,7 +157,7 @@ def still_table(clock: Clock) -> Table:
     )
     frame = analytic_scene(640, 480).frame(0)
     config, rng = load_config(CONFIG), np.random.default_rng(0)
-    for preset in ("fast", PRESET):
+    for preset in (DEFAULT_PRESET, PRESET):
         relevancy = replace(config.relevancy, preset=preset, augmentations=0)
         given = (replace(relevancy, still_tolerance=0.0), relevancy)
         scenes = [SceneUnderstanding.from_config(replace(config, relevancy=r)) for r in given]

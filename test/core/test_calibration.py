@@ -1,6 +1,7 @@
 """Scores that mean what they say."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,10 +26,7 @@ from semabs_core.config import QueryConfig
 from semabs_core.data.hdf5 import SceneFileError, read_scene, write_relevancy
 from semabs_core.data.scene_data import SOURCES
 from semabs_core.evaluation.answered import AskedVoxels
-from semabs_core.evaluation.calibrate import (
-    AnswerGatherer,
-    calibrate_checkpoint,
-)
+from semabs_core.evaluation.calibrate import AnswerGatherer, calibrate_checkpoint
 from semabs_core.evaluation.fitting import (
     HIDDEN_TOLERANCE,
     TOLERANCE,
@@ -44,6 +42,8 @@ from semabs_core.network_config import NetworkConfig
 from semabs_core.networks import build_network
 from semabs_core.types import FREE
 from semabs_core.voxels import grid_axes
+
+SMALL = NetworkConfig(voxel_shape=(8, 8, 8), channels=4, f_maps=4, levels=2, hidden=16, text_dim=6)
 
 
 def drawn(scale, bias, ceiling=1.0, count=200_000, seed=0):
@@ -186,11 +186,8 @@ def test_points_are_on_a_seen_surface_where_their_voxel_holds_a_reading():
 def test_a_scene_of_one_label_has_no_judgement_of_surfaces(tmp_path, monkeypatch):
     """There every seen surface is that label: nothing can be told apart, and nothing is lost."""
     write_toy_set(tmp_path / "data", split="validation")
-    config = NetworkConfig(
-        voxel_shape=(8, 8, 8), channels=4, f_maps=4, levels=2, hidden=16, text_dim=6
-    )
     metadata = {"preset": "ours", "surface": {"cutoff": 9.0, "scale": 1.0, "bias": 0.0}}
-    save_network(build_network(config), tmp_path / "net", metadata)
+    save_network(build_network(SMALL), tmp_path / "net", metadata)
     monkeypatch.setattr(
         "semabs_core.evaluation.calibrate.scene_names", lambda item, task: ([0], {})
     )
@@ -253,10 +250,7 @@ def test_wrong_values_are_refused(values):
 def test_a_checkpoint_gets_its_calibration_and_cutoff(tmp_path, monkeypatch):
     """Over two relevancies of one data set; what the pipeline reads is what was fitted."""
     write_toy_set(tmp_path / "data", split="validation")
-    config = NetworkConfig(
-        voxel_shape=(8, 8, 8), channels=4, f_maps=4, levels=2, hidden=16, text_dim=6
-    )
-    save_network(build_network(config), tmp_path / "net", {"preset": "ours"})
+    save_network(build_network(SMALL), tmp_path / "net", {"preset": "ours"})
     used = []
     fit_of = Fit.of
     monkeypatch.setattr(Fit, "of", lambda *args: used.append(args[2]) or fit_of(*args))
@@ -277,9 +271,6 @@ def test_a_checkpoint_gets_its_calibration_and_cutoff(tmp_path, monkeypatch):
 
 def test_cutoffs_can_stay_while_scores_are_calibrated(tmp_path):
     write_toy_set(tmp_path / "data", split="validation")
-    config = NetworkConfig(
-        voxel_shape=(8, 8, 8), channels=4, f_maps=4, levels=2, hidden=16, text_dim=6
-    )
     own = {
         "preset": "ours",
         "cutoff": 7.5,
@@ -287,7 +278,7 @@ def test_cutoffs_can_stay_while_scores_are_calibrated(tmp_path):
         "hidden": {"cutoff": 6.5, "scale": 9.0, "bias": 9.0},
         "surface": {"cutoff": 5.5, "scale": 9.0, "bias": 9.0},
     }
-    save_network(build_network(config), tmp_path / "net", own)
+    save_network(build_network(SMALL), tmp_path / "net", own)
     result = calibrate_checkpoint(tmp_path / "net", tmp_path / "data", keep_cutoffs=True)
     stored = load_network(tmp_path / "net").metadata
     judgement = read_judgement(stored)
@@ -303,10 +294,7 @@ def test_pictures_in_other_colours_count_too(tmp_path, monkeypatch):
     for path in write_toy_set(folder, split="validation", randomized=True):
         record = toy_record(read_scene(folder / path), seed=9)
         write_relevancy(folder / path, "domain_randomized_rgb", "ours", record)
-    config = NetworkConfig(
-        voxel_shape=(8, 8, 8), channels=4, f_maps=4, levels=2, hidden=16, text_dim=6
-    )
-    save_network(build_network(config), tmp_path / "net", {"preset": "ours"})
+    save_network(build_network(SMALL), tmp_path / "net", {"preset": "ours"})
     fit, said = Fit.of, []
     monkeypatch.setattr(Fit, "of", lambda *args: said.append(args[1].logits) or fit(*args))
     for sources in (SOURCES[:1], SOURCES[1:], SOURCES):
@@ -318,23 +306,31 @@ def test_pictures_in_other_colours_count_too(tmp_path, monkeypatch):
         calibrate_checkpoint(tmp_path / "net", folder, sources=["bgr"])
 
 
+@pytest.mark.parametrize(("normalization", "expected"), [("gain", "ours"), ("evidence", "fast")])
+def test_what_reads_any_relevancy_is_asked_with_what_it_was_calibrated_with(
+    tmp_path, normalization, expected
+):
+    folder = tmp_path / "data"
+    for path in write_toy_set(folder, split="validation"):
+        write_relevancy(folder / path, "rgb", "fast@mine", toy_record(read_scene(folder / path)))
+    network = build_network(replace(SMALL, normalization=normalization))
+    save_network(network, tmp_path / "net", {"preset": "ours"})
+    calibrate_checkpoint(tmp_path / "net", folder, records=["simulated", "fast@mine"])
+    assert load_network(tmp_path / "net").metadata["preset"] == expected
+    calibrate_checkpoint(tmp_path / "net", folder, records=["simulated"])
+    assert load_network(tmp_path / "net").metadata["preset"] == expected
+
+
 def test_a_split_that_is_not_there_is_named(tmp_path):
     write_toy_set(tmp_path / "data")
-    save_network(
-        build_network(NetworkConfig(voxel_shape=(8, 8, 8), channels=4, f_maps=4, levels=2)),
-        tmp_path / "net",
-        {},
-    )
+    save_network(build_network(SMALL), tmp_path / "net", {})
     with pytest.raises(SceneFileError, match="no split 'validation'"):
         calibrate_checkpoint(tmp_path / "net", tmp_path / "data")
 
 
 def test_the_command_draws_the_reliability(tmp_path):
     write_toy_set(tmp_path / "data", split="validation")
-    config = NetworkConfig(
-        voxel_shape=(8, 8, 8), channels=4, f_maps=4, levels=2, hidden=16, text_dim=6
-    )
-    save_network(build_network(config), tmp_path / "net", {"preset": "ours"})
+    save_network(build_network(SMALL), tmp_path / "net", {"preset": "ours"})
     call = ["calibrate", str(tmp_path / "net"), "--data", str(tmp_path / "data")]
     wrong = CliRunner().invoke(app, [*call, "--figure", str(tmp_path / "figure.pdf")])
     assert wrong.exit_code == 2

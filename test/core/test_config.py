@@ -50,7 +50,7 @@ def test_of_unknown_options_the_nearest_is_told():
 def test_shipped_configs_are_valid_and_fast(name):
     config = load_config(ROOT / "config" / name)
     clip = not config.encoder.model.startswith("shipped:")
-    assert config.relevancy.preset == ("fast" if clip else None)
+    assert config.relevancy.preset == ("sparse" if clip else None)
 
 
 def test_paths_are_relative_to_the_file(tmp_path):

@@ -118,7 +118,7 @@ def test_full_tiling_covers_every_pixel_at_every_scale(shape, preset):
             assert min(starts) == 0
             assert max(starts) + grid.size == length
             assert len(set(starts)) == len(starts)
-            assert max(np.diff(starts), default=0) <= grid.size // 4
+            assert max(np.diff(starts), default=0) <= grid.size // PRESETS[preset].strides
 
 
 def test_published_tiling_has_the_grid_of_the_published_code():
@@ -134,6 +134,9 @@ def test_preset_sizes_and_tile_counts():
     assert [grid.size for grid in grids] == [480, 320, 240, 120]
     # Columns at (640 - size) / stride + 1, one more where that leaves a rest.
     assert [len(grid) for grid in grids] == [1 * 3, 3 * 5, 5 * 8, 13 * 19]
+    sparse = tile_grids(480, 640, PRESETS["sparse"])
+    assert [grid.size for grid in sparse] == [480, 320, 240, 120]
+    assert [len(grid) for grid in sparse] == [1 * 2, 2 * 3, 3 * 5, 7 * 10]
 
 
 def test_placement_averages_where_tiles_overlap():
@@ -223,7 +226,7 @@ def test_gpu_agrees_with_cpu(encoder, picture):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        (dict(preset="best"), "preset must be one of ours, chefer_et_al, fast"),
+        (dict(preset="best"), "preset must be one of ours, chefer_et_al, fast, sparse"),
         (dict(tiling="half"), "tiling must be one of full, published"),
         (dict(rollout_layers=0), r"rollout_layers must be 1..12, got 0"),
         (dict(augmentations=-1), "augmentations must not be negative"),
