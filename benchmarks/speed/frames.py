@@ -106,8 +106,8 @@ def older_table(clock: Clock, commit: str) -> Table:
             same = float((old == new)[there].mean())
             shape = json.loads((network / "network.json").read_text())["network"]["voxel_shape"]
             table.rows.append([
-                encoder.name, ", now ".join(dict.fromkeys(presets)), network.name, f"{shape[0]}^3", spent["older"], spent["now"],
-                spent.ratio("older", "now"), same,
+                encoder.name, ", now ".join(dict.fromkeys(presets)), network.name, f"{shape[0]}^3",
+                spent["older"], spent["now"], spent.ratio("older", "now"), same,
             ])  # fmt: skip
     return table
 

@@ -36,7 +36,9 @@ Precision = Annotated[
 ]
 Preset = Annotated[
     str | None,
-    typer.Option(help="ours (exact), fast, sparse, or chefer_et_al (whole image)", rich_help_panel=MODELS),
+    typer.Option(
+        help="ours (exact), fast, sparse, or chefer_et_al (whole image)", rich_help_panel=MODELS
+    ),
 ]
 Prompt = Annotated[
     list[str] | None,
