@@ -64,7 +64,7 @@ train_encoder encoder_heldout "${heldout[@]}" "${refine[@]}" --option seed=113 \
 semabs data rooms --out "$out/calibration" --split train=120,validation=80 --seed 2000 \
     --option points=2000
 for name in encoder encoder_fine; do
-    for preset in ours fast chefer_et_al; do
+    for preset in ours fast sparse chefer_et_al; do
         semabs weights calibrate "local-dir:$out/$name" --data "$out/calibration" --preset "$preset"
     done
     semabs weights pack "$out/$name" "$name" "vision-language model of the synthetic rooms"
@@ -169,21 +169,26 @@ semabs data rooms --out "$out/easy_scores" --split validation=12 --seed 80 "${kn
 semabs data rooms --out "$out/robot_scores" --split validation=12 --seed 7080 \
     --option views=robot "${known[@]}"
 semabs data join "$out/scores" "$out/easy_scores" "$out/robot_scores"
-see_scores() {  # encoder, pictures
-    shared data relevancy "$out/scores" --encoder "local-dir:$out/$1" --preset fast \
-        --augmentations 0 --source "$2" --tag "$1"
+see_scores() {  # encoder, preset, pictures
+    shared data relevancy "$out/scores" --encoder "local-dir:$out/$1" --preset "$2" \
+        --augmentations 0 --source "$3" --tag "$1"
 }
-see_scores encoder_fine rgb
-see_scores encoder_fine domain_randomized_rgb
-see_scores encoder rgb
+see_scores encoder_fine fast rgb
+see_scores encoder_fine fast domain_randomized_rgb
+see_scores encoder_fine sparse rgb
+see_scores encoder sparse rgb
 semabs calibrate "$out/networks/completion_any" --data "$out/scores" \
     --preset fast@encoder_fine --source rgb --source domain_randomized_rgb
 semabs calibrate "$out/networks/completion_any" --data "$out/scores" --keep-cutoffs --limit 16 \
-    --preset fast@encoder_fine --preset fast@encoder --preset simulated
+    --preset sparse@encoder_fine --preset sparse@encoder --preset simulated
 semabs calibrate "$out/networks/localization_any" --data "$out/any_more" --preset fast \
     --preset simulated --limit 24
 semabs calibrate "$out/networks/localization_any_fine" --data "$out/any_more" --preset fast \
     --limit 24
+semabs calibrate "$out/networks/localization_any" --data "$out/scores" --keep-cutoffs \
+    --preset sparse@encoder_fine --preset simulated
+semabs calibrate "$out/networks/localization_any_fine" --data "$out/scores" --keep-cutoffs \
+    --preset sparse@encoder_fine
 semabs weights pack "$out/networks/localization_any_fine" localization_fine \
     "localization for the default encoder, 64^3"
 for task in completion localization; do

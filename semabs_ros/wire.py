@@ -33,7 +33,8 @@ def markers_to_bytes(array: MarkerArray, points: Mapping[int, NDArray]) -> bytes
         array.markers[number].points = [Point(x=mark, y=mark, z=mark)] * STAND_INS
     data = serialize_message(array)
     order = "<" if data[1] & 1 else ">"
-    pieces, done = [], 0
+    pieces: list[bytes | memoryview] = []
+    done = 0
     for number in sorted(points):
         mark = STRANGE * (1 + number)
         stand_ins = struct.pack(f"{order}{3 * STAND_INS}d", *[mark] * 3 * STAND_INS)
@@ -44,6 +45,6 @@ def markers_to_bytes(array: MarkerArray, points: Mapping[int, NDArray]) -> bytes
         )  # fmt: skip
         values = np.ascontiguousarray(points[number], dtype=f"{order}f8")
         pieces += [data[done:count], struct.pack(f"{order}I", len(values))]
-        pieces += [data[count + 4 : place], values.tobytes()]
+        pieces += [data[count + 4 : place], values.data]
         done = place + len(stand_ins)
     return b"".join([*pieces, data[done:]])

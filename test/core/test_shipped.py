@@ -31,11 +31,11 @@ def rooms(tmp_path_factory):
     options = RoomOptions(points=40_000)  # a third of the usual takes a third of the time
     generate_rooms(folder, {SPLIT: ROOMS}, seed=0, options=options, show_progress=False)
     encoder = load_encoder("shipped:encoder")
-    presets = ("ours", "chefer_et_al", "fast")
+    presets = ("ours", "chefer_et_al", "sparse")
     counts = store_relevancy(folder, encoder, presets, augmentations=0)
     assert counts["written"] == ROOMS
     fine = load_encoder("shipped:encoder_fine")
-    store_relevancy(folder, fine, ("fast",), augmentations=0, tag="fine")
+    store_relevancy(folder, fine, ("sparse",), augmentations=0, tag="fine")
     return folder
 
 
@@ -79,7 +79,7 @@ def test_relevancy_points_at_objects(rooms):
 
 
 def test_the_default_encoder_points_at_more(rooms):
-    plain, fine = (pointing_rows(rooms, [SPLIT], preset) for preset in ("fast", "fast@fine"))
+    plain, fine = (pointing_rows(rooms, [SPLIT], preset) for preset in ("sparse", "sparse@fine"))
     assert fine["hit"].mean() > max(0.8, plain["hit"].mean() - 0.02)
 
 
