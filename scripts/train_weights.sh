@@ -190,9 +190,10 @@ semabs calibrate "$out/networks/localization_any" --data "$out/scores" --keep-cu
 semabs calibrate "$out/networks/localization_any_fine" --data "$out/scores" --keep-cutoffs \
     --preset sparse@encoder_fine
 semabs weights pack "$out/networks/localization_any_fine" localization_fine \
-    "localization for the default encoder, 64^3"
+    "localization for the default encoder, 64^3" --preset sparse
 for task in completion localization; do
-    semabs weights pack "$out/networks/${task}_any" "${task}_any" "$task for any encoder, 64^3"
+    semabs weights pack "$out/networks/${task}_any" "${task}_any" "$task for any encoder, 64^3" \
+        --preset sparse
 done
 
 # the first seed's networks ship, but for the one that reads its volumes as the published code does

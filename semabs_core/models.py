@@ -187,7 +187,8 @@ def choose_relevancy(
 ) -> RelevancyChoice:
     """What the config leaves open is as the networks were trained, else the package's default.
 
-    Networks that read evidence take any relevancy, so those that do not decide, where there is one.
+    Networks that read evidence take any relevancy, so those that do not decide, where there is one;
+    where there is none, the preset is the first one's.
 
     Prompts that neither says are those that the encoder was calibrated with.
 
@@ -196,10 +197,12 @@ def choose_relevancy(
     """
     wanted = config.relevancy
     reading = [n for n in networks if n.config.reads_relevancy]
-    bound = [n for n in reading if n.config.normalization != "evidence"] or reading
+    strict = [n for n in reading if n.config.normalization != "evidence"]
+    looking = strict or [n for n in reading if _noted(n, "preset")][:1]
+    readers_of = {"prompts": networks, "mean_vocabulary": strict or reading}
 
     def stored(name: str) -> Any:
-        readers = networks if name == "prompts" else bound
+        readers = readers_of.get(name, looking)
         there = [value for n in readers if (value := _noted(n, name)) is not None]
         if any(value != there[0] for value in there):
             raise ConfigError(
@@ -210,7 +213,7 @@ def choose_relevancy(
 
     preset = wanted.preset or stored("preset") or "ours"
     augmentations = wanted.augmentations
-    if augmentations is None and all(_noted(n, "preset") in (preset, None) for n in bound):
+    if augmentations is None and all(_noted(n, "preset") in (preset, None) for n in looking):
         augmentations = stored("augmentations")
     vocabulary = wanted.mean_vocabulary
     if vocabulary is None:

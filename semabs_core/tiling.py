@@ -22,8 +22,7 @@ class Preset:
         fractions: tile edges as fractions (numerator, denominator) of the image's shorter side.
         augmentations: colour-jittered copies besides the image.
         horizontal_flip: whether every tile is seen mirrored too.
-        strides: how many strides an edge is long; each pixel is in about so many tiles, squared, of
-            each scale.
+        strides: from tile to tile it is the edge divided by this, in whole pixels.
     """
 
     fractions: tuple[tuple[int, int], ...]

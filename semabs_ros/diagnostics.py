@@ -185,8 +185,9 @@ def _faster(scene: SceneUnderstanding, core: SemabsConfig, classes: Sequence[str
     advice = []
     if scene.encoder.device.type == "cpu":
         advice.append("use a GPU (device)")
-    if scene.chosen.preset in ("ours", "fast"):
-        advice.append("set relevancy.preset to sparse")
+    takes_any = scene.completion.config.normalization == "evidence"
+    if scene.chosen.preset == "ours" or (takes_any and scene.chosen.preset == "fast"):
+        advice.append(f"set relevancy.preset to {'sparse' if takes_any else 'fast'}")
     for name in ("encoder.precision", "network_precision"):
         chosen = core.encoder.precision if name.startswith("encoder") else core.network_precision
         if chosen == "fp32" and formats_to_try("auto", scene.encoder.device) != (torch.float32,):

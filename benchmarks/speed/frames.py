@@ -52,14 +52,23 @@ def checkout(commit: str) -> Iterator[Path]:
             subprocess.run([*git, "remove", "--force", str(place)], check=True)
 
 
-def for_older(network: Path, folder: Path) -> Path:
-    """A copy of a network whose calibrations say nothing that older versions do not know."""
-    copy = Path(shutil.copytree(network, folder / network.name, dirs_exist_ok=True))
-    noted = json.loads((copy / "network.json").read_text())
-    for fitted in noted["metadata"].values():
-        if isinstance(fitted, dict):
-            fitted.pop("ceiling", None)
-    (copy / "network.json").write_text(json.dumps(noted))
+def for_older(weights: Path, folder: Path, preset: str) -> Path:
+    """A copy of a network or an encoder without what older versions do not know.
+
+    A network's calibrations have no ceiling there, and an encoder's are of the preset alone.
+    """
+    copy = Path(shutil.copytree(weights, folder / weights.name, dirs_exist_ok=True))
+    network, presence = copy / "network.json", copy / "presence.json"
+    if network.exists():
+        noted = json.loads(network.read_text())
+        for fitted in noted["metadata"].values():
+            if isinstance(fitted, dict):
+                fitted.pop("ceiling", None)
+        network.write_text(json.dumps(noted))
+    if presence.exists():
+        noted = json.loads(presence.read_text())
+        noted["presets"] = {preset: noted["presets"][preset]}
+        presence.write_text(json.dumps(noted))
     return copy
 
 
@@ -69,29 +78,30 @@ def older_table(clock: Clock, commit: str) -> Table:
         f"A completed frame beside commit {commit}, 640x480, 12 classes, 64^3",
         "Everything from the frame's arrival to its labels, a new frame each time: relevancy, "
         "volumes, labels. Both have the same encoder and networks: those of the older commit's "
-        "default, with the networks of today's, and those of today's default, with the preset that "
-        "both know and with today's. What is the same is counted over the voxels that the older "
-        "commit calls occupied.",
+        "default, with the network of today's beside its own, and those of today's default. The "
+        "older commit may not know its preset; in the last line it has one that it knows. What is "
+        "the same is counted over the voxels that the older commit calls occupied.",
         (
-            "encoder", "preset", "network", "grid", "older [s]", "now [s]", "older / now",
-            "same labels",
+            "encoder", "older preset", "preset now", "network", "grid", "older [s]", "now [s]",
+            "older / now", "same labels",
         ),
     )  # fmt: skip
     threads = str(torch.get_num_threads())
     with checkout(commit) as place:
         localization = place / SHIPPED / "localization"
         before, now = place / SHIPPED, ROOT / SHIPPED
-        for encoder, presets, shipped in (
-            (before / "encoder", (PRESET, PRESET), before / "completion"),
-            (before / "encoder", (PRESET, PRESET), now / "completion_any"),
-            (now / "encoder_fine", ("fast", "fast"), now / "completion_any"),
-            (now / "encoder_fine", ("fast", DEFAULT_PRESET), now / "completion_any"),
+        for encoder, older_preset, preset, shipped in (
+            (before / "encoder", PRESET, PRESET, before / "completion"),
+            (before / "encoder", PRESET, PRESET, now / "completion_any"),
+            (now / "encoder_fine", "fast", "fast", now / "completion_any"),
+            (now / "encoder_fine", "fast", DEFAULT_PRESET, now / "completion_any"),
         ):
-            network = for_older(shipped, place.parent)
+            network = for_older(shipped, place.parent, older_preset)
+            older_encoder = for_older(encoder, place.parent, older_preset)
             size = (CONFIG, "640", "480", "12", threads, "64", str(network), str(localization))
             pair = [
-                Worker(WORKER, where, *size, preset, f"local-dir:{encoder}")
-                for where, preset in zip((place, ROOT), presets, strict=True)
+                Worker(WORKER, place, *size, older_preset, f"local-dir:{older_encoder}"),
+                Worker(WORKER, ROOT, *size, preset, f"local-dir:{encoder}"),
             ]
             found = [[frames.ask("frame")] for frames in pair]  # warms up
             for _ in range(clock.rounds):
@@ -106,8 +116,8 @@ def older_table(clock: Clock, commit: str) -> Table:
             same = float((old == new)[there].mean())
             shape = json.loads((network / "network.json").read_text())["network"]["voxel_shape"]
             table.rows.append([
-                encoder.name, ", now ".join(dict.fromkeys(presets)), network.name, f"{shape[0]}^3",
-                spent["older"], spent["now"], spent.ratio("older", "now"), same,
+                encoder.name, older_preset, preset, network.name, f"{shape[0]}^3", spent["older"],
+                spent["now"], spent.ratio("older", "now"), same,
             ])  # fmt: skip
     return table
 

@@ -70,7 +70,7 @@ def words_of_weights(
 def calibrate(
     encoder: Annotated[str, typer.Argument(help="shipped:NAME or local-dir:FOLDER")],
     data: Annotated[Path, typer.Option(help="folder of rooms, other than it was trained on")],
-    preset: Annotated[str, typer.Option(help="of the relevancy that is asked")] = "ours",
+    preset: Annotated[str, typer.Option(help="of the relevancy that is asked")] = "sparse",
     prompt: Annotated[list[str] | None, typer.Option(help="with one {}; may be repeated")] = None,
     fit: Annotated[str, typer.Option(help="split that the models are fitted on")] = "train",
     choose: Annotated[str, typer.Option(help="split for the threshold")] = "validation",
@@ -187,8 +187,12 @@ def pack(
     source: Annotated[Path, typer.Argument(help="folder of a training run")],
     name: Annotated[str, typer.Argument(help="what it is called in the package")],
     about: Annotated[str, typer.Argument(help="a line for people")],
+    preset: Annotated[
+        str | None, typer.Option(help="of a network for any relevancy, where a config has none")
+    ] = None,
 ) -> None:
     """Put weights into this package, in half precision, and note their checksums."""
     from semabs_core.weights.check import pack_weights
 
-    say(f"{pack_weights(source, name, about)} packed as shipped:{name}")
+    what = pack_weights(source, name, about, preset=preset)
+    say(f"{what} packed as shipped:{name}")

@@ -32,7 +32,6 @@ from semabs_core.evaluation.scene import (
     scene_names,
 )
 from semabs_core.networks import SpatialNetwork
-from semabs_core.tiling import preset_of
 from semabs_core.voxels import grid_index
 
 GRID = 32
@@ -237,9 +236,7 @@ def calibrate_checkpoint(
     """Fit a checkpoint's calibration and choose its cutoffs; all go into its ``network.json``.
 
     Cutoffs are higher than the best ones by what :data:`semabs_core.evaluation.fitting.TOLERANCE`
-    and :data:`~semabs_core.evaluation.fitting.HIDDEN_TOLERANCE` give away of the IoU. A network
-    that reads evidence, and so any relevancy, is asked with the first preset of ``records`` from
-    then on, where a config leaves it open.
+    and :data:`~semabs_core.evaluation.fitting.HIDDEN_TOLERANCE` give away of the IoU.
 
     Args:
         folder: of a network in our own format.
@@ -299,9 +296,6 @@ def calibrate_checkpoint(
     if keep_cutoffs:
         found = _with_cutoffs(found, network.metadata)
     noted = {key: value for key, value in network.metadata.items() if key not in FITTED}
-    presets = [preset for name in names if (preset := preset_of(name))]
-    if config.normalization == "evidence" and presets:
-        noted["preset"] = presets[0]
     save_network(network, folder, noted | found)
     return CalibrationResult(everywhere, fits.get(HIDDEN_KEY), fits.get(SURFACE_KEY), margins)
 

@@ -10,6 +10,7 @@ import torch
 
 from semabs_core.checkpoint import CheckpointError, load_network, save_network
 from semabs_core.encoder import MODEL_CONFIG, EncoderError, convert_encoder, load_encoder
+from semabs_core.tiling import PRESETS
 from semabs_core.weights.shipped import (
     FOLDER,
     LOCAL,
@@ -61,7 +62,13 @@ def _known(name: str) -> str:
     return name.removeprefix(PREFIX)
 
 
-def pack_weights(source: str | os.PathLike, name: str, about: str, folder: Path = FOLDER) -> str:
+def pack_weights(
+    source: str | os.PathLike,
+    name: str,
+    about: str,
+    folder: Path = FOLDER,
+    preset: str | None = None,
+) -> str:
     """Put weights into the package, in half precision, and note their checksums.
 
     Args:
@@ -69,17 +76,39 @@ def pack_weights(source: str | os.PathLike, name: str, about: str, folder: Path 
         name: what they are called.
         about: a line for people.
         folder: of the package's weights.
+        preset: that a network gets where a config leaves it open; None for the one of its training.
 
     Returns:
         What it is, for people.
+
+    Raises:
+        WeightsError: if the name is no plain one, or the network does not take any preset.
     """
     if Path(name).name != name:
         raise WeightsError(f"weights are packed under a plain name, got {name!r}")
+    if preset is not None:
+        _check_preset(source, preset)
     what = convert_weights(source, folder / name, torch.float16)
+    if preset is not None:
+        network = load_network(folder / name)
+        noted = network.metadata | {"preset": preset}
+        save_network(network, folder / name, noted, torch.float16)
     known = shipped_names(folder) if (folder / MANIFEST).exists() else {}
     lines = {other: str(entry["about"]) for other, entry in known.items()}
     write_manifest(lines | {name: about}, folder)
     return what
+
+
+def _check_preset(source: str | os.PathLike, preset: str) -> None:
+    """Raise unless a preset can be noted in a checkpoint."""
+    if preset not in PRESETS:
+        raise WeightsError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
+    if (Path(source) / MODEL_CONFIG).exists():
+        raise WeightsError(f"{source} is an encoder, which has no preset")
+    if load_network(source).config.normalization != "evidence":
+        raise WeightsError(
+            f"{source} reads relevancy as it is: it wants the preset that it was trained with"
+        )
 
 
 def convert_weights(

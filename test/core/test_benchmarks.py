@@ -6,8 +6,9 @@ import pytest
 
 from benchmarks.speed import clock, report
 from benchmarks.speed.clock import Clock, Spent
-from benchmarks.speed.frames import for_older
+from benchmarks.speed.frames import DEFAULT_PRESET, for_older
 from semabs_core.checkpoint import load_network
+from semabs_core.encoder import load_encoder
 from semabs_core.weights.shipped import FOLDER
 
 
@@ -56,12 +57,16 @@ def test_a_share_of_several_works_is_that_of_their_sum():
 def test_older_versions_load_what_they_get(tmp_path):
     network = FOLDER / "completion_any"
     before = (network / "network.json").read_bytes()
-    copy = for_older(network, tmp_path)
+    copy = for_older(network, tmp_path, "fast")
     noted = json.loads((copy / "network.json").read_text())["metadata"]
     assert noted["hidden"].keys() == {"cutoff", "scale", "bias"}
     assert noted["calibration"].keys() == {"scale", "bias"}
     assert load_network(copy).config == load_network(network).config
+    assert load_network(network).metadata["preset"] == DEFAULT_PRESET
     assert (network / "network.json").read_bytes() == before
+    copy = for_older(FOLDER / "encoder_fine", tmp_path, "fast")
+    assert list(json.loads((copy / "presence.json").read_text())["presets"]) == ["fast"]
+    assert load_encoder(f"local-dir:{copy}").fingerprint
 
 
 def test_tables_are_written_for_people_and_for_programs(tmp_path):

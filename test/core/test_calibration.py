@@ -1,7 +1,6 @@
 """Scores that mean what they say."""
 
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -304,21 +303,6 @@ def test_pictures_in_other_colours_count_too(tmp_path, monkeypatch):
     np.testing.assert_allclose(both, np.concatenate([natural, random]), atol=1e-5)
     with pytest.raises(ValueError, match="source must be one of"):
         calibrate_checkpoint(tmp_path / "net", folder, sources=["bgr"])
-
-
-@pytest.mark.parametrize(("normalization", "expected"), [("gain", "ours"), ("evidence", "fast")])
-def test_what_reads_any_relevancy_is_asked_with_what_it_was_calibrated_with(
-    tmp_path, normalization, expected
-):
-    folder = tmp_path / "data"
-    for path in write_toy_set(folder, split="validation"):
-        write_relevancy(folder / path, "rgb", "fast@mine", toy_record(read_scene(folder / path)))
-    network = build_network(replace(SMALL, normalization=normalization))
-    save_network(network, tmp_path / "net", {"preset": "ours"})
-    calibrate_checkpoint(tmp_path / "net", folder, records=["simulated", "fast@mine"])
-    assert load_network(tmp_path / "net").metadata["preset"] == expected
-    calibrate_checkpoint(tmp_path / "net", folder, records=["simulated"])
-    assert load_network(tmp_path / "net").metadata["preset"] == expected
 
 
 def test_a_split_that_is_not_there_is_named(tmp_path):

@@ -114,6 +114,8 @@ def test_what_a_config_leaves_open_is_as_the_networks_were_trained(room, tmp_pat
         (("fast@mine", "fast@other"), "fast"),
         (("masks", "simulated"), "ours"),
         (("masks", "fast"), "fast"),
+        (("fast", "sparse"), "fast"),
+        (("sparse", "fast@mine"), "sparse"),
     ],
 )
 def test_what_relevancy_is_called_in_a_data_set_is_no_preset(room, tmp_path, names, expected):

@@ -177,6 +177,7 @@ def test_what_ships_tells_absent_things_from_visible_ones(tmp_path):
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
-def test_what_ships_is_calibrated_for_every_preset(preset):
-    encoder = load_encoder("shipped:encoder")
+@pytest.mark.parametrize("name", ["shipped:encoder", "shipped:encoder_fine"])
+def test_what_ships_is_calibrated_for_every_preset(name, preset):
+    encoder = load_encoder(name)
     assert read_presence(encoder, preset, RENDER_PROMPTS) is not None

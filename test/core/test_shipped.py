@@ -63,7 +63,8 @@ def test_networks_for_any_encoder_know_none(name):
     assert network.config.task == name.partition("_")[0]
     assert network.config.normalization == "evidence"
     assert min(network.config.voxel_shape) >= 64
-    assert set(network.metadata) >= {"preset", "mean_vocabulary", "records", "cutoff"}
+    assert set(network.metadata) >= {"mean_vocabulary", "records", "cutoff"}
+    assert network.metadata["preset"] == "sparse", "else they are not asked alike"
     assert not {"encoder", "fingerprint", "prompts"} & set(network.metadata)
     assert read_calibration(network.metadata).scale > 0
     assert "/" not in json.dumps(network.metadata), "no path of the machine that trained it"

@@ -20,9 +20,11 @@ from semabs_core.cli import app
 from semabs_core.config import parse_config
 from semabs_core.encoder import MODEL_CONFIG, MODEL_WEIGHTS, EncoderError, load_encoder
 from semabs_core.models import known_relations, load_task_network
+from semabs_core.network_config import NetworkConfig
+from semabs_core.networks import build_network
 from semabs_core.pipeline import SceneUnderstanding
 from semabs_core.weights.average import average_networks
-from semabs_core.weights.check import check_weights, convert_weights
+from semabs_core.weights.check import check_weights, convert_weights, pack_weights
 from semabs_core.weights.download import download, unpack
 from semabs_core.weights.fingerprint import fingerprint, same_encoder
 from semabs_core.weights.published import published_checkpoints, resolve_checkpoint
@@ -222,6 +224,28 @@ def test_networks_and_encoders_are_converted(tmp_path):
     names = ("encoder", "full")
     sizes = [sum(f.stat().st_size for f in (tmp_path / n).iterdir()) for n in names]
     assert sizes[0] < 0.6 * sizes[1]
+
+
+def test_a_packed_network_says_which_preset_it_is_asked_with(tmp_path):
+    shape = NetworkConfig(voxel_shape=(8, 8, 8), channels=4, f_maps=4, levels=2, hidden=16)
+    for kind in ("gain", "evidence"):
+        network = build_network(replace(shape, normalization=kind))
+        save_network(network, tmp_path / kind, {"preset": "fast@mine", "cutoff": 1.5})
+    shipped = tmp_path / "shipped"
+    pack_weights(tmp_path / "evidence", "any", "of any relevancy", shipped, "sparse")
+    packed = load_network(shipped / "any")
+    assert packed.metadata == {"preset": "sparse", "cutoff": 1.5}
+    own = load_network(tmp_path / "evidence")
+    assert fingerprint(packed.state_dict()) == fingerprint(own.state_dict())
+    assert verify("any", shipped) == []
+    for source, preset, message in (
+        (tmp_path / "evidence", "best", "preset must be one of ours, "),
+        (tmp_path / "gain", "sparse", "wants the preset that it was trained with"),
+        (ENCODER.removeprefix("local-dir:"), "sparse", "is an encoder, which has no preset"),
+    ):
+        with pytest.raises(WeightsError, match=message):
+            pack_weights(source, "other", "refused", shipped, preset)
+    assert not (shipped / "other").exists()
 
 
 def test_the_mean_of_networks_lies_between_them_and_is_not_calibrated(tmp_path):
