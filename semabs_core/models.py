@@ -188,7 +188,7 @@ def choose_relevancy(
     """What the config leaves open is as the networks were trained, else the package's default.
 
     Networks that read evidence take any relevancy, so those that do not decide, where there is one;
-    where there is none, the preset is the first one's.
+    where there is none, preset and jittered copies are the first one's.
 
     Prompts that neither says are those that the encoder was calibrated with.
 
@@ -198,7 +198,7 @@ def choose_relevancy(
     wanted = config.relevancy
     reading = [n for n in networks if n.config.reads_relevancy]
     strict = [n for n in reading if n.config.normalization != "evidence"]
-    looking = strict or [n for n in reading if _noted(n, "preset")][:1]
+    looking = strict or [n for n in reading if _noted(n, "preset")][:1] or reading
     readers_of = {"prompts": networks, "mean_vocabulary": strict or reading}
 
     def stored(name: str) -> Any:

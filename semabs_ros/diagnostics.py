@@ -185,7 +185,8 @@ def _faster(scene: SceneUnderstanding, core: SemabsConfig, classes: Sequence[str
     advice = []
     if scene.encoder.device.type == "cpu":
         advice.append("use a GPU (device)")
-    takes_any = scene.completion.config.normalization == "evidence"
+    networks = (scene.completion, scene.localization)
+    takes_any = all(network.config.normalization == "evidence" for network in networks)
     if scene.chosen.preset == "ours" or (takes_any and scene.chosen.preset == "fast"):
         advice.append(f"set relevancy.preset to {'sparse' if takes_any else 'fast'}")
     for name in ("encoder.precision", "network_precision"):

@@ -188,7 +188,8 @@ def pack(
     name: Annotated[str, typer.Argument(help="what it is called in the package")],
     about: Annotated[str, typer.Argument(help="a line for people")],
     preset: Annotated[
-        str | None, typer.Option(help="of a network for any relevancy, where a config has none")
+        str | None,
+        typer.Option(help="that a network for any relevancy gets if a config has none"),
     ] = None,
 ) -> None:
     """Put weights into this package, in half precision, and note their checksums."""

@@ -82,37 +82,22 @@ def pack_weights(
         What it is, for people.
 
     Raises:
-        WeightsError: if the name is no plain one, or the network does not take any preset.
+        WeightsError: if the name is no plain one, or a preset is given to what does not take any.
     """
     if Path(name).name != name:
         raise WeightsError(f"weights are packed under a plain name, got {name!r}")
-    if preset is not None:
-        _check_preset(source, preset)
-    what = convert_weights(source, folder / name, torch.float16)
-    if preset is not None:
-        network = load_network(folder / name)
-        noted = network.metadata | {"preset": preset}
-        save_network(network, folder / name, noted, torch.float16)
+    what = convert_weights(source, folder / name, torch.float16, preset)
     known = shipped_names(folder) if (folder / MANIFEST).exists() else {}
     lines = {other: str(entry["about"]) for other, entry in known.items()}
     write_manifest(lines | {name: about}, folder)
     return what
 
 
-def _check_preset(source: str | os.PathLike, preset: str) -> None:
-    """Raise unless a preset can be noted in a checkpoint."""
-    if preset not in PRESETS:
-        raise WeightsError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
-    if (Path(source) / MODEL_CONFIG).exists():
-        raise WeightsError(f"{source} is an encoder, which has no preset")
-    if load_network(source).config.normalization != "evidence":
-        raise WeightsError(
-            f"{source} reads relevancy as it is: it wants the preset that it was trained with"
-        )
-
-
 def convert_weights(
-    source: str | os.PathLike, target: str | os.PathLike, dtype: torch.dtype
+    source: str | os.PathLike,
+    target: str | os.PathLike,
+    dtype: torch.dtype,
+    preset: str | None = None,
 ) -> str:
     """Write a checkpoint in our format.
 
@@ -120,15 +105,29 @@ def convert_weights(
         source: folder of a network, published or ours, or of an encoder.
         target: folder to write.
         dtype: of the stored weights.
+        preset: that a network gets where a config leaves it open; None for the one of its training.
 
     Returns:
         What it is, for people.
+
+    Raises:
+        WeightsError: if the folders are one, or a preset is given to what does not take any.
     """
     if Path(source).resolve() == Path(target).resolve():
         raise WeightsError(f"{source} is to be written over itself; name another folder")
+    if preset is not None and preset not in PRESETS:
+        raise WeightsError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
     if (Path(source) / MODEL_CONFIG).exists():
+        if preset is not None:
+            raise WeightsError(f"{source} is an encoder, which has no preset")
         convert_encoder(source, target, dtype)
         return "encoder"
-    network = load_network(source)
-    save_network(network, target, network.metadata, dtype)
+    network, noted = load_network(source), {}
+    if preset is not None:
+        if network.config.normalization != "evidence":
+            raise WeightsError(
+                f"{source} reads relevancy as it is: it wants the preset that it was trained with"
+            )
+        noted = {"preset": preset, "augmentations": PRESETS[preset].augmentations}
+    save_network(network, target, network.metadata | noted, dtype)
     return f"{network.config.task} by {network.config.approach}"

@@ -9,6 +9,8 @@ from benchmarks.speed.clock import Clock, Spent
 from benchmarks.speed.frames import DEFAULT_PRESET, for_older
 from semabs_core.checkpoint import load_network
 from semabs_core.encoder import load_encoder
+from semabs_core.presence import read_presence
+from semabs_core.relevancy import RENDER_PROMPTS
 from semabs_core.weights.shipped import FOLDER
 
 
@@ -66,7 +68,9 @@ def test_older_versions_load_what_they_get(tmp_path):
     assert (network / "network.json").read_bytes() == before
     copy = for_older(FOLDER / "encoder_fine", tmp_path, "fast")
     assert list(json.loads((copy / "presence.json").read_text())["presets"]) == ["fast"]
-    assert load_encoder(f"local-dir:{copy}").fingerprint
+    encoder = load_encoder(f"local-dir:{copy}")
+    assert read_presence(encoder, "fast", RENDER_PROMPTS) is not None
+    assert read_presence(encoder, "sparse", RENDER_PROMPTS) is None
 
 
 def test_tables_are_written_for_people_and_for_programs(tmp_path):

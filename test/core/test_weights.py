@@ -230,11 +230,11 @@ def test_a_packed_network_says_which_preset_it_is_asked_with(tmp_path):
     shape = NetworkConfig(voxel_shape=(8, 8, 8), channels=4, f_maps=4, levels=2, hidden=16)
     for kind in ("gain", "evidence"):
         network = build_network(replace(shape, normalization=kind))
-        save_network(network, tmp_path / kind, {"preset": "fast@mine", "cutoff": 1.5})
+        save_network(network, tmp_path / kind, {"preset": "ours", "augmentations": 3, "cutoff": 2})
     shipped = tmp_path / "shipped"
     pack_weights(tmp_path / "evidence", "any", "of any relevancy", shipped, "sparse")
     packed = load_network(shipped / "any")
-    assert packed.metadata == {"preset": "sparse", "cutoff": 1.5}
+    assert packed.metadata == {"preset": "sparse", "augmentations": 0, "cutoff": 2}
     own = load_network(tmp_path / "evidence")
     assert fingerprint(packed.state_dict()) == fingerprint(own.state_dict())
     assert verify("any", shipped) == []
