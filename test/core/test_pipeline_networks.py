@@ -127,3 +127,18 @@ def test_what_relevancy_is_called_in_a_data_set_is_no_preset(room, tmp_path, nam
         save_network(network, tmp_path / task, {"preset": name})
         checkpoints[task] = {"checkpoint": str(tmp_path / task)}
     assert build(relevancy={"preset": None}, **checkpoints).chosen.preset == expected
+
+
+def test_jittered_copies_are_those_of_the_network_whose_preset_it_is(tmp_path):
+    size = {"voxel_shape": (16, 16, 16), "levels": 2, "channels": 8, "f_maps": 8, "hidden": 8}
+    checkpoints = {}
+    for noted, expected in (
+        (({"preset": "fast", "augmentations": 2}, {"preset": "sparse", "augmentations": 1}), 2),
+        (({"preset": "masks"}, {"preset": "sparse", "augmentations": 1}), 1),
+        (({"augmentations": 3}, {}), 3),
+    ):
+        for task, metadata in zip(("completion", "localization"), noted, strict=True):
+            network = build_network(NetworkConfig(task, normalization="evidence", **size))
+            save_network(network, tmp_path / task, metadata)
+            checkpoints[task] = {"checkpoint": str(tmp_path / task)}
+        assert build(relevancy={"preset": None}, **checkpoints).chosen.augmentations == expected
