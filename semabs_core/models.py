@@ -31,7 +31,7 @@ from semabs_core.precision import fastest, formats_to_try
 from semabs_core.presence import calibrated_prompts
 from semabs_core.relevancy import DEFAULT_PROMPTS
 from semabs_core.sparse_volume import example_volume
-from semabs_core.tiling import preset_of
+from semabs_core.tiling import PRESETS
 from semabs_core.weights.fingerprint import same_encoder
 from semabs_core.weights.published import resolve_checkpoint
 from semabs_core.weights.shipped import LOCAL, PREFIX
@@ -179,7 +179,8 @@ def _noted(network: SpatialNetwork, name: str) -> Any:
     value = network.metadata.get(name)
     if name != "preset" or value is None:
         return value
-    return preset_of(str(value))
+    preset = str(value).partition("@")[0]
+    return preset if preset in PRESETS else None  # masks and simulated are none
 
 
 def choose_relevancy(

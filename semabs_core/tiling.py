@@ -40,15 +40,6 @@ PRESETS = {
 }
 
 
-def preset_of(relevancy: str) -> str | None:
-    """The preset of stored relevancy, whose name may have a tag (``fast@mine``).
-
-    None of what no encoder made: masks and simulated relevancy.
-    """
-    name = relevancy.partition("@")[0]
-    return name if name in PRESETS else None
-
-
 @dataclass(frozen=True)
 class TileGrid:
     """The tiles of one scale: every row start with every column start.
