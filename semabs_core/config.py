@@ -71,10 +71,10 @@ class EncoderConfig:
 class RelevancyConfig:
     """How relevancy maps are made. Networks want the relevancy that they were trained with."""
 
-    preset: Literal["ours", "chefer_et_al", "fast", "sparse"] | None = option(
+    preset: Literal["ours", "chefer_et_al", "fast", "sparse", "mosaic"] | None = option(
         None,
-        "scales and views: ours (exact), fast (no jittered or mirrored views), sparse (less "
-        "overlap too), chefer_et_al (whole image); unset: the checkpoint's, else ours",
+        "how a picture is cut up: ours (exact), fast, sparse (less overlap), mosaic (more scales, "
+        "no overlap), chefer_et_al (not at all); unset: the checkpoint's, else ours",
     )
     tiling: Literal["full", "published"] = option(
         "full", "full covers the whole image, published is for parity only"

@@ -32,11 +32,13 @@ class Preset:
 
 
 FOUR_SCALES = ((1, 1), (2, 3), (1, 2), (1, 4))
+SIX_SCALES = tuple((1, parts) for parts in range(1, 7))
 PRESETS = {
     "ours": Preset(FOUR_SCALES, augmentations=5, horizontal_flip=True),
     "chefer_et_al": Preset(((1, 1),), augmentations=0, horizontal_flip=False),
     "fast": Preset(FOUR_SCALES, augmentations=0, horizontal_flip=False),
     "sparse": Preset(FOUR_SCALES, augmentations=0, horizontal_flip=False, strides=2),
+    "mosaic": Preset(SIX_SCALES, augmentations=0, horizontal_flip=False, strides=1),
 }
 
 

@@ -88,7 +88,7 @@ def presence(
     encoder: Annotated[str, typer.Option(help="shipped:NAME or local-dir:FOLDER")]
     = "shipped:encoder_fine",
     split: Annotated[list[str] | None, typer.Option(help="repeatable; all but train")] = None,
-    preset: Annotated[str, typer.Option(help="of the relevancy")] = "sparse",
+    preset: Annotated[str, typer.Option(help="of the relevancy")] = "mosaic",
     prompt: Annotated[list[str] | None, typer.Option(help="with one {}; may be repeated")] = None,
     out: Annotated[Path | None, typer.Option(help="also write the rows: .parquet, .csv")] = None,
     device: Annotated[str, typer.Option()] = "auto",

@@ -37,7 +37,8 @@ Precision = Annotated[
 Preset = Annotated[
     str | None,
     typer.Option(
-        help="ours (exact), fast, sparse, or chefer_et_al (whole image)", rich_help_panel=MODELS
+        help="ours (exact), fast, sparse, mosaic, or chefer_et_al (whole image)",
+        rich_help_panel=MODELS,
     ),
 ]
 Prompt = Annotated[

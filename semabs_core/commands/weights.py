@@ -70,7 +70,7 @@ def words_of_weights(
 def calibrate(
     encoder: Annotated[str, typer.Argument(help="shipped:NAME or local-dir:FOLDER")],
     data: Annotated[Path, typer.Option(help="folder of rooms, other than it was trained on")],
-    preset: Annotated[str, typer.Option(help="of the relevancy that is asked")] = "sparse",
+    preset: Annotated[str, typer.Option(help="of the relevancy that is asked")] = "mosaic",
     prompt: Annotated[list[str] | None, typer.Option(help="with one {}; may be repeated")] = None,
     fit: Annotated[str, typer.Option(help="split that the models are fitted on")] = "train",
     choose: Annotated[str, typer.Option(help="split for the threshold")] = "validation",

@@ -137,6 +137,9 @@ def test_preset_sizes_and_tile_counts():
     sparse = tile_grids(480, 640, PRESETS["sparse"])
     assert [grid.size for grid in sparse] == [480, 320, 240, 120]
     assert [len(grid) for grid in sparse] == [1 * 2, 2 * 3, 3 * 5, 7 * 10]
+    mosaic = tile_grids(480, 640, PRESETS["mosaic"])
+    assert [grid.size for grid in mosaic] == [480, 240, 160, 120, 96, 80]
+    assert [len(grid) for grid in mosaic] == [1 * 2, 2 * 3, 3 * 4, 4 * 6, 5 * 7, 6 * 8]
 
 
 def test_placement_averages_where_tiles_overlap():
@@ -226,7 +229,7 @@ def test_gpu_agrees_with_cpu(encoder, picture):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        (dict(preset="best"), "preset must be one of ours, chefer_et_al, fast, sparse"),
+        (dict(preset="best"), "preset must be one of ours, chefer_et_al, fast, sparse, mosaic"),
         (dict(tiling="half"), "tiling must be one of full, published"),
         (dict(rollout_layers=0), r"rollout_layers must be 1..12, got 0"),
         (dict(augmentations=-1), "augmentations must not be negative"),

@@ -45,6 +45,7 @@ def test_stages_add_up_and_the_rate_ends():
         ("ours", ("evidence", "evidence"), "sparse"),
         ("fast", ("evidence", "evidence"), "sparse"),
         ("sparse", ("evidence", "evidence"), None),
+        ("mosaic", ("evidence", "evidence"), None),
         ("ours", ("gain", "gain"), "fast"),
         ("fast", ("evidence", "gain"), None),
     ],
