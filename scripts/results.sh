@@ -57,8 +57,8 @@ semabs data rooms --out "$out/rooms" --split "$splits" --seed 0
 shared data relevancy "$out/rooms" --encoder shipped:encoder \
     --preset ours --preset chefer_et_al --augmentations 0
 shared data relevancy "$out/rooms" --encoder shipped:encoder_fine \
-    --preset sparse --tag fine --augmentations 0
-for preset in ours chefer_et_al sparse@fine; do
+    --preset mosaic --tag fine --augmentations 0
+for preset in ours chefer_et_al mosaic@fine; do
     semabs pointing "$out/rooms" --preset "$preset" --out "$out/pointing_$preset.md"
 done
 mkdir -p "$out/rows"
@@ -70,7 +70,7 @@ for task in completion localization; do
             of=$(hash_of "$folder")
             rows="$out/rows/$(basename "$folder")-$of-$rooms.parquet"
             of_encoder=()
-            case $approach in any | fine) of_encoder=(--preset sparse@fine) ;; esac
+            case $approach in any | fine) of_encoder=(--preset mosaic@fine) ;; esac
             [ -f "$rows" ] || shared eval "$folder" --data "$out/rooms" --out "$rows" \
                 --workers 0 --grid 32 "${of_encoder[@]}"
             pooled+=("$approach=$rows")

@@ -64,7 +64,7 @@ train_encoder encoder_heldout "${heldout[@]}" "${refine[@]}" --option seed=113 \
 semabs data rooms --out "$out/calibration" --split train=120,validation=80 --seed 2000 \
     --option points=2000
 for name in encoder encoder_fine; do
-    for preset in ours fast sparse chefer_et_al; do
+    for preset in ours fast sparse mosaic chefer_et_al; do
         semabs weights calibrate "local-dir:$out/$name" --data "$out/calibration" --preset "$preset"
     done
     semabs weights pack "$out/$name" "$name" "vision-language model of the synthetic rooms"
@@ -175,25 +175,25 @@ see_scores() {  # encoder, preset, pictures
 }
 see_scores encoder_fine fast rgb
 see_scores encoder_fine fast domain_randomized_rgb
-see_scores encoder_fine sparse rgb
-see_scores encoder sparse rgb
+see_scores encoder_fine mosaic rgb
+see_scores encoder mosaic rgb
 semabs calibrate "$out/networks/completion_any" --data "$out/scores" \
     --preset fast@encoder_fine --source rgb --source domain_randomized_rgb
 semabs calibrate "$out/networks/completion_any" --data "$out/scores" --keep-cutoffs --limit 16 \
-    --preset sparse@encoder_fine --preset sparse@encoder --preset simulated
+    --preset mosaic@encoder_fine --preset mosaic@encoder --preset simulated
 semabs calibrate "$out/networks/localization_any" --data "$out/any_more" --preset fast \
     --preset simulated --limit 24
 semabs calibrate "$out/networks/localization_any_fine" --data "$out/any_more" --preset fast \
     --limit 24
 semabs calibrate "$out/networks/localization_any" --data "$out/scores" --keep-cutoffs \
-    --preset sparse@encoder_fine --preset simulated
+    --preset mosaic@encoder_fine --preset simulated
 semabs calibrate "$out/networks/localization_any_fine" --data "$out/scores" --keep-cutoffs \
-    --preset sparse@encoder_fine
+    --preset mosaic@encoder_fine
 semabs weights pack "$out/networks/localization_any_fine" localization_fine \
-    "localization for the default encoder, 64^3" --preset sparse
+    "localization for the default encoder, 64^3" --preset mosaic
 for task in completion localization; do
     semabs weights pack "$out/networks/${task}_any" "${task}_any" "$task for any encoder, 64^3" \
-        --preset sparse
+        --preset mosaic
 done
 
 # the first seed's networks ship, but for the one that reads its volumes as the published code does

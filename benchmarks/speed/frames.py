@@ -27,7 +27,7 @@ from semabs_core.types import RGBDFrame
 
 WORKER = "frame_worker.py"
 SHIPPED = Path("semabs_core/weights/shipped")
-CONFIG, PRESET, DEFAULT_PRESET = "semabs.yaml", "ours", "sparse"
+CONFIG, PRESET, DEFAULT_PRESET = "semabs.yaml", "ours", "mosaic"
 """The default configuration, the most exact relevancy, and that of the configuration."""
 NOISE = 3.0
 """Of a still camera's pictures, gray levels."""

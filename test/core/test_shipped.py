@@ -31,7 +31,7 @@ def rooms(tmp_path_factory):
     options = RoomOptions(points=40_000)  # a third of the usual takes a third of the time
     generate_rooms(folder, {SPLIT: ROOMS}, seed=0, options=options, show_progress=False)
     encoder = load_encoder("shipped:encoder")
-    presets = ("ours", "chefer_et_al", "sparse")
+    presets = ("ours", "chefer_et_al", "sparse", "mosaic")
     counts = store_relevancy(folder, encoder, presets, augmentations=0)
     assert counts["written"] == ROOMS
     fine = load_encoder("shipped:encoder_fine")
@@ -64,7 +64,7 @@ def test_networks_for_any_encoder_know_none(name):
     assert network.config.normalization == "evidence"
     assert min(network.config.voxel_shape) >= 64
     assert set(network.metadata) >= {"mean_vocabulary", "records", "cutoff"}
-    assert network.metadata["preset"] == "sparse", "else they are not asked alike"
+    assert network.metadata["preset"] == "mosaic", "else they are not asked alike"
     assert not {"encoder", "fingerprint", "prompts"} & set(network.metadata)
     assert read_calibration(network.metadata).scale > 0
     assert "/" not in json.dumps(network.metadata), "no path of the machine that trained it"
