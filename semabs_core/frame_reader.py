@@ -313,7 +313,8 @@ class FrameReader:
             mix[-1] = torch.tensor([word in set(averaged) for word in words]) / len(averaged)
         self.extractor.label_features(words, prompts)
         tiles, shape = self._tiles(state, watch)
-        maps = self.extractor.maps(tiles, shape, words, prompts, mix)
+        least = self.extractor.preset.least_edge(state.frame.depth_m, state.frame.K)
+        maps = self.extractor.maps(tiles, shape, words, prompts, mix, least)
         if not np.isfinite(maps).all():
             raise InferenceError(
                 f"the relevancy of {self.extractor.encoder.name} holds NaN or infinite values: "

@@ -98,6 +98,7 @@ class RelevancyExtractor:
         prompts: Sequence[str] | None = None,
         distractors: Sequence[str] = (),
         on_progress: OnProgress | None = None,
+        least_edge: float = 0.0,
     ) -> NDArray[np.float32]:
         """Relevancy maps of an image.
 
@@ -107,13 +108,14 @@ class RelevancyExtractor:
             prompts: templates with one ``{}``; None for ``a photograph of a {} in a home.``.
             distractors: names whose mean map is subtracted from every map.
             on_progress: called between batches of tiles.
+            least_edge: as of :meth:`maps`.
 
         Returns:
             (L, H, W) float32; not negative without distractors.
         """
         names = [*labels, *distractors]
         tiles = self.embed(image, on_progress)
-        maps = self.maps(tiles, image.shape[:2], names, prompts)
+        maps = self.maps(tiles, image.shape[:2], names, prompts, least_edge=least_edge)
         if distractors:
             maps = maps[: len(labels)] - maps[len(labels) :].mean(axis=0)
         return maps
@@ -187,6 +189,7 @@ class RelevancyExtractor:
         labels: Sequence[str],
         prompts: Sequence[str] | None = None,
         mix: Tensor | None = None,
+        least_edge: float = 0.0,
     ) -> NDArray[np.float32]:
         """Relevancy maps of embedded tiles.
 
@@ -197,6 +200,7 @@ class RelevancyExtractor:
             prompts: templates with one ``{}``.
             mix: (K, L) float32: these sums of the labels' maps in their place. To assemble tiles
                 is linear, and takes as long as to make them where there are many labels.
+            least_edge: the scales of smaller tiles are left out, all but the largest, pixels.
 
         Returns:
             (L or K, H, W) float32, not negative.
@@ -218,9 +222,11 @@ class RelevancyExtractor:
         mean /= 1 + self.augmentations
         if mix is not None:
             mean = torch.einsum("kl,tlrc->tkrc", mix.to(mean.device), mean)
-        count, scales = mean.shape[1], len(grids)
+        parts = zip(grids, mean.split([len(grid) for grid in grids]), strict=True)
+        large = [(grid, part) for grid, part in parts if grid.size >= min(least_edge, grids[0].size)]
+        count, scales = mean.shape[1], len(large)
         wide, rows = [], []
-        for grid, part in zip(grids, mean.split([len(grid) for grid in grids]), strict=True):
+        for grid, part in large:
             part = part.unflatten(0, (len(grid.rows), len(grid.columns)))
             part = part.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)
             columns = placement(grid.columns, grid.size, patches[1], width).to(mean.device)

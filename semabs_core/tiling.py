@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from semabs_core.geometry import valid_depth
+
 TILINGS = ("full", "published")
 
 
@@ -23,12 +25,25 @@ class Preset:
         augmentations: colour-jittered copies besides the image.
         horizontal_flip: whether every tile is seen mirrored too.
         strides: from tile to tile it is the edge divided by this, in whole pixels.
+        least_m: of a scale whose tiles show less than this of the scene, metres along an edge at
+            the median depth, the maps take nothing: they would show parts of things.
     """
 
     fractions: tuple[tuple[int, int], ...]
     augmentations: int
     horizontal_flip: bool
     strides: int = 4
+    least_m: float = 0.0
+
+    def least_edge(self, depth_m: NDArray[np.float32], K: NDArray[np.float64]) -> float:
+        """The edge from which on tiles count, pixels.
+
+        Args:
+            depth_m: (H, W), metres; what is no reading does not count.
+            K: (3, 3) intrinsics, pixels.
+        """
+        readings = depth_m[valid_depth(depth_m)] if self.least_m else depth_m[:0]
+        return self.least_m * float(K[0, 0] / np.median(readings)) if readings.size else 0.0
 
 
 FOUR_SCALES = ((1, 1), (2, 3), (1, 2), (1, 4))
@@ -38,7 +53,7 @@ PRESETS = {
     "chefer_et_al": Preset(((1, 1),), augmentations=0, horizontal_flip=False),
     "fast": Preset(FOUR_SCALES, augmentations=0, horizontal_flip=False),
     "sparse": Preset(FOUR_SCALES, augmentations=0, horizontal_flip=False, strides=2),
-    "mosaic": Preset(SIX_SCALES, augmentations=0, horizontal_flip=False, strides=1),
+    "mosaic": Preset(SIX_SCALES, augmentations=0, horizontal_flip=False, strides=1, least_m=0.35),
 }
 
 

@@ -25,6 +25,7 @@ from semabs_core.data.scene_data import (
     SOURCES,
     SPECIAL_NAMES,
     RelevancyRecord,
+    SceneData,
     SceneFileError,
 )
 from semabs_core.data.splits import SPLIT_FILES, read_splits, split_source
@@ -197,9 +198,9 @@ class _Writer:
         ]
         if not words or not lacking:
             return "kept"
-        pictures = read_scene(file, {source for source, _ in lacking})
+        scene = read_scene(file, {"depth", *(source for source, _ in lacking)})
         records = {
-            (source, preset): self._record(preset, getattr(pictures, source)[VIEW], words)
+            (source, preset): self._record(preset, scene, source, words)
             for source, preset in lacking
         }
         write_relevancies(file, records, self.settings)
@@ -215,12 +216,16 @@ class _Writer:
         wanted = {*words, *self.settings.mean_vocabulary}
         return wanted <= set(stored) and settings == self.settings
 
-    def _record(self, preset: str, picture: NDArray[np.uint8], words: list[str]) -> RelevancyRecord:
-        """Relevancy of a picture (H, W, 3), reduced for storage."""
+    def _record(
+        self, preset: str, scene: SceneData, source: str, words: list[str]
+    ) -> RelevancyRecord:
+        """Relevancy of a scene's picture, reduced for storage."""
         extractor, prompts = self.extractors[preset], self.settings.prompts
+        picture = getattr(scene, source)[VIEW]
+        least_edge = extractor.preset.least_edge(scene.depth[VIEW], scene.cam_intr)
         vocabulary = self.settings.mean_vocabulary
         labels = list(dict.fromkeys([*words, *vocabulary]))
-        maps = reduce_maps(extractor(picture, labels, prompts))
+        maps = reduce_maps(extractor(picture, labels, prompts, least_edge=least_edge))
         features = F.normalize(extractor.label_features(labels, prompts), dim=-1)
         mean = maps[[labels.index(word) for word in vocabulary]].mean(axis=0)
         return RelevancyRecord(labels, maps, mean, features.cpu().numpy())

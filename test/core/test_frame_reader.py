@@ -1,5 +1,7 @@
 """Maps and volumes of a frame: upright, cached within their memory, and numbers."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -30,6 +32,16 @@ def test_the_picture_is_turned_upright_and_the_maps_back(room, turns):
     rolled = scene.relevancy(WORDS)
     assert rolled.shape[1:] == ((120, 160) if turns == 2 else (160, 120))
     np.testing.assert_array_equal(rolled, np.rot90(upright, turns, axes=(1, 2)))
+
+
+@pytest.mark.parametrize(("preset", "differ"), [("mosaic", True), ("sparse", False)])
+def test_small_tiles_of_a_near_frame_do_not_count(room, preset, differ):
+    """What they show of it is less than a thing."""
+    scene = ready(room, relevancy={"preset": preset})
+    far = scene.relevancy(WORDS)
+    frame = room.frame(0)
+    scene.set_frame(dataclasses.replace(frame, depth_m=frame.depth_m / 2))
+    assert np.array_equal(scene.relevancy(WORDS), far) != differ
 
 
 def test_volumes_stay_within_their_memory(room):

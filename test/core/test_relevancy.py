@@ -8,7 +8,7 @@ from support import RELEVANCY_FIXTURES
 
 from semabs_core.encoder import load_encoder
 from semabs_core.relevancy import DEFAULT_PROMPTS, RENDER_PROMPTS, RelevancyExtractor
-from semabs_core.tiling import PRESETS, placement, tile_grids
+from semabs_core.tiling import PRESETS, Preset, placement, tile_grids
 
 PROMPTS = [*DEFAULT_PROMPTS, *RENDER_PROMPTS]
 
@@ -140,6 +140,25 @@ def test_preset_sizes_and_tile_counts():
     mosaic = tile_grids(480, 640, PRESETS["mosaic"])
     assert [grid.size for grid in mosaic] == [480, 240, 160, 120, 96, 80]
     assert [len(grid) for grid in mosaic] == [1 * 2, 2 * 3, 3 * 4, 4 * 6, 5 * 7, 6 * 8]
+
+
+def test_tiles_that_show_too_little_do_not_count():
+    K, depth = np.diag([100.0, 100.0, 1.0]), np.full((4, 6), 2.0, np.float32)
+    depth[0, :5] = 0, np.nan, np.inf, -1, 9
+    assert PRESETS["mosaic"].least_edge(depth, K) == pytest.approx(0.35 * 100 / 2)
+    assert PRESETS["mosaic"].least_edge(np.zeros((4, 6), np.float32), K) == 0
+    assert PRESETS["sparse"].least_edge(depth, K) == 0
+
+
+def test_the_maps_are_of_the_scales_that_count(encoder, picture, monkeypatch):
+    square, words = np.ascontiguousarray(picture[:96, :96]), ["lamp", "box"]
+    extractor = RelevancyExtractor(encoder, "mosaic")
+    for least_edge, scales in ((0, 6), (16, 6), (32, 3), (33, 2), (96, 1), (1e9, 1)):
+        large = Preset(PRESETS["mosaic"].fractions[:scales], 0, False, strides=1)
+        monkeypatch.setitem(PRESETS, "large", large)
+        expected = RelevancyExtractor(encoder, "large")(square, words)
+        found = extractor(square, words, least_edge=least_edge)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
 
 
 def test_placement_averages_where_tiles_overlap():

@@ -72,6 +72,21 @@ def test_every_word_of_a_scene_is_stored(folder, encoder):
     np.testing.assert_array_equal(read_scene(folder / "room_1.hdf5").rgb, toy_scene(1, 700).rgb)
 
 
+def test_a_near_scene_is_stored_without_small_tiles(folder, encoder):
+    scene = toy_scene(1, points=700)
+    preset, size = PRESETS["mosaic"], min(scene.rgb.shape[1:3])
+    near = dataclasses.replace(scene, depth=scene.depth * 0.35 / scene.depth.max())
+    write_scene(folder / "room_1.hdf5", near)
+    assert store(folder, encoder, presets=["mosaic"])["written"] == 2
+    least_edge = preset.least_edge(near.depth[0], near.cam_intr)
+    assert least_edge > size / 2, "else nothing is left out"
+    stored = read_relevancy(folder / "room_1.hdf5", "rgb", "mosaic").maps[: len(WORDS)]
+    extractor = RelevancyExtractor(encoder, "mosaic")
+    few = reduce_maps(extractor(near.rgb[0], WORDS, PROMPTS, least_edge=least_edge))
+    np.testing.assert_allclose(stored, few, rtol=1e-3, atol=1e-6)
+    assert np.abs(stored - reduce_maps(extractor(near.rgb[0], WORDS, PROMPTS))).max() > 1e-3
+
+
 def test_the_stored_labels_end_with_the_mean(folder, encoder):
     store(folder, encoder)
     with h5py.File(folder / "room_0.hdf5") as archive:
