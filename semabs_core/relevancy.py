@@ -75,6 +75,8 @@ class RelevancyExtractor:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
         if tiling not in TILINGS:
             raise ValueError(f"tiling must be one of {', '.join(TILINGS)}, got {tiling!r}")
+        if tiling == "published" and PRESETS[preset].strides == 1:
+            raise ValueError(f"tiling published leaves holes with the preset {preset}: use full")
         if not 1 <= rollout_layers <= encoder.layers:
             raise ValueError(f"rollout_layers must be 1..{encoder.layers}, got {rollout_layers}")
         if augmentations is not None and augmentations < 0:
@@ -223,7 +225,8 @@ class RelevancyExtractor:
         if mix is not None:
             mean = torch.einsum("kl,tlrc->tkrc", mix.to(mean.device), mean)
         parts = zip(grids, mean.split([len(grid) for grid in grids]), strict=True)
-        large = [(grid, part) for grid, part in parts if grid.size >= min(least_edge, grids[0].size)]
+        least = min(least_edge, grids[0].size)
+        large = [(grid, part) for grid, part in parts if grid.size >= least]
         count, scales = mean.shape[1], len(large)
         wide, rows = [], []
         for grid, part in large:
