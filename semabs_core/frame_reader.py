@@ -313,7 +313,7 @@ class FrameReader:
             mix[-1] = torch.tensor([word in set(averaged) for word in words]) / len(averaged)
         self.extractor.label_features(words, prompts)
         tiles, shape = self._tiles(state, watch)
-        least = self.extractor.preset.least_edge(state.frame.depth_m, state.frame.K)
+        least = state.least_edge(self.extractor.preset)
         maps = self.extractor.maps(tiles, shape, words, prompts, mix, least)
         if not np.isfinite(maps).all():
             raise InferenceError(
