@@ -21,6 +21,7 @@ from semabs_core.networks import SpatialNetwork
 from semabs_core.portions import Portions
 from semabs_core.relevancy import RelevancyExtractor, for_networks
 from semabs_core.still_tiles import StillTiles
+from semabs_core.tiling import tile_weights
 from semabs_core.types import InferenceError
 
 Map = NDArray[np.float32]
@@ -313,8 +314,10 @@ class FrameReader:
             mix[-1] = torch.tensor([word in set(averaged) for word in words]) / len(averaged)
         self.extractor.label_features(words, prompts)
         tiles, shape = self._tiles(state, watch)
-        least = state.least_edge(self.extractor.preset)
-        maps = self.extractor.maps(tiles, shape, words, prompts, mix, least)
+        if state.tile_weights is None:
+            depth_m, how = np.rot90(state.frame.depth_m, state.turns), self.extractor
+            state.tile_weights = tile_weights(depth_m, state.frame.K, how.preset, how.tiling)
+        maps = self.extractor.maps(tiles, shape, words, prompts, mix, state.tile_weights)
         if not np.isfinite(maps).all():
             raise InferenceError(
                 f"the relevancy of {self.extractor.encoder.name} holds NaN or infinite values: "

@@ -23,7 +23,6 @@ from semabs_core.networks import SpatialNetwork
 from semabs_core.query_grid import GridViews, QueryGrid, make_query_grid
 from semabs_core.refinement import Refiner
 from semabs_core.relevancy import OnProgress
-from semabs_core.tiling import Preset
 from semabs_core.types import FrameError, Region, RGBDFrame
 from semabs_core.voxels import Cells, tsdf_grid
 
@@ -55,7 +54,7 @@ class FrameState:
             other, its words.
         tiles: embedded tiles of the upright picture, once they are there and kept.
         image_features: per scale, (n, D) of those tiles, once they were asked for.
-        smallest: edge of the tiles from which on they count, pixels, once it was asked for.
+        tile_weights: how much each of those tiles counts in maps, once it was asked for.
         grids: query grids by (resolution, masks).
         tsdfs: truncated signed distances by shape, on the device of the input points.
         cell_lists: which cells of a network's grid the input points are in, by its shape.
@@ -81,7 +80,7 @@ class FrameState:
     refiner: Refiner
     tiles: list[EmbeddedTiles] | None = None
     image_features: list[Tensor] | None = None
-    smallest: float | None = None
+    tile_weights: NDArray[np.float32] | None = None
     grids: dict[tuple, QueryGrid] = field(default_factory=dict)
     tsdfs: dict[tuple[int, int, int], Tensor] = field(default_factory=dict)
     cell_lists: dict[tuple[int, int, int], Cells] = field(default_factory=dict)
@@ -104,12 +103,6 @@ class FrameState:
         if shape not in self.cell_lists:
             self.cell_lists[shape] = network.cells(self.input_xyz)
         return self.cell_lists[shape]
-
-    def least_edge(self, preset: Preset) -> float:
-        """From which edge on tiles of the extractor's preset count, pixels; worked out once."""
-        if self.smallest is None:
-            self.smallest = preset.least_edge(self.frame.depth_m, self.frame.K)
-        return self.smallest
 
     def tsdf(self, shape: tuple[int, int, int]) -> Tensor:
         """The truncated signed distance (X, Y, Z) at the cells of a virtual grid, made once."""

@@ -14,10 +14,9 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from semabs_core.cores import least_pieces, side_by_side
-from semabs_core.devices import large_empty
 from semabs_core.embedded_tiles import EmbeddedTiles, KeptTiles, State, default_tile_batch
 from semabs_core.encoder import ImageTextEncoder
-from semabs_core.tiling import PRESETS, TILINGS, TileBatch, placement, tile_batches, tile_grids
+from semabs_core.tiling import PRESETS, TILINGS, TileBatch, assemble, tile_batches, tile_grids
 from semabs_core.types import MIN_IMAGE_EDGE
 
 DEFAULT_PROMPTS = ("a photograph of a {} in a home.",)
@@ -100,7 +99,7 @@ class RelevancyExtractor:
         prompts: Sequence[str] | None = None,
         distractors: Sequence[str] = (),
         on_progress: OnProgress | None = None,
-        least_edge: float = 0.0,
+        weights: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """Relevancy maps of an image.
 
@@ -110,14 +109,14 @@ class RelevancyExtractor:
             prompts: templates with one ``{}``; None for ``a photograph of a {} in a home.``.
             distractors: names whose mean map is subtracted from every map.
             on_progress: called between batches of tiles.
-            least_edge: as of :meth:`maps`.
+            weights: as of :meth:`maps`.
 
         Returns:
             (L, H, W) float32; not negative without distractors.
         """
         names = [*labels, *distractors]
         tiles = self.embed(image, on_progress)
-        maps = self.maps(tiles, image.shape[:2], names, prompts, least_edge=least_edge)
+        maps = self.maps(tiles, image.shape[:2], names, prompts, weights=weights)
         if distractors:
             maps = maps[: len(labels)] - maps[len(labels) :].mean(axis=0)
         return maps
@@ -191,7 +190,7 @@ class RelevancyExtractor:
         labels: Sequence[str],
         prompts: Sequence[str] | None = None,
         mix: Tensor | None = None,
-        least_edge: float = 0.0,
+        weights: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """Relevancy maps of embedded tiles.
 
@@ -202,17 +201,17 @@ class RelevancyExtractor:
             prompts: templates with one ``{}``.
             mix: (K, L) float32: these sums of the labels' maps in their place. To assemble tiles
                 is linear, and takes as long as to make them where there are many labels.
-            least_edge: the scales of smaller tiles are left out, all but the largest, pixels.
+            weights: (tiles,) how much each counts, from
+                :func:`~semabs_core.tiling.tile_weights`; None if all count alike.
 
         Returns:
             (L or K, H, W) float32, not negative.
         """
         text = self.label_features(labels, prompts)
-        height, width = shape
-        grids = tile_grids(height, width, self.preset, self.tiling)
+        grids = tile_grids(*shape, self.preset, self.tiling)
         per_view = sum(map(len, grids))
-        patches = self.encoder.patch_grid
-        mean = torch.zeros(per_view, len(text), *patches, device=self.encoder.device)
+        size = (per_view, len(text), *self.encoder.patch_grid)
+        mean = torch.zeros(size, device=self.encoder.device)
         tiles, ahead = iter(tiles), 1 if mean.is_cuda else BATCHES_AHEAD
         while some := list(islice(tiles, ahead)):
             for batch in some:
@@ -224,21 +223,7 @@ class RelevancyExtractor:
         mean /= 1 + self.augmentations
         if mix is not None:
             mean = torch.einsum("kl,tlrc->tkrc", mix.to(mean.device), mean)
-        parts = zip(grids, mean.split([len(grid) for grid in grids]), strict=True)
-        least = min(least_edge, grids[0].size)
-        large = [(grid, part) for grid, part in parts if grid.size >= least]
-        count, scales = mean.shape[1], len(large)
-        wide, rows = [], []
-        for grid, part in large:
-            part = part.unflatten(0, (len(grid.rows), len(grid.columns)))
-            part = part.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)
-            columns = placement(grid.columns, grid.size, patches[1], width).to(mean.device)
-            wide.append(part @ columns.T)
-            rows.append(placement(grid.rows, grid.size, patches[0], height) / scales)
-        # All scales at once: for many labels, each pass over all maps costs as much.
-        every = torch.cat(rows, dim=1).to(mean.device).expand(count, -1, -1)
-        out = large_empty((count, height, width), mean.device)
-        return torch.bmm(every, torch.cat(wide, dim=1), out=out).cpu().numpy()
+        return assemble(mean, grids, shape, weights).cpu().numpy()
 
     def image_features(
         self, tiles: Iterable[EmbeddedTiles], shape: tuple[int, int]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -11,9 +12,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from semabs_core.devices import large_empty
 from semabs_core.geometry import valid_depth
 
 TILINGS = ("full", "published")
+DEPTH_EDGE = 160
+"""Of a depth image, so many readings along the shorter side are enough for the tiles' medians."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +29,8 @@ class Preset:
         augmentations: colour-jittered copies besides the image.
         horizontal_flip: whether every tile is seen mirrored too.
         strides: from tile to tile it is the edge divided by this, in whole pixels.
-        least_m: of a scale whose tiles show less than this of the scene, metres along an edge at
-            the median depth, the maps take nothing: they would show parts of things.
+        least_m: a tile that shows less than this of the scene, metres along an edge at its median
+            depth, does not count in the maps: it would show a part of a thing.
     """
 
     fractions: tuple[tuple[int, int], ...]
@@ -34,16 +38,6 @@ class Preset:
     horizontal_flip: bool
     strides: int = 4
     least_m: float = 0.0
-
-    def least_edge(self, depth_m: NDArray[np.float32], K: NDArray[np.float64]) -> float:
-        """The edge from which on tiles count, pixels.
-
-        Args:
-            depth_m: (H, W), metres; what is no reading does not count.
-            K: (3, 3) intrinsics, pixels.
-        """
-        readings = depth_m[valid_depth(depth_m)] if self.least_m else depth_m[:0]
-        return self.least_m * float(K[0, 0] / np.median(readings)) if readings.size else 0.0
 
 
 FOUR_SCALES = ((1, 1), (2, 3), (1, 2), (1, 4))
@@ -94,7 +88,7 @@ def tile_batches(grids: Sequence[TileGrid], most: int) -> list[TileBatch]:
     """All tiles of a picture, scale by scale, up to so many at a time."""
     batches, done = [], 0
     for grid in grids:
-        corners = [(row, column) for row in grid.rows for column in grid.columns]
+        corners = list(product(grid.rows, grid.columns))
         for start in range(0, len(corners), most):
             some = tuple(corners[start : start + most])
             batches.append(TileBatch(grid.size, some, np.arange(done, done + len(some))))
@@ -126,6 +120,48 @@ def tile_grids(height: int, width: int, preset: Preset, tiling: str = "full") ->
     return grids
 
 
+def tile_weights(
+    depth_m: NDArray[np.float32], K: NDArray[np.float64], preset: Preset, tiling: str = "full"
+) -> NDArray[np.float32]:
+    """Which tiles of an image show enough of the scene to count in its maps.
+
+    A tile of ``size`` pixels shows ``size * depth / focal length`` along an edge, at the median of
+    its readings; where it has none, of the whole image's. The largest tiles always count.
+
+    Args:
+        depth_m: (H, W) of the image, metres; what is no reading does not count.
+        K: (3, 3) intrinsics, pixels.
+        preset: says what a tile must show.
+        tiling: as of :func:`tile_grids`.
+
+    Returns:
+        0 or 1 for each tile, in the order of :func:`tile_grids`.
+    """
+    height, width = depth_m.shape
+    grids = tile_grids(height, width, preset, tiling)
+    if not preset.least_m:
+        return np.ones(sum(map(len, grids)), np.float32)
+    step = max(1, min(height, width) // DEPTH_EDGE)
+    coarse = depth_m[::step, ::step]
+    readings = np.where(valid_depth(coarse), coarse, np.nan)
+    usual = _median(readings, np.inf)
+    shown = []
+    for grid in grids:
+        size = -(-grid.size // step)
+        for row, column in product(grid.rows, grid.columns):
+            r, c = row // step, column // step
+            shown.append(grid.size * _median(readings[r : r + size, c : c + size], usual))
+    enough = np.array(shown) >= preset.least_m * K[0, 0]
+    enough[: len(grids[0])] = True
+    return enough.astype(np.float32)
+
+
+def _median(readings: NDArray[np.float32], otherwise: float) -> float:
+    """The median of what is not NaN."""
+    known = readings[~np.isnan(readings)]
+    return float(np.median(known)) if known.size else otherwise
+
+
 def placement(starts: Sequence[int], size: int, patches: int, length: int) -> Tensor:
     """The linear map that enlarges tiles along one axis and averages them where they overlap.
 
@@ -150,3 +186,41 @@ def placement(starts: Sequence[int], size: int, patches: int, length: int) -> Te
         matrix[start : start + size, tile] = enlarge
         count[start : start + size] += 1
     return (matrix / count.clamp_min(1)[:, None, None]).flatten(1)
+
+
+def assemble(
+    tiles: Tensor,
+    grids: Sequence[TileGrid],
+    shape: tuple[int, int],
+    weights: NDArray[np.float32] | None = None,
+) -> Tensor:
+    """Maps of an image: the mean of its scales, in each of which overlapping tiles are averaged.
+
+    Args:
+        tiles: (T, L, rows, columns) float32 values of the tiles' patches, grid by grid.
+        grids: where the tiles lie.
+        shape: (H, W) of the image.
+        weights: (T,) how much each tile counts, some tile over every pixel; None for all alike.
+
+    Returns:
+        (L, H, W) float32.
+    """
+    height, width = shape
+    rows, columns = tiles.shape[2:]
+    if weights is not None and weights.all():
+        weights = None
+    if weights is not None:
+        # A map of ones beside the others finds the weight of every pixel, to be divided by.
+        weight = torch.from_numpy(weights).to(tiles.device)[:, None, None, None]
+        tiles = torch.cat([tiles * weight, weight.expand(-1, 1, rows, columns)], dim=1)
+    wide, high = [], []
+    for grid, part in zip(grids, tiles.split([len(grid) for grid in grids]), strict=True):
+        part = part.unflatten(0, (len(grid.rows), len(grid.columns)))
+        part = part.permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)
+        wide.append(part @ placement(grid.columns, grid.size, columns, width).to(part.device).T)
+        high.append(placement(grid.rows, grid.size, rows, height) / len(grids))
+    # All scales at once: for many labels, each pass over all maps costs as much.
+    every = torch.cat(high, dim=1).to(tiles.device).expand(tiles.shape[1], -1, -1)
+    out = large_empty((tiles.shape[1], height, width), tiles.device)
+    maps = torch.bmm(every, torch.cat(wide, dim=1), out=out)
+    return maps if weights is None else maps[:-1].div_(maps[-1])

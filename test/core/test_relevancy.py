@@ -8,7 +8,7 @@ from support import RELEVANCY_FIXTURES
 
 from semabs_core.encoder import load_encoder
 from semabs_core.relevancy import DEFAULT_PROMPTS, RENDER_PROMPTS, RelevancyExtractor
-from semabs_core.tiling import PRESETS, Preset, placement, tile_grids
+from semabs_core.tiling import PRESETS, Preset, placement, tile_grids, tile_weights
 
 PROMPTS = [*DEFAULT_PROMPTS, *RENDER_PROMPTS]
 
@@ -143,22 +143,78 @@ def test_preset_sizes_and_tile_counts():
 
 
 def test_tiles_that_show_too_little_do_not_count():
-    K, depth = np.diag([100.0, 100.0, 1.0]), np.full((4, 6), 2.0, np.float32)
-    depth[0, :5] = 0, np.nan, np.inf, -1, 9
-    assert PRESETS["mosaic"].least_edge(depth, K) == pytest.approx(0.35 * 100 / 2)
-    assert PRESETS["mosaic"].least_edge(np.zeros((4, 6), np.float32), K) == 0
-    assert PRESETS["sparse"].least_edge(depth, K) == 0
+    """At the left 1 m is seen, at the right 3 m; with a focal length of 100 pixels."""
+    mosaic, K = PRESETS["mosaic"], np.diag([100.0, 100.0, 1.0])
+    depth = np.full((96, 192), 1.0, np.float32)
+    depth[:, 96:] = 3
+    depth[40:45] = np.float32([0, np.nan, np.inf, -1, 900])[:, None]
+    grids = tile_grids(96, 192, mosaic)
+    shows = [grid.size * near / 100 for grid in grids for near in (1, 3)]
+    assert shows == [0.96, 2.88, 0.48, 1.44, 0.32, 0.96, 0.24, 0.72, 0.19, 0.57, 0.16, 0.48]
+    weights = np.split(
+        tile_weights(depth, K, mosaic), np.cumsum([len(grid) for grid in grids])[:-1]
+    )
+    for grid, found in zip(grids, weights, strict=True):
+        at_left = grid.size / 100 >= 0.35
+        by_column = [start + grid.size / 2 > 96 or at_left for start in grid.columns]
+        np.testing.assert_array_equal(
+            found.reshape(len(grid.rows), -1), [by_column] * len(grid.rows)
+        )
+    assert tile_weights(depth, K, PRESETS["sparse"]).all()
+
+
+def test_of_tiles_without_depth_the_rest_of_the_picture_says_how_far_they_are():
+    mosaic, K = PRESETS["mosaic"], np.diag([100.0, 100.0, 1.0])
+    depth = np.zeros((96, 192), np.float32)
+    assert tile_weights(depth, K, mosaic).all()
+    depth[:4] = 1
+    weights = tile_weights(depth, K, mosaic)
+    sizes = [grid.size for grid in tile_grids(96, 192, mosaic) for _ in range(len(grid))]
+    np.testing.assert_array_equal(weights, np.array(sizes) >= 35)
+
+
+def test_a_large_depth_picture_is_read_coarsely_but_right():
+    mosaic, K = PRESETS["mosaic"], np.diag([1000.0, 1000.0, 1.0])
+    depth = np.tile(np.float32([[1, 9]]).repeat(800, axis=1), (1000, 1))
+    weights = tile_weights(depth, K, mosaic)
+    coarse = tile_weights(depth[::10, ::10], K / 10, mosaic)
+    np.testing.assert_array_equal(weights, coarse)
+    assert 0 < weights.mean() < 1
 
 
 def test_the_maps_are_of_the_scales_that_count(encoder, picture, monkeypatch):
     square, words = np.ascontiguousarray(picture[:96, :96]), ["lamp", "box"]
     extractor = RelevancyExtractor(encoder, "mosaic")
-    for least_edge, scales in ((0, 6), (16, 6), (32, 3), (33, 2), (96, 1), (1e9, 1)):
+    counts = [len(grid) for grid in tile_grids(96, 96, PRESETS["mosaic"])]
+    for scales in (6, 3, 1):
         large = Preset(PRESETS["mosaic"].fractions[:scales], 0, False, strides=1)
         monkeypatch.setitem(PRESETS, "large", large)
         expected = RelevancyExtractor(encoder, "large")(square, words)
-        found = extractor(square, words, least_edge=least_edge)
+        weights = np.float32(np.arange(6) < scales).repeat(counts)
+        found = extractor(square, words, weights=weights)
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_a_tile_that_does_not_count_changes_its_place_alone(encoder, picture):
+    """Its pixels have the mean of the other scales; the second scale has four tiles."""
+    square, words = np.ascontiguousarray(picture[:96, :96]), ["lamp", "box"]
+    extractor = RelevancyExtractor(encoder, "mosaic")
+    tiles = list(extractor.embed(square))
+    weights = np.ones(sum(len(grid) for grid in tile_grids(96, 96, extractor.preset)), np.float32)
+    every = extractor.maps(tiles, (96, 96), words)
+    weights[2] = 0
+    without = extractor.maps(tiles, (96, 96), words, weights=weights)
+    weights[:] = np.arange(len(weights)) == 2
+    weights[0] = 1
+    two = extractor.maps(tiles, (96, 96), words, weights=weights)
+    weights[2] = 0
+    whole = extractor.maps(tiles, (96, 96), words, weights=weights)
+    place, sixth = (slice(None), slice(48), slice(48, 96)), 2 * two - whole
+    np.testing.assert_allclose(5 * without[place], (6 * every - sixth)[place], rtol=1e-3, atol=1e-6)
+    elsewhere = np.ones((96, 96), bool)
+    elsewhere[place[1:]] = False
+    np.testing.assert_allclose(without[:, elsewhere], every[:, elsewhere], rtol=1e-4, atol=1e-7)
+    assert np.abs(without - every).max() > 1e-3
 
 
 def test_placement_averages_where_tiles_overlap():

@@ -32,7 +32,7 @@ from semabs_core.data.text_features import read_text_features
 from semabs_core.encoder import MODEL_WEIGHTS, load_encoder
 from semabs_core.evaluation.pointing import pointing_rows
 from semabs_core.relevancy import RelevancyExtractor
-from semabs_core.tiling import PRESETS, Preset
+from semabs_core.tiling import PRESETS, Preset, tile_weights
 
 VOCABULARY = ["door", "plant"]
 PROMPTS = ["a {}."]
@@ -74,15 +74,14 @@ def test_every_word_of_a_scene_is_stored(folder, encoder):
 
 def test_a_near_scene_is_stored_without_small_tiles(folder, encoder):
     scene = toy_scene(1, points=700)
-    preset, size = PRESETS["mosaic"], min(scene.rgb.shape[1:3])
     near = dataclasses.replace(scene, depth=scene.depth * 0.35 / scene.depth.max())
     write_scene(folder / "room_1.hdf5", near)
     assert store(folder, encoder, presets=["mosaic"])["written"] == 2
-    least_edge = preset.least_edge(near.depth[0], near.cam_intr)
-    assert least_edge > size / 2, "else nothing is left out"
+    weights = tile_weights(near.depth[0], near.cam_intr, PRESETS["mosaic"])
+    assert not weights.all(), "else nothing is left out"
     stored = read_relevancy(folder / "room_1.hdf5", "rgb", "mosaic").maps[: len(WORDS)]
     extractor = RelevancyExtractor(encoder, "mosaic")
-    few = reduce_maps(extractor(near.rgb[0], WORDS, PROMPTS, least_edge=least_edge))
+    few = reduce_maps(extractor(near.rgb[0], WORDS, PROMPTS, weights=weights))
     np.testing.assert_allclose(stored, few, rtol=1e-3, atol=1e-6)
     assert np.abs(stored - reduce_maps(extractor(near.rgb[0], WORDS, PROMPTS))).max() > 1e-3
 
