@@ -50,7 +50,7 @@ for task in completion localization; do
 done
 
 # Rows are made anew where the network, an encoder or how rows are made is another.
-rules=("$core"/evaluation/*.py "$core"/{calibration,config,query_grid}.py)
+rules=("$core"/evaluation/*.py "$core"/{calibration,config,query_grid,relevancy,tiling}.py)
 hash_of() { cat "$1"/network.* "$shipped"/encoder*/* "${rules[@]}" | sha256sum | head -c 8; }
 splits="unseen_instances=$rooms,unseen_instances_dr=$rooms,unseen_instances_synonyms=$rooms"
 semabs data rooms --out "$out/rooms" --split "$splits" --seed 0

@@ -73,8 +73,8 @@ class RelevancyConfig:
 
     preset: Literal["ours", "chefer_et_al", "fast", "sparse", "mosaic"] | None = option(
         None,
-        "how a picture is cut up: ours (exact), fast, sparse (less overlap), mosaic (more scales, "
-        "no overlap), chefer_et_al (not at all); unset: the checkpoint's, else ours",
+        "how a picture is cut up: ours (exact), fast, sparse (less overlap), mosaic (small tiles "
+        "too, but not close by), chefer_et_al (not at all); unset: the checkpoint's, else ours",
     )
     tiling: Literal["full", "published"] = option(
         "full", "full covers the whole image, published is for parity only"

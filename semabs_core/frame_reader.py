@@ -21,7 +21,6 @@ from semabs_core.networks import SpatialNetwork
 from semabs_core.portions import Portions
 from semabs_core.relevancy import RelevancyExtractor, for_networks
 from semabs_core.still_tiles import StillTiles
-from semabs_core.tiling import tile_weights
 from semabs_core.types import InferenceError
 
 Map = NDArray[np.float32]
@@ -315,8 +314,8 @@ class FrameReader:
         self.extractor.label_features(words, prompts)
         tiles, shape = self._tiles(state, watch)
         if state.tile_weights is None:
-            depth_m, how = np.rot90(state.frame.depth_m, state.turns), self.extractor
-            state.tile_weights = tile_weights(depth_m, state.frame.K, how.preset, how.tiling)
+            depth_m = np.rot90(state.frame.depth_m, state.turns)
+            state.tile_weights = self.extractor.tile_weights(depth_m, state.frame.K)
         maps = self.extractor.maps(tiles, shape, words, prompts, mix, state.tile_weights)
         if not np.isfinite(maps).all():
             raise InferenceError(

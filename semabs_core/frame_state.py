@@ -121,6 +121,7 @@ class FrameState:
         """Take over what another state knows of the same picture, whatever its region is."""
         self.tiles, self.image_features, self.maps = other.tiles, other.image_features, other.maps
         self.given, self.weighers, self.refiner = other.given, other.weighers, other.refiner
+        self.tile_weights = other.tile_weights
 
     def give(self, given: GivenRelevancy | None) -> None:
         """Take over relevancy from elsewhere, in the place of what was given before."""

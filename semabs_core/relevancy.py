@@ -16,7 +16,15 @@ from torchvision.transforms import v2
 from semabs_core.cores import least_pieces, side_by_side
 from semabs_core.embedded_tiles import EmbeddedTiles, KeptTiles, State, default_tile_batch
 from semabs_core.encoder import ImageTextEncoder
-from semabs_core.tiling import PRESETS, TILINGS, TileBatch, assemble, tile_batches, tile_grids
+from semabs_core.tiling import (
+    PRESETS,
+    TILINGS,
+    TileBatch,
+    assemble,
+    tile_batches,
+    tile_grids,
+    tile_weights,
+)
 from semabs_core.types import MIN_IMAGE_EDGE
 
 DEFAULT_PROMPTS = ("a photograph of a {} in a home.",)
@@ -99,7 +107,7 @@ class RelevancyExtractor:
         prompts: Sequence[str] | None = None,
         distractors: Sequence[str] = (),
         on_progress: OnProgress | None = None,
-        weights: NDArray[np.float32] | None = None,
+        tile_weights: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """Relevancy maps of an image.
 
@@ -109,14 +117,14 @@ class RelevancyExtractor:
             prompts: templates with one ``{}``; None for ``a photograph of a {} in a home.``.
             distractors: names whose mean map is subtracted from every map.
             on_progress: called between batches of tiles.
-            weights: as of :meth:`maps`.
+            tile_weights: as of :meth:`maps`.
 
         Returns:
             (L, H, W) float32; not negative without distractors.
         """
         names = [*labels, *distractors]
         tiles = self.embed(image, on_progress)
-        maps = self.maps(tiles, image.shape[:2], names, prompts, weights=weights)
+        maps = self.maps(tiles, image.shape[:2], names, prompts, tile_weights=tile_weights)
         if distractors:
             maps = maps[: len(labels)] - maps[len(labels) :].mean(axis=0)
         return maps
@@ -190,7 +198,7 @@ class RelevancyExtractor:
         labels: Sequence[str],
         prompts: Sequence[str] | None = None,
         mix: Tensor | None = None,
-        weights: NDArray[np.float32] | None = None,
+        tile_weights: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """Relevancy maps of embedded tiles.
 
@@ -199,13 +207,14 @@ class RelevancyExtractor:
             shape: (H, W) of the image.
             labels: L names.
             prompts: templates with one ``{}``.
-            mix: (K, L) float32: these sums of the labels' maps in their place. To assemble tiles
-                is linear, and takes as long as to make them where there are many labels.
-            weights: (tiles,) how much each counts, from
-                :func:`~semabs_core.tiling.tile_weights`; None if all count alike.
+            mix: (K, L) float32: these sums of the labels' maps in their place, before assembling.
+            tile_weights: (tiles,) how much each counts, of :meth:`tile_weights`; None: all alike.
 
         Returns:
             (L or K, H, W) float32, not negative.
+
+        Raises:
+            ValueError: if there is not one weight for each tile, or the largest ones have none.
         """
         text = self.label_features(labels, prompts)
         grids = tile_grids(*shape, self.preset, self.tiling)
@@ -223,7 +232,13 @@ class RelevancyExtractor:
         mean /= 1 + self.augmentations
         if mix is not None:
             mean = torch.einsum("kl,tlrc->tkrc", mix.to(mean.device), mean)
-        return assemble(mean, grids, shape, weights).cpu().numpy()
+        return assemble(mean, grids, shape, tile_weights).cpu().numpy()
+
+    def tile_weights(
+        self, depth_m: NDArray[np.float32], K: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """How much each tile of an image counts, from :func:`~semabs_core.tiling.tile_weights`."""
+        return tile_weights(depth_m, K, self.preset, self.tiling)
 
     def image_features(
         self, tiles: Iterable[EmbeddedTiles], shape: tuple[int, int]

@@ -18,6 +18,8 @@ from semabs_core.geometry import valid_depth
 TILINGS = ("full", "published")
 DEPTH_EDGE = 160
 """Of a depth image, so many readings along the shorter side are enough for the tiles' medians."""
+LEAST_READ = 0.05
+"""Of a tile, so large a part must have been read for its own depth to be known."""
 
 
 @dataclass(frozen=True)
@@ -126,11 +128,12 @@ def tile_weights(
     """Which tiles of an image show enough of the scene to count in its maps.
 
     A tile of ``size`` pixels shows ``size * depth / focal length`` along an edge, at the median of
-    its readings; where it has none, of the whole image's. The largest tiles always count.
+    its readings; where hardly any of it was read, of the whole image's. Of two focal lengths it is
+    the geometric mean. The largest tiles always count.
 
     Args:
         depth_m: (H, W) of the image, metres; what is no reading does not count.
-        K: (3, 3) intrinsics, pixels.
+        K: (3, 3) intrinsics, pixels, of the image or of one that it was turned from.
         preset: says what a tile must show.
         tiling: as of :func:`tile_grids`.
 
@@ -145,21 +148,35 @@ def tile_weights(
     coarse = depth_m[::step, ::step]
     readings = np.where(valid_depth(coarse), coarse, np.nan)
     usual = _median(readings, np.inf)
+    focal = float(np.sqrt(K[0, 0] * K[1, 1]))
     shown = []
     for grid in grids:
         size = -(-grid.size // step)
         for row, column in product(grid.rows, grid.columns):
             r, c = row // step, column // step
             shown.append(grid.size * _median(readings[r : r + size, c : c + size], usual))
-    enough = np.array(shown) >= preset.least_m * K[0, 0]
+    enough = np.array(shown) >= preset.least_m * focal
     enough[: len(grids[0])] = True
     return enough.astype(np.float32)
 
 
+def check_weights(weights: NDArray[np.float32], tiles: int, largest: int) -> NDArray[np.float32]:
+    """The weights of an image's tiles as float32, if the largest tiles, which come first, count."""
+    weights = np.asarray(weights, np.float32)
+    if weights.shape != (tiles,) or not (np.isfinite(weights) & (weights >= 0)).all():
+        raise ValueError(
+            f"tile_weights must be {tiles} finite numbers that are not negative, one for each "
+            f"tile of the image, got shape {weights.shape}"
+        )
+    if not weights[:largest].all():
+        raise ValueError("tile_weights must not be 0 for the largest tiles")
+    return weights
+
+
 def _median(readings: NDArray[np.float32], otherwise: float) -> float:
-    """The median of what is not NaN."""
+    """The median of what is not NaN, where it is a part that says something."""
     known = readings[~np.isnan(readings)]
-    return float(np.median(known)) if known.size else otherwise
+    return float(np.median(known)) if known.size > LEAST_READ * readings.size else otherwise
 
 
 def placement(starts: Sequence[int], size: int, patches: int, length: int) -> Tensor:
@@ -196,23 +213,32 @@ def assemble(
 ) -> Tensor:
     """Maps of an image: the mean of its scales, in each of which overlapping tiles are averaged.
 
+    With weights w of tiles, a pixel of value v in each tile over it gets sum_s mean_t(w v) over
+    sum_s mean_t(w), s being the scales and t the tiles of a scale there.
+
     Args:
         tiles: (T, L, rows, columns) float32 values of the tiles' patches, grid by grid.
         grids: where the tiles lie.
         shape: (H, W) of the image.
-        weights: (T,) how much each tile counts, some tile over every pixel; None for all alike.
+        weights: (T,) float32, how much each tile counts, some over every pixel; None: all alike.
 
     Returns:
         (L, H, W) float32.
+
+    Raises:
+        ValueError: as of :func:`check_weights`.
     """
     height, width = shape
     rows, columns = tiles.shape[2:]
-    if weights is not None and weights.all():
-        weights = None
+    if weights is not None:
+        weights = check_weights(weights, len(tiles), len(grids[0]))
+        weights = None if weights.all() else weights
     if weights is not None:
         # A map of ones beside the others finds the weight of every pixel, to be divided by.
         weight = torch.from_numpy(weights).to(tiles.device)[:, None, None, None]
-        tiles = torch.cat([tiles * weight, weight.expand(-1, 1, rows, columns)], dim=1)
+        # What does not count may be anything, NaN too.
+        tiles = torch.where(weight > 0, tiles * weight, 0.0)
+        tiles = torch.cat([tiles, weight.expand(-1, 1, rows, columns)], dim=1)
     wide, high = [], []
     for grid, part in zip(grids, tiles.split([len(grid) for grid in grids]), strict=True):
         part = part.unflatten(0, (len(grid.rows), len(grid.columns)))

@@ -80,7 +80,7 @@ class Models:
             on_progress: called between batches of tiles; raise from it to stop.
 
         Returns:
-            (L, H, W) float32.
+            (L, H, W) float32; of all tiles, since a picture alone does not tell which are too near.
 
         Raises:
             ValueError: if there is no label, an empty or a repeated one, or no usable picture.

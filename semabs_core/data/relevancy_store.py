@@ -32,7 +32,7 @@ from semabs_core.data.splits import SPLIT_FILES, read_splits, split_source
 from semabs_core.data.text_features import TEXT_FEATURES_FILE, write_text_features
 from semabs_core.encoder import ImageTextEncoder
 from semabs_core.relevancy import RENDER_PROMPTS, RelevancyExtractor, check_prompts
-from semabs_core.tiling import PRESETS, tile_weights
+from semabs_core.tiling import PRESETS
 
 STORED_SIZE = 128
 """Edge of stored maps, as published."""
@@ -222,11 +222,10 @@ class _Writer:
         """Relevancy of a scene's picture, reduced for storage."""
         extractor, prompts = self.extractors[preset], self.settings.prompts
         picture = getattr(scene, source)[VIEW]
-        seen = (scene.depth[VIEW], scene.cam_intr)
-        weights = tile_weights(*seen, extractor.preset, extractor.tiling)
+        weights = extractor.tile_weights(scene.depth[VIEW], scene.cam_intr)
         vocabulary = self.settings.mean_vocabulary
         labels = list(dict.fromkeys([*words, *vocabulary]))
-        maps = reduce_maps(extractor(picture, labels, prompts, weights=weights))
+        maps = reduce_maps(extractor(picture, labels, prompts, tile_weights=weights))
         features = F.normalize(extractor.label_features(labels, prompts), dim=-1)
         mean = maps[[labels.index(word) for word in vocabulary]].mean(axis=0)
         return RelevancyRecord(labels, maps, mean, features.cpu().numpy())

@@ -27,15 +27,19 @@ def ready(room, **changes):
 @pytest.mark.parametrize("preset", ["chefer_et_al", "mosaic"])
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_the_picture_is_turned_upright_and_the_maps_back(room, turns, preset):
-    """Which tiles count, goes by the depth as it is turned with the picture."""
+    """Which tiles count goes by the depth as it is turned with the picture, pixels not square."""
     scene = ready(room, relevancy={"preset": preset})
     frame = room.frame(0)
     near = np.linspace(0.3, 1, frame.depth_m.shape[1], dtype=np.float32)
     frame = dataclasses.replace(frame, depth_m=frame.depth_m * near)
+    frame.K[0, 0] *= 1.5
     scene.set_frame(frame)
     upright = scene.relevancy(WORDS)
+    weights = scene._state.tile_weights
+    assert weights.all() == (preset != "mosaic")
     scene.set_frame(roll(frame, turns))
     rolled = scene.relevancy(WORDS)
+    np.testing.assert_array_equal(scene._state.tile_weights, weights)
     assert rolled.shape[1:] == ((120, 160) if turns == 2 else (160, 120))
     np.testing.assert_array_equal(rolled, np.rot90(upright, turns, axes=(1, 2)))
 

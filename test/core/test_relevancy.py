@@ -8,7 +8,7 @@ from support import RELEVANCY_FIXTURES
 
 from semabs_core.encoder import load_encoder
 from semabs_core.relevancy import DEFAULT_PROMPTS, RENDER_PROMPTS, RelevancyExtractor
-from semabs_core.tiling import PRESETS, Preset, placement, tile_grids, tile_weights
+from semabs_core.tiling import PRESETS, Preset, assemble, placement, tile_grids, tile_weights
 
 PROMPTS = [*DEFAULT_PROMPTS, *RENDER_PROMPTS]
 
@@ -163,11 +163,12 @@ def test_tiles_that_show_too_little_do_not_count():
     assert tile_weights(depth, K, PRESETS["sparse"]).all()
 
 
-def test_of_tiles_without_depth_the_rest_of_the_picture_says_how_far_they_are():
+def test_of_tiles_hardly_read_the_rest_of_the_picture_says_how_far_they_are():
     mosaic, K = PRESETS["mosaic"], np.diag([100.0, 100.0, 1.0])
     depth = np.zeros((96, 192), np.float32)
     assert tile_weights(depth, K, mosaic).all()
-    depth[:4] = 1
+    depth[:9] = 1
+    depth[20::20, ::20] = 9
     weights = tile_weights(depth, K, mosaic)
     sizes = [grid.size for grid in tile_grids(96, 192, mosaic) for _ in range(len(grid))]
     np.testing.assert_array_equal(weights, np.array(sizes) >= 35)
@@ -191,7 +192,7 @@ def test_the_maps_are_of_the_scales_that_count(encoder, picture, monkeypatch):
         monkeypatch.setitem(PRESETS, "large", large)
         expected = RelevancyExtractor(encoder, "large")(square, words)
         weights = np.float32(np.arange(6) < scales).repeat(counts)
-        found = extractor(square, words, weights=weights)
+        found = extractor(square, words, tile_weights=weights)
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
 
 
@@ -203,18 +204,58 @@ def test_a_tile_that_does_not_count_changes_its_place_alone(encoder, picture):
     weights = np.ones(sum(len(grid) for grid in tile_grids(96, 96, extractor.preset)), np.float32)
     every = extractor.maps(tiles, (96, 96), words)
     weights[2] = 0
-    without = extractor.maps(tiles, (96, 96), words, weights=weights)
+    without = extractor.maps(tiles, (96, 96), words, tile_weights=weights)
     weights[:] = np.arange(len(weights)) == 2
     weights[0] = 1
-    two = extractor.maps(tiles, (96, 96), words, weights=weights)
+    two = extractor.maps(tiles, (96, 96), words, tile_weights=weights)
     weights[2] = 0
-    whole = extractor.maps(tiles, (96, 96), words, weights=weights)
+    whole = extractor.maps(tiles, (96, 96), words, tile_weights=weights)
     place, sixth = (slice(None), slice(48), slice(48, 96)), 2 * two - whole
     np.testing.assert_allclose(5 * without[place], (6 * every - sixth)[place], rtol=1e-3, atol=1e-6)
     elsewhere = np.ones((96, 96), bool)
     elsewhere[place[1:]] = False
     np.testing.assert_allclose(without[:, elsewhere], every[:, elsewhere], rtol=1e-4, atol=1e-7)
     assert np.abs(without - every).max() > 1e-3
+
+
+def test_sums_of_labels_are_weighted_as_their_maps_are(encoder, picture):
+    extractor = RelevancyExtractor(encoder, "mosaic", augmentations=1)
+    tiles, shape, words = list(extractor.embed(picture)), picture.shape[:2], ["lamp", "box"]
+    rng = np.random.default_rng(0)
+    weights = rng.random(sum(map(len, tile_grids(*shape, extractor.preset))), np.float32)
+    lamp, box = extractor.maps(tiles, shape, words, tile_weights=weights)
+    mix = torch.tensor([[0.0, 1.0], [0.5, 0.5]])
+    found = extractor.maps(tiles, shape, words, mix=mix, tile_weights=weights)
+    np.testing.assert_allclose(found, [box, (lamp + box) / 2], rtol=1e-4, atol=1e-6)
+
+
+def test_what_does_not_count_may_be_nan():
+    grids = tile_grids(96, 96, PRESETS["mosaic"])
+    tiles = torch.rand(sum(map(len, grids)), 2, 4, 4)
+    weights = np.ones(len(tiles), np.float32)
+    weights[5:] = 0
+    expected = assemble(tiles, grids, (96, 96), weights)
+    tiles[5:] = float("nan")
+    torch.testing.assert_close(assemble(tiles, grids, (96, 96), weights), expected)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda weights: weights[:-1], "must be 102 finite numbers"),
+        (lambda weights: weights[None], "must be 102 finite numbers"),
+        (lambda weights: -weights, "not negative"),
+        (lambda weights: weights * np.nan, "finite"),
+        (lambda weights: weights * 0, "not be 0 for the largest"),
+    ],
+    ids=["short", "wrong-shape", "negative", "nan", "none"],
+)
+def test_wrong_weights_of_tiles_are_said(encoder, picture, wrong, message):
+    square, extractor = picture[:96, :96], RelevancyExtractor(encoder, "mosaic")
+    weights = np.ones(sum(map(len, tile_grids(96, 96, extractor.preset))), np.float64)
+    with pytest.raises(ValueError, match=message):
+        extractor(square, ["lamp"], tile_weights=wrong(weights))
+    assert np.isfinite(extractor(square, ["lamp"], tile_weights=weights)).all()
 
 
 def test_placement_averages_where_tiles_overlap():
@@ -295,10 +336,15 @@ def test_progress_is_reported_and_can_stop(encoder, picture):
 
 
 @pytest.mark.gpu
-def test_gpu_agrees_with_cpu(encoder, picture):
+@pytest.mark.parametrize("preset", ["fast", "mosaic"])
+def test_gpu_agrees_with_cpu(encoder, picture, preset):
     gpu = load_encoder(f"local-dir:{RELEVANCY_FIXTURES / 'wide'}", device="cuda")
-    expected = RelevancyExtractor(encoder, "fast")(picture, ["lamp"])
-    assert distance(RelevancyExtractor(gpu, "fast")(picture, ["lamp"]), expected) < 1e-2
+    near = np.full(picture.shape[:2], 0.5, np.float32)
+    near[:, : near.shape[1] // 2] = 2
+    extractor, other = RelevancyExtractor(encoder, preset), RelevancyExtractor(gpu, preset)
+    weights = extractor.tile_weights(near, np.diag([100.0, 100.0, 1.0]))
+    expected = extractor(picture, ["lamp"], tile_weights=weights)
+    assert distance(other(picture, ["lamp"], tile_weights=weights), expected) < 1e-2
 
 
 @pytest.mark.parametrize(

@@ -72,16 +72,16 @@ def test_every_word_of_a_scene_is_stored(folder, encoder):
     np.testing.assert_array_equal(read_scene(folder / "room_1.hdf5").rgb, toy_scene(1, 700).rgb)
 
 
-def test_a_near_scene_is_stored_without_small_tiles(folder, encoder):
+def test_a_scene_is_stored_without_tiles_that_show_too_little(folder, encoder):
     scene = toy_scene(1, points=700)
     near = dataclasses.replace(scene, depth=scene.depth * 0.35 / scene.depth.max())
     write_scene(folder / "room_1.hdf5", near)
     assert store(folder, encoder, presets=["mosaic"])["written"] == 2
+    extractor = RelevancyExtractor(encoder, "mosaic")
     weights = tile_weights(near.depth[0], near.cam_intr, PRESETS["mosaic"])
     assert not weights.all(), "else nothing is left out"
     stored = read_relevancy(folder / "room_1.hdf5", "rgb", "mosaic").maps[: len(WORDS)]
-    extractor = RelevancyExtractor(encoder, "mosaic")
-    few = reduce_maps(extractor(near.rgb[0], WORDS, PROMPTS, weights=weights))
+    few = reduce_maps(extractor(near.rgb[0], WORDS, PROMPTS, tile_weights=weights))
     np.testing.assert_allclose(stored, few, rtol=1e-3, atol=1e-6)
     assert np.abs(stored - reduce_maps(extractor(near.rgb[0], WORDS, PROMPTS))).max() > 1e-3
 
