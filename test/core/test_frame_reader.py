@@ -31,8 +31,8 @@ def test_the_picture_is_turned_upright_and_the_maps_back(room, turns, preset):
     scene = ready(room, relevancy={"preset": preset})
     frame = room.frame(0)
     near = np.linspace(0.3, 1, frame.depth_m.shape[1], dtype=np.float32)
-    frame = dataclasses.replace(frame, depth_m=frame.depth_m * near)
-    frame.K[0, 0] *= 1.5
+    K = frame.K * [[1.5], [1], [1]]
+    frame = dataclasses.replace(frame, depth_m=frame.depth_m * near, K=K)
     scene.set_frame(frame)
     upright = scene.relevancy(WORDS)
     weights = scene._state.tile_weights
